@@ -1,0 +1,139 @@
+"""ASID, the attention-sharing information distillation network (Park, Soh, Cho; AAAI 2025), Figure 2."""
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .idb import IDB
+from .local import NHWCConv2d
+from .state_dict import check_same_network, read_any_layout
+
+SHARING = ('inter', 'intra', 'none')
+
+
+@ARCH_REGISTRY.register()
+@MODELS.register_module()
+class ASID(nn.Module):
+    """Lightweight super-resolution Transformer; every variant of the paper is a choice of arguments.
+
+    Args:
+        num_in_ch: Channels of the input image.
+        num_out_ch: Channels of the output image.
+        num_feat: Width C, a multiple of 4 and at least 16.
+        num_block: Blocks N: 3 is ASID, 8 is ASID-D8.
+        upscale: Scale k.
+        window_size: P, side of the meso windows and of the global grid, at least 2.
+        sharing: Who computes attention matrices: 'inter', the first block for all (the paper's); 'intra', the first
+            SAM of each block for its block (Table 4); 'none', every SAM its own.
+        distillation: False makes each block one unit of full width (Table 3's Baseline).
+        channel_split: False sends every channel of a unit through its SAM (Table 3's ID).
+
+    Raises:
+        ValueError: An argument out of range, or two that exclude each other; the message names it.
+    """
+
+    def __init__(
+        self,
+        num_in_ch: int = 3,
+        num_out_ch: int = 3,
+        num_feat: int = 48,
+        num_block: int = 3,
+        upscale: int = 2,
+        window_size: int = 8,
+        sharing: str = 'inter',
+        distillation: bool = True,
+        channel_split: bool = True,
+    ) -> None:
+        super().__init__()
+        sizes = {'num_in_ch': num_in_ch, 'num_out_ch': num_out_ch, 'num_block': num_block, 'upscale': upscale}
+        check_sizes(sizes | {'num_feat': num_feat, 'window_size': window_size})
+        check_variant(sharing, distillation, channel_split)
+        self.upscale = upscale
+        self.window_size = window_size
+
+        self.conv_first = NHWCConv2d(num_in_ch, num_feat, 3, padding=1)
+        self.body = nn.ModuleList(
+            IDB(num_feat, window_size, shared, distillation, channel_split)
+            for shared in sharing_plan(sharing, num_block)
+        )
+        self.inter = sharing == 'inter'
+        self.conv_after_body = NHWCConv2d(num_feat, num_feat, 3, padding=1)
+        self.conv_up = NHWCConv2d(num_feat, num_out_ch * upscale**2, 3, padding=1)
+        self.register_load_state_dict_pre_hook(read_any_layout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upscale images of any size.
+
+        Args:
+            x: (B, num_in_ch, H, W), in [0, 1].
+
+        Returns:
+            (B, num_out_ch, kH, kW), about [0, 1], not clamped.
+        """
+        height, width = x.shape[2:]
+        shallow = self.conv_first(self.pad(2 * x - 1).permute(0, 2, 3, 1))
+        deep = self.forward_features(shallow)
+        out = self.conv_up(shallow + deep).permute(0, 3, 1, 2)
+        out = F.pixel_shuffle(out, self.upscale)[..., : height * self.upscale, : width * self.upscale]
+        return out / 2 + 0.5
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights in our layout or the authors'; see `torch.nn.Module.load_state_dict`.
+
+        Raises:
+            RuntimeError: `strict`, and the weights are of another network; the message names what differs.
+        """
+        if strict:
+            check_same_network(state_dict, self.state_dict())
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Equation 2: F_0 to F_d, both (B, H, W, C)."""
+        attn = None
+        for block in self.body:
+            x, used = block(x, attn)
+            attn = used if self.inter else None
+        return self.conv_after_body(x)
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Zeros at the bottom and right, up to `padded_size`."""
+        height, width = self.padded_size(*x.shape[2:])
+        return F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
+
+    def padded_size(self, *sides: int) -> list[int]:
+        """Round up to multiples of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
+        p = self.window_size
+        return [torch.sym_max(-(-side // p), -(-16 // p)) * p for side in sides]
+
+
+def check_sizes(sizes: Mapping[str, Any]) -> None:
+    """Raise the `ValueError` that `ASID` documents for its numbers."""
+    least = dict.fromkeys(sizes, 1) | {'num_feat': 16, 'window_size': 2}
+    for name, value in sizes.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least[name]:
+            raise ValueError(f'{name} must be a whole number of at least {least[name]}, got {value!r}')
+    if sizes['num_feat'] % 4:
+        raise ValueError(f'num_feat must be a multiple of 4, got {sizes["num_feat"]}')
+
+
+def check_variant(sharing: str, distillation: bool, channel_split: bool) -> None:
+    """Raise the `ValueError` that `ASID` documents for its variants."""
+    if sharing not in SHARING:
+        raise ValueError(f'sharing must be one of {", ".join(SHARING)}, got {sharing!r}')
+    if not distillation and channel_split:
+        raise ValueError('channel_split needs distillation: with distillation=False use channel_split=False')
+    if not distillation and sharing == 'intra':
+        raise ValueError("sharing='intra' needs distillation: without it a block has one SAM and nothing to share")
+
+
+def sharing_plan(sharing: str, num_block: int) -> list[tuple[bool, bool, bool]]:
+    """For each block, whether each of its three SAMs uses shared matrices."""
+    if sharing == 'inter':
+        return [(False,) * 3] + [(True,) * 3] * (num_block - 1)
+    return [(False, sharing == 'intra', sharing == 'intra')] * num_block

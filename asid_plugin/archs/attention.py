@@ -1,0 +1,235 @@
+"""Attention of ASID: the spatial attention module (SAM) and the channel attention module (CAM), Figure 4.
+
+Features are NHWC, (B, H, W, C), with H and W multiples of the window size; a token is one pixel.
+"""
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .local import GFFN, DepthwiseConv
+
+
+def window_partition(x: Tensor, window_size: tuple[int, int]) -> Tensor:
+    """Cut a feature map into windows of neighbouring pixels (timm's `window_partition`).
+
+    Args:
+        x: (B, H, W, C).
+        window_size: (h, w) of a window in pixels; divides (H, W).
+
+    Returns:
+        (B * H/h * W/w, h * w, C), tokens row by row.
+    """
+    b, height, width, c = x.shape
+    h, w = window_size
+    x = x.reshape(b, height // h, h, width // w, w, c)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, c)
+
+
+def window_reverse(windows: Tensor, window_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Undo `window_partition`: (B * H/h * W/w, h * w, C) to (B, H, W, C), `size` being (H, W)."""
+    (h, w), (height, width) = window_size, size
+    x = windows.reshape(-1, height // h, width // w, h, w, windows.shape[-1])
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, windows.shape[-1])
+
+
+def grid_partition(x: Tensor, grid_size: tuple[int, int]) -> Tensor:
+    """Gather pixels that lie on a regular grid over the whole image (timm's `grid_partition`).
+
+    Args:
+        x: (B, H, W, C).
+        grid_size: (h, w) tokens of one group, H/h and W/w pixels apart; divides (H, W).
+
+    Returns:
+        (B * H/h * W/w, h * w, C), tokens row by row.
+    """
+    b, height, width, c = x.shape
+    h, w = grid_size
+    x = x.reshape(b, h, height // h, w, width // w, c)
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, h * w, c)
+
+
+def grid_reverse(groups: Tensor, grid_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Undo `grid_partition`: (B * H/h * W/w, h * w, C) to (B, H, W, C), `size` being (H, W)."""
+    (h, w), (height, width) = grid_size, size
+    x = groups.reshape(-1, height // h, width // w, h, w, groups.shape[-1])
+    return x.permute(0, 3, 1, 4, 2, 5).reshape(-1, height, width, groups.shape[-1])
+
+
+def relative_position_index(window_size: int) -> Tensor:
+    """Entry of the bias table for each (query, key): (P², P²), (dy + P-1) * (2P-1) + dx + P-1 with d = query - key."""
+    y, x = torch.meshgrid(torch.arange(window_size), torch.arange(window_size), indexing='ij')
+    position = torch.stack([y.flatten(), x.flatten()])
+    dy, dx = position[:, :, None] - position[:, None, :] + window_size - 1
+    return dy * (2 * window_size - 1) + dx
+
+
+class SpatialAttention(nn.Module):
+    """One-head self-attention within groups of P x P tokens, Equations 7 and 8.
+
+    Args:
+        dim: Channels.
+        window_size: P.
+        shared: Use another layer's matrix, so no query, key or position bias of its own.
+    """
+
+    def __init__(self, dim: int, window_size: int = 8, shared: bool = False) -> None:
+        super().__init__()
+        self.scale = dim**-0.5
+        self.shared = shared
+        if not shared:
+            self.query_key = nn.Linear(dim, 2 * dim, bias=False)
+            self.position_bias = nn.Parameter(torch.randn((2 * window_size - 1) ** 2))
+            self.register_buffer('position_index', relative_position_index(window_size), persistent=False)
+        self.value = nn.Linear(dim, dim, bias=False)
+        self.proj = nn.Linear(dim, dim, bias=False)
+
+    def matrix(self, x: Tensor) -> Tensor:
+        """Attention matrices whose rows sum to one: (groups, P², C) to (groups, P², P²)."""
+        q, k = self.query_key(x).chunk(2, dim=-1)
+        bias = self.position_bias[self.position_index].to(q.dtype)
+        return torch.baddbmm(bias, q, k.transpose(1, 2), alpha=self.scale).softmax(dim=-1).to(q.dtype)
+
+    def forward(self, x: Tensor, attn: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Attend within groups.
+
+        Args:
+            x: (groups, P², C).
+            attn: Matrix of another layer, (groups, P², P²); ignored unless `shared`.
+
+        Returns:
+            The output, (groups, P², C), and the matrix used.
+        """
+        if not self.shared:
+            attn = self.matrix(x)
+        # A ((x Wv) Wo) = A (x (Wv Wo)): with one head and no biases, one product of maps instead of two.
+        value = F.linear(x, self.proj.weight @ self.value.weight)
+        return attn @ value, attn
+
+
+class SpatialLayer(nn.Module):
+    """One level of a SAM: spatial attention, then a feed-forward network, both residual.
+
+    Args:
+        dim: Channels.
+        level: 'meso' (windows of P x P neighbours) or 'global' (P x P grids over the whole image).
+        window_size: P.
+        shared: As in `SpatialAttention`.
+    """
+
+    def __init__(self, dim: int, level: str, window_size: int = 8, shared: bool = False) -> None:
+        super().__init__()
+        self.groups = (window_size, window_size)
+        self.partition, self.reverse = {
+            'meso': (window_partition, window_reverse),
+            'global': (grid_partition, grid_reverse),
+        }[level]
+        self.norm1 = nn.LayerNorm(dim, eps=1e-5)
+        self.attn = SpatialAttention(dim, window_size, shared)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.ffn = GFFN(dim)
+
+    def forward(self, x: Tensor, attn: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(B, H, W, C) and a shared matrix or None, to (B, H, W, C) and the matrix used."""
+        y, attn = self.attn(self.norm1(self.partition(x, self.groups)), attn)
+        x = x + self.reverse(y, self.groups, x.shape[1:3])
+        return x + self.ffn(self.norm2(x)), attn
+
+
+Matrices = tuple[Tensor, Tensor]
+"""The attention matrices of one SAM, (meso, global), each (B * HW/P², P², P²)."""
+
+
+@MODELS.register_module()
+class SAM(nn.Module):
+    """Spatial attention module: a meso layer, then a global layer.
+
+    Args:
+        dim: Channels.
+        window_size: P, of the meso windows and of the global grid.
+        shared: Use the matrices of another SAM instead of computing them (attention-sharing, Figure 4).
+    """
+
+    def __init__(self, dim: int, window_size: int = 8, shared: bool = False) -> None:
+        super().__init__()
+        self.meso_layer = SpatialLayer(dim, 'meso', window_size, shared)
+        self.global_layer = SpatialLayer(dim, 'global', window_size, shared)
+
+    def forward(self, x: Tensor, attn: Matrices | None = None) -> tuple[Tensor, Matrices]:
+        """(B, H, W, C) and another SAM's matrices (needed if `shared`), to (B, H, W, C) and the matrices used."""
+        meso, glob = attn or (None, None)
+        x, meso = self.meso_layer(x, meso)
+        x, glob = self.global_layer(x, glob)
+        return x, (meso, glob)
+
+
+def l2_normalize(x: Tensor, dim: int) -> Tensor:
+    """Scale to unit length along `dim`, as `F.normalize` does, and finite in half precision too.
+
+    In float16 `F.normalize`'s eps of 1e-12 is zero and its sum of squares overflows, so the length is taken in float32.
+    """
+    wide = x if x.dtype == torch.float64 else x.float()
+    # clamped before the root, whose gradient at zero would be infinite
+    length = wide.square().sum(dim, keepdim=True).clamp_min(1e-24).sqrt()
+    return (wide / length).to(x.dtype)
+
+
+class ChannelAttention(nn.Module):
+    """Attention between channels: per group of tokens a C x C matrix of cosine similarities.
+
+    Args:
+        dim: Channels.
+        level: 'meso' (a group is a window of P x P neighbours) or 'global' (all pixels at one place in their window).
+        window_size: P.
+    """
+
+    def __init__(self, dim: int, level: str, window_size: int = 8) -> None:
+        super().__init__()
+        self.dim = dim
+        self.level = level
+        self.window_size = window_size
+        self.temperature = nn.Parameter(torch.ones(()))
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv_dwconv = DepthwiseConv(3 * dim, bias=False)
+        self.proj = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
+        size, p = x.shape[1:3], self.window_size
+        if self.level == 'meso':
+            partition, reverse, group = window_partition, window_reverse, (p, p)
+        else:  # not SAM's grid: P x P groups of H/P x W/P tokens
+            partition, reverse, group = grid_partition, grid_reverse, (size[0] // p, size[1] // p)
+        qk, v = partition(self.qkv_dwconv(self.qkv(x)), group).split([2 * self.dim, self.dim], dim=-1)
+        q, k = l2_normalize(qk, dim=1).chunk(2, dim=-1)
+        attn = (q.transpose(1, 2) @ k * self.temperature).softmax(dim=-1)  # (groups, C, C)
+        return self.proj(reverse(v @ attn.transpose(1, 2), group, size))
+
+
+@MODELS.register_module()
+class CAM(nn.Module):
+    """Channel attention module: meso channel attention, GFFN, global channel attention, GFFN, all residual.
+
+    Args:
+        dim: Channels.
+        window_size: P.
+    """
+
+    def __init__(self, dim: int, window_size: int = 8) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.meso_attn = ChannelAttention(dim, 'meso', window_size)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.ffn1 = GFFN(dim)
+        self.norm3 = nn.LayerNorm(dim, eps=1e-6)
+        self.global_attn = ChannelAttention(dim, 'global', window_size)
+        self.norm4 = nn.LayerNorm(dim, eps=1e-6)
+        self.ffn2 = GFFN(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
+        x = x + self.meso_attn(self.norm1(x))
+        x = x + self.ffn1(self.norm2(x))
+        x = x + self.global_attn(self.norm3(x))
+        return x + self.ffn2(self.norm4(x))

@@ -1,0 +1,112 @@
+"""Convolutional parts of ASID: the local module (LM), the gated feed-forward (GFFN), enhanced spatial attention (ESA).
+
+Features are NHWC, (B, H, W, C): there a 1x1 convolution is a linear layer, a LayerNorm works on the last axis,
+and a permuted view is the channels-last tensor that convolutions are fastest on.
+"""
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class NHWCConv2d(nn.Conv2d):
+    """`nn.Conv2d` that takes and returns (B, H, W, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class DepthwiseConv(NHWCConv2d):
+    """3x3 depthwise convolution on (B, H, W, C), zero padding."""
+
+    def __init__(self, dim: int, bias: bool = True) -> None:
+        super().__init__(dim, dim, 3, padding=1, groups=dim, bias=bias)
+
+
+class ChannelGate(nn.Module):
+    """Squeeze-and-excitation gate: one factor in (0, 1) per image and channel (Hu et al. 2018, with SiLU).
+
+    Args:
+        dim: Channels.
+        reduction: The hidden layer has int(dim / reduction) units.
+    """
+
+    def __init__(self, dim: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(dim, dim // reduction, bias=False)
+        self.expand = nn.Linear(dim // reduction, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, C)."""
+        return self.expand(F.silu(self.reduce(x.mean(dim=(1, 2))))).sigmoid()
+
+
+@MODELS.register_module()
+class LM(nn.Module):
+    """Local module: x + conv1x1(SE(GELU(dw3x3(GELU(conv1x1(x)))))).
+
+    Args:
+        dim: Channels.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Linear(dim, dim)
+        self.dwconv = DepthwiseConv(dim)
+        self.gate = ChannelGate(dim)
+        self.conv_out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
+        y = F.gelu(self.dwconv(F.gelu(self.conv_in(x))))
+        # The gate scales the channels that conv_out reads: it scales conv_out's weight, not the whole map.
+        weight = self.conv_out.weight * self.gate(y)[:, None, :]
+        y = torch.baddbmm(self.conv_out.bias.to(y.dtype), y.flatten(1, 2), weight.transpose(1, 2))
+        return x + y.view_as(x)
+
+
+@MODELS.register_module()
+class GFFN(nn.Module):
+    """Gated convolutional feed-forward network (Restormer's GDFN): 1x1, dw3x3, GELU(a) * b, 1x1; no biases.
+
+    Args:
+        dim: Channels.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.proj_in = nn.Linear(dim, 2 * dim, bias=False)
+        self.dwconv = DepthwiseConv(2 * dim, bias=False)
+        self.proj_out = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
+        a, b = self.dwconv(self.proj_in(x)).chunk(2, dim=-1)
+        return self.proj_out(F.gelu(a) * b)
+
+
+@MODELS.register_module()
+class ESA(nn.Module):
+    """Enhanced spatial attention of RFDN (Liu, Tang, Wu 2020): a mask from few channels, seen at low resolution.
+
+    Args:
+        dim: Channels. The mask is computed on max(dim / 4, 16) of them.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        hidden = max(dim // 4, 16)
+        self.conv1 = nn.Linear(dim, hidden)
+        self.conv_f = nn.Linear(hidden, hidden)
+        self.conv2 = nn.Conv2d(hidden, hidden, 3, stride=2)
+        self.conv3 = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.conv4 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C); H and W at least 15, or the max pool has nothing to pool."""
+        c1 = self.conv1(x)
+        low = F.max_pool2d(self.conv2(c1.permute(0, 3, 1, 2)), kernel_size=7, stride=3)
+        low = F.interpolate(self.conv3(low), size=x.shape[1:3], mode='bilinear', align_corners=False)
+        mask = self.conv4(low.permute(0, 2, 3, 1) + self.conv_f(c1)).sigmoid()
+        return x * mask

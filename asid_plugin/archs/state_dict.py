@@ -1,0 +1,83 @@
+"""What an ASID state dict says of its network, in our layout or the authors'."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from .author_layout import from_author_layout, is_author_layout
+
+
+def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Find the arguments of `ASID` that a state dict was made with.
+
+    With one block, sharing 'inter' and 'none' are the same network; 'inter' is returned. There are taken to be as many
+    output as input channels, if the upsampler's width allows it.
+
+    Args:
+        state_dict: Flat, in our layout or the authors'.
+
+    Raises:
+        ValueError: The keys are not those of an ASID.
+    """
+    weights = from_author_layout(state_dict) if is_author_layout(state_dict) else state_dict
+    try:
+        num_feat, num_in_ch = weights['conv_first.weight'].shape[:2]
+        num_up = weights['conv_up.weight'].shape[0]
+        table = weights['body.0.units.0.sam.meso_layer.attn.position_bias']
+    except KeyError as error:
+        raise ValueError(f'not the weights of an ASID: there is no {error}') from None
+    num_block = 1 + max(int(key.split('.')[1]) for key in weights if key.startswith('body.'))
+    num_out_ch = next(ch for ch in (num_in_ch, 3, 1, num_up) if _is_square(num_up / ch))
+    return {
+        'num_in_ch': num_in_ch,
+        'num_out_ch': num_out_ch,
+        'num_feat': num_feat,
+        'num_block': num_block,
+        'upscale': math.isqrt(num_up // num_out_ch),
+        'window_size': (math.isqrt(table.numel()) + 1) // 2,
+        'sharing': _infer_sharing(weights, num_block),
+        'distillation': 'body.0.aggregate.weight' in weights,
+        'channel_split': 'body.0.units.0.fuse.weight' in weights,
+    }
+
+
+def _is_square(x: float) -> bool:
+    return x == int(x) and math.isqrt(int(x)) ** 2 == x
+
+
+def _infer_sharing(weights: Mapping[str, Tensor], num_block: int) -> str:
+    def shares(block: int, unit: int) -> bool:
+        attn = f'body.{block}.units.{unit}.sam.meso_layer.attn'
+        return f'{attn}.value.weight' in weights and f'{attn}.query_key.weight' not in weights
+
+    if shares(0, 1):
+        return 'intra'
+    return 'inter' if num_block == 1 or shares(1, 0) else 'none'
+
+
+def read_any_layout(_net: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_unused: object) -> None:
+    """`load_state_dict` pre-hook of `ASID`: takes the authors' layout as ours."""
+    weights = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
+    if is_author_layout(weights):
+        for key in weights:
+            del state_dict[prefix + key]
+        weights = from_author_layout(weights)
+        state_dict |= {prefix + key: value for key, value in weights.items()}
+
+
+def check_same_network(state_dict: Mapping[str, Tensor], own_state_dict: Mapping[str, Tensor]) -> None:
+    """Say in what the network that a state dict is of differs from another, if both are ASIDs.
+
+    Raises:
+        RuntimeError: Their arguments differ; the message names them.
+    """
+    try:
+        given = infer_arguments(state_dict)
+    except ValueError:
+        return  # load_state_dict lists what is missing
+    own = infer_arguments(own_state_dict)
+    misfits = [f'{name} is {given[name]!r} there and {own[name]!r} here' for name in own if given[name] != own[name]]
+    if misfits:
+        raise RuntimeError(f'these weights are of another ASID: {"; ".join(misfits)}')

@@ -1,0 +1,91 @@
+"""How much an ASID computes: parameters and multiply-adds, by the paper's rule and in full.
+
+`python -m asid_plugin.complexity` prints the table.
+"""
+
+import argparse
+import math
+
+from torch import nn
+
+from asid_plugin.archs import ASID
+from asid_plugin.archs.attention import ChannelAttention, SpatialAttention, SpatialLayer
+
+OUTPUT_720P = (720, 1280)
+"""Height and width of the output image that the paper's FLOPs are for."""
+
+
+def input_size(upscale: int) -> tuple[int, int]:
+    """Height and width of the LR image for a 1280x720 output."""
+    height, width = OUTPUT_720P
+    return height // upscale, width // upscale
+
+
+def count_parameters(net: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def paper_flops(net: ASID, height: int, width: int) -> int:
+    """What the paper calls FLOPs: the multiply-adds that the package thop counts module by module.
+
+    These are the multiply-adds of convolutions and linear layers; for each row of a spatial attention matrix that is
+    computed, not shared, 3 * P² - 1 (its softmax); for each element that enters the first LayerNorm of a SAM layer, 4;
+    for the matrix products of attention, nothing.
+
+    Args:
+        net: The network.
+        height: Of the LR image, in pixels.
+        width: Of the LR image, in pixels.
+    """
+    size = net.padded_size(height, width)
+    per_pixel = 0
+    for module in net.modules():
+        if isinstance(module, SpatialLayer):
+            per_pixel += 4 * module.norm1.normalized_shape[0]
+            per_pixel += 0 if module.attn.shared else 3 * net.window_size**2 - 1
+    return layer_multiply_adds(net, *size) + per_pixel * math.prod(size)
+
+
+def multiply_adds(net: ASID, height: int, width: int) -> int:
+    """All multiply-adds of convolutions, linear layers and attention's matrix products; arguments as `paper_flops`.
+
+    This counts the network as the paper writes it. (Ours runs fewer: value and output projection are one product.)
+    """
+    size = net.padded_size(height, width)
+    per_pixel = 0
+    for module in net.modules():
+        if isinstance(module, SpatialAttention):
+            per_pixel += (1 if module.shared else 2) * net.window_size**2 * module.value.in_features
+        elif isinstance(module, ChannelAttention):
+            per_pixel += 2 * module.dim**2
+    return layer_multiply_adds(net, *size) + per_pixel * math.prod(size)
+
+
+def layer_multiply_adds(net: ASID, height: int, width: int) -> int:
+    """Multiply-adds of the convolutions and linear layers on a padded image of this size."""
+    strided = [(side - 3) // 2 + 1 for side in (height, width)]  # ESA's conv2
+    pooled = [(side - 7) // 3 + 1 for side in strided]  # and what its max pool leaves for conv3
+    total = 0
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            positions = {'conv2': strided, 'conv3': pooled, 'reduce': [], 'expand': []}.get(
+                name.rpartition('.')[2], (height, width)
+            )
+            total += module.weight.numel() * math.prod(positions)
+    return total
+
+
+def main() -> None:
+    """Print the sizes of ASID and ASID-D8 at a 1280x720 output as a Markdown table."""
+    argparse.ArgumentParser(prog='python -m asid_plugin.complexity', description=main.__doc__).parse_args()
+    print('| network | parameters | FLOPs as the paper counts, G | all multiply-adds, G |\n|---|---|---|---|')
+    for name, num_block in (('ASID', 3), ('ASID-D8', 8)):
+        for upscale in (2, 3, 4):
+            net = ASID(num_block=num_block, upscale=upscale)
+            counts = [count(net, *input_size(upscale)) / 1e9 for count in (paper_flops, multiply_adds)]
+            print(f'| {name} x{upscale} | {count_parameters(net):,} | {counts[0]:.3f} | {counts[1]:.3f} |')
+
+
+if __name__ == '__main__':
+    main()

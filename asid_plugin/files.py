@@ -1,0 +1,45 @@
+"""Files that appear whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = '.unfinished_'
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove what a kill in the middle of `staging` has left in a folder; nobody may be writing there now."""
+    for path in Path(folder).glob(f'{PREFIX}*'):
+        shutil.rmtree(path)
+
+
+@contextmanager
+def staging(folder: str | Path) -> Iterator[Path]:
+    """Collect files before they are seen.
+
+    Args:
+        folder: Where the files shall be; created if need be.
+
+    Yields:
+        A temporary folder inside it. Leaving the block normally moves every file in it to `folder`, replacing those of
+        the same names; leaving it by an exception removes them.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as staged:
+        yield Path(staged)
+        for path in sorted(Path(staged).iterdir()):
+            with path.open('rb') as file:
+                os.fsync(file.fileno())
+            path.replace(folder / path.name)
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Write one file by way of `staging`: yields the temporary path, which has the same name and extension."""
+    path = Path(path)
+    with staging(path.parent) as folder:
+        yield folder / path.name

@@ -1,0 +1,5 @@
+"""The model class, registered in BasicSR's `MODEL_REGISTRY`."""
+
+from .asid_model import ASIDModel
+
+__all__ = ['ASIDModel']

@@ -1,0 +1,262 @@
+"""What BasicSR's `SRModel` lacks for training and testing ASID."""
+
+import math
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from basicsr.losses import build_loss
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger
+from basicsr.utils.dist_util import master_only
+from basicsr.utils.registry import MODEL_REGISTRY
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+import asid_plugin
+from asid_plugin.archs.author_layout import from_author_layout, is_author_layout
+from asid_plugin.checkpoint import WRAPPERS, read_state_dict
+from asid_plugin.files import remove_unfinished, staging
+from asid_plugin.tiling import self_ensemble, tiled
+
+AMP_DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+@MODEL_REGISTRY.register()
+class ASIDModel(SRModel):
+    """`SRModel` with tiled testing, mixed precision, and checkpoints that are whole.
+
+    Options beyond `SRModel`'s, all optional:
+        compile (bool | dict): `torch.compile` the network; a dict is its arguments, such as mode.
+        channels_last (bool): Keep weights and images channels-last. ASID is so inside anyway; other networks gain.
+        train:amp, val:amp ('bf16' | 'fp16'): Autocast in training, in testing.
+        train:fft_opt (dict): Another loss, built like pixel_opt.
+        train:grad_clip (float): Largest norm of the gradient.
+        train:accumulate (int): Parts in which a batch goes through the network: the same gradient (of losses that are
+            means), less memory.
+        val:tile (int): Side of the test tiles in LR pixels; the whole image without it.
+        val:tile_overlap (int): LR pixels that neighbouring tiles share, 24 by default.
+        val:tile_batch (int): Tiles that go through the network at once, 16 by default.
+        val:self_ensemble (bool): Average over the eight flips and turns of the image.
+
+    Any network may be `network_g`, and most optimizers of `torch.optim` `train:optim_g:type`.
+    """
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        super().__init__(opt)
+        get_root_logger().info(f'asid_plugin {asid_plugin.__version__}')
+        if opt['dist']:  # channels-last convolutions: DDP copies the gradients of their few weights, and warns of it
+            warnings.filterwarnings('ignore', 'Grad strides do not match bucket view strides')
+        if opt.get('rank') and opt.get('val'):
+            opt['val']['pbar'] = False
+        if opt.get('channels_last'):
+            self.tested_net.to(memory_format=torch.channels_last)
+        if compile_opt := opt.get('compile'):
+            for net in {self.get_bare_model(self.net_g), self.tested_net}:
+                net.compile(**(compile_opt if isinstance(compile_opt, dict) else {}))
+
+    @property
+    def tested_net(self) -> nn.Module:
+        """The network that is tested: the averaged one, if there is one."""
+        return getattr(self, 'net_g_ema', self.get_bare_model(self.net_g))
+
+    @property
+    def val_opt(self) -> dict[str, Any]:
+        """The options under `val`."""
+        return self.opt.get('val') or {}
+
+    def model_to_device(self, net: nn.Module) -> nn.Module:
+        """BasicSR's, with the memory format chosen before the network is wrapped for several processes."""
+        return super().model_to_device(
+            net.to(memory_format=torch.channels_last) if self.opt.get('channels_last') else net
+        )
+
+    def init_training_settings(self) -> None:
+        train_opt = self.opt['train']
+        if not self.opt['rank']:
+            for key in ('models', 'training_states'):
+                remove_unfinished(self.opt['path'][key])
+        self.amp = AMP_DTYPES.get(train_opt.get('amp'))
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == torch.float16)
+        self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
+        super().init_training_settings()
+
+    def get_optimizer(
+        self, optim_type: str, params: list[nn.Parameter], lr: float, **kwargs: Any
+    ) -> torch.optim.Optimizer:
+        """BasicSR knows Adam only; this takes any class of `torch.optim`."""
+        return getattr(torch.optim, optim_type)(params, lr=lr, **kwargs)
+
+    def feed_data(self, data: dict[str, Any]) -> None:
+        super().feed_data(data)
+        if self.opt.get('channels_last'):
+            self.lq = self.lq.contiguous(memory_format=torch.channels_last)
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        """One step on the batch that `feed_data` took.
+
+        Raises:
+            FloatingPointError: A loss is nan or infinite; nothing is saved any more.
+        """
+        self.optimizer_g.zero_grad()
+        num_parts = self.opt['train'].get('accumulate') or 1
+        parts = list(zip(self.lq.chunk(num_parts), self.gt.chunk(num_parts), strict=True))
+        total: dict[str, Tensor] = OrderedDict()
+        for i, (lq, gt) in enumerate(parts):
+            share = len(lq) / len(self.lq)
+            with self.sync_gradients(i == len(parts) - 1):
+                losses = self.compute_losses(lq, gt)
+                self.scaler.scale(sum(losses.values()) * share).backward()
+            for name, loss in losses.items():
+                total[name] = total.get(name, 0) + loss.detach() * share
+        if grad_clip := self.opt['train'].get('grad_clip'):
+            self.scaler.unscale_(self.optimizer_g)
+            nn.utils.clip_grad_norm_(self.net_g.parameters(), grad_clip)
+        self.scaler.step(self.optimizer_g)
+        self.scaler.update()
+
+        self.log_dict = self.reduce_loss_dict(total)
+        self.check_finite(current_iter)
+        if self.ema_decay > 0:
+            self.model_ema(decay=self.ema_decay)
+
+    def sync_gradients(self, now: bool) -> Any:
+        """Context in which backward averages gradients over the ranks, or, unless `now`, leaves that for later."""
+        return self.net_g.no_sync() if isinstance(self.net_g, DistributedDataParallel) and not now else nullcontext()
+
+    def compute_losses(self, lq: Tensor, gt: Tensor) -> dict[str, Tensor]:
+        """Weighted losses of a batch by name, in float32; lq (B, C, H, W), gt (B, C, kH, kW)."""
+        with torch.autocast(self.device.type, self.amp, enabled=self.amp is not None):
+            output = self.net_g(lq)
+        output = output.float()
+        losses = OrderedDict()
+        if self.cri_pix:
+            losses['l_pix'] = self.cri_pix(output, gt)
+        if self.cri_fft:
+            losses['l_fft'] = self.cri_fft(output, gt)
+        if self.cri_perceptual:
+            named = zip(('l_percep', 'l_style'), self.cri_perceptual(output, gt), strict=True)
+            losses |= {name: loss for name, loss in named if loss is not None}
+        return losses
+
+    def check_finite(self, current_iter: int) -> None:
+        """Raise what `optimize_parameters` documents; rank 0 has the reduced losses, and its end stops the others."""
+        for name, value in self.log_dict.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(f'iteration {current_iter}: {name} is {value}; {self.training_stops}')
+
+    @property
+    def training_stops(self) -> str:
+        """What follows from a number that is not finite, in words."""
+        return f'training stops, and the states in {self.opt["path"]["training_states"]} are as they were'
+
+    @torch.inference_mode()
+    def test(self) -> None:
+        """Upscale `self.lq` to `self.output`, by tiles if val:tile says so."""
+        net, amp = self.tested_net, AMP_DTYPES.get(self.val_opt.get('amp'))
+        was_training = net.training
+        net.eval()
+        with torch.autocast(self.device.type, amp, enabled=amp is not None):
+            ensemble = self.val_opt.get('self_ensemble')
+            self.output = self_ensemble(self.upscale, self.lq) if ensemble else self.upscale(self.lq)
+        net.train(was_training)
+
+    def upscale(self, lq: Tensor) -> Tensor:
+        """Run the network that is tested on (B, C, H, W), whole or by tiles; the result is float32."""
+        if not self.val_opt.get('tile'):
+            return self.tested_net(lq).float()
+        overlap, batch = self.val_opt.get('tile_overlap', 24), self.val_opt.get('tile_batch', 16)
+        return tiled(self.tested_net, lq, self.opt['scale'], self.val_opt['tile'], overlap, batch)
+
+    def dist_validation(self, dataloader: DataLoader, current_iter: int, tb_logger: Any, save_img: bool) -> None:
+        """Each rank tests every world_size-th image; a rank for which none is left tests one that does not count."""
+        mine = range(self.opt['rank'], len(dataloader.dataset), self.opt['world_size'])
+        self.num_val_images = len(mine)
+        share = DataLoader(dataloader.dataset, batch_size=1, sampler=mine or [0])
+        self.nondist_validation(share, current_iter, tb_logger, save_img and len(mine) > 0)
+
+    def _update_best_metric_result(self, dataset_name: str, metric: str, val: float, current_iter: int) -> None:
+        """`nondist_validation` calls this with a rank's mean, the first use of it: make it the mean over all images."""
+        if self.opt['dist']:
+            total = torch.tensor([val * self.num_val_images, self.num_val_images], dtype=torch.float64).to(self.device)
+            torch.distributed.all_reduce(total)
+            val = self.metric_results[metric] = (total[0] / total[1]).item()
+        super()._update_best_metric_result(dataset_name, metric, val, current_iter)
+
+    def load_network(
+        self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
+    ) -> None:
+        """BasicSR's, for any file that `read_state_dict` reads.
+
+        Args:
+            net: The network.
+            load_path: .pth (BasicSR's or the authors') or .safetensors.
+            strict: All weights must be there and fit; else those that don't are left out, with a warning.
+            param_key: Preferred among the state dicts in the file.
+
+        Raises:
+            CheckpointError: The file is no checkpoint.
+            RuntimeError: `strict`, and the weights are of another network.
+        """
+        net = self.get_bare_model(net)
+        state_dict = read_state_dict(load_path, (param_key, *WRAPPERS))
+        if is_author_layout(state_dict):
+            state_dict = from_author_layout(state_dict)
+        get_root_logger().info(f'Loading {net.__class__.__name__} from {load_path}.')
+        self._print_different_keys_loading(net, state_dict, strict)
+        net.load_state_dict(state_dict, strict=strict)
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        """BasicSR's, for weights that are numbers.
+
+        Raises:
+            FloatingPointError: A weight is nan or infinite; the files are as they were before.
+        """
+        when = 'the end' if current_iter == -1 else f'iteration {current_iter}'
+        for name, value in self.get_bare_model(self.net_g).state_dict().items():
+            if not value.isfinite().all():
+                raise FloatingPointError(f'{when}: weights {name} are not finite; {self.training_stops}')
+        super().save(epoch, current_iter)
+
+    @master_only
+    def save_network(self, *args: Any, **kwargs: Any) -> None:
+        """BasicSR's, but the file appears whole or not at all."""
+        with self.staged('models', num_files=1):
+            super().save_network(*args, **kwargs)
+
+    @master_only
+    def save_training_state(self, epoch: int, current_iter: int) -> None:
+        """BasicSR's, with the gradient scaler's state; the file appears whole or not at all."""
+        with self.staged('training_states', num_files=0 if current_iter == -1 else 1) as folder:
+            super().save_training_state(epoch, current_iter)
+            for path in folder.iterdir() if self.scaler.is_enabled() else ():
+                torch.save(torch.load(path, weights_only=True) | {'scaler': self.scaler.state_dict()}, path)
+
+    def resume_training(self, resume_state: dict[str, Any]) -> None:
+        super().resume_training(resume_state)
+        if 'scaler' in resume_state:
+            self.scaler.load_state_dict(resume_state['scaler'])
+
+    @contextmanager
+    def staged(self, key: str, num_files: int) -> Iterator[Path]:
+        """Let BasicSR write what belongs to the folder path:`key` into a temporary one first.
+
+        Raises:
+            OSError: What it wrote is not `num_files` complete files: BasicSR only warns when it cannot save.
+        """
+        final = self.opt['path'][key]
+        with staging(final) as folder:
+            self.opt['path'][key] = str(folder)
+            try:
+                yield folder
+            finally:
+                self.opt['path'][key] = final
+            # torch.save writes a zip archive, whose directory comes last: with it, the file is complete.
+            if sum(zipfile.is_zipfile(path) for path in folder.iterdir()) != num_files:
+                raise OSError(f'a checkpoint could not be written to {final}; the files there are as they were before')

@@ -1,0 +1,199 @@
+"""The datasets of an option file: their keys, and whether the images that they name are there and belong together."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import lmdb
+import torch
+from basicsr.utils import scandir
+from basicsr.utils.registry import DATASET_REGISTRY
+
+from .rules import DATASET, GENERAL, Key, Options, Problem, mapping, registered, section, unknown
+
+PAIRED = 'PairedImageDataset'
+_META = re.compile(r'(?P<name>[^.]+)\..*\((?P<height>\d+), ?(?P<width>\d+), ?\d+\)')
+_MAKER = 'scripts/prepare_div2k.py makes it'
+_BENCHMARK = 'the README (Test) says what belongs there; without it, delete this section'
+
+
+class ImagesError(ValueError):
+    """GT and LQ images that cannot be used; `key` is the dataset's key to name."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def check_datasets(opt: Options) -> Iterator[Problem]:
+    """Check the section `datasets`."""
+    datasets, types = mapping(opt, 'datasets'), registered(DATASET_REGISTRY)
+    phases = ('train', 'val') if opt['is_train'] else ('test', 'val')
+    known = 'train and val (val_1, val_2 ...)' if opt['is_train'] else 'test and val (test_1, test_2 ...)'
+    if opt['is_train'] and 'train' not in datasets:
+        yield Problem(('datasets', 'train'), 'missing; training needs it')
+    for name in datasets:
+        key, dataset = ('datasets', name), mapping(datasets, name)
+        phase = name if name == 'train' else name.partition('_')[0]
+        if phase not in phases:
+            yield Problem(key, f'not for {"training" if opt["is_train"] else "testing"}, which knows {known}')
+        elif dataset.get('type') not in list(types):
+            yield Problem((*key, 'type'), f'{dataset.get("type")!r} is {unknown(dataset.get("type"), types)}')
+        elif dataset['type'] == PAIRED:  # what another class reads, only that class knows
+            yield from _check_paired(key, dataset, opt)
+
+
+def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]:
+    train = dataset['phase'] == 'train'
+    required = ['name', 'dataroot_gt', 'dataroot_lq', 'io_backend']
+    if train:
+        required += ['gt_size', 'use_hflip', 'use_rot', 'num_worker_per_gpu', 'batch_size_per_gpu']
+    wrong = list(section(key, dataset, DATASET, required))
+    yield from wrong
+    if dataset.get('prefetch_mode') == 'cuda' and not (torch.cuda.is_available() and dataset.get('pin_memory') is True):
+        yield Problem((*key, 'prefetch_mode'), 'cuda needs a GPU and pin_memory: true; cpu and ~ work everywhere')
+    if dataset.get('persistent_workers') is True and not (train and dataset.get('num_worker_per_gpu')):
+        yield Problem((*key, 'persistent_workers'), 'true needs workers: training, and num_worker_per_gpu above 0')
+    if wrong or not all(GENERAL[name].fits(opt.get(name)) for name in ('scale', 'num_gpu')):
+        return
+    if train and dataset['gt_size'] % opt['scale']:
+        yield Problem((*key, 'gt_size'), _fitting(dataset['gt_size'], opt['scale']))
+    roots = {name: Path(dataset[name]) for name in ('dataroot_gt', 'dataroot_lq')}
+    lacking = [Problem((*key, name), lack) for name, root in roots.items() if (lack := _lacking(root, dataset))]
+    yield from lacking
+    if not lacking:
+        count = _count_lmdb if dataset['io_backend']['type'] == 'lmdb' else _count_files
+        try:
+            pairs = count(*roots.values(), dataset)
+        except ImagesError as error:
+            yield Problem((*key, error.key), str(error))
+        else:
+            if train:
+                yield from _check_batch(key, dataset, opt, pairs)
+
+
+def _fitting(gt_size: int, scale: int) -> str:
+    fitting = [size for size in (gt_size // scale * scale, gt_size // scale * scale + scale) if size]
+    would = ' or '.join(f'{size} (LR patches of {size // scale})' for size in fitting)
+    return f'{gt_size} is not a multiple of scale {scale}; right would be {would}'
+
+
+def _check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterator[Problem]:
+    # With fewer images than one batch, BasicSR's loader is empty and the training ends at once, without a word.
+    processes = opt['world_size'] if opt['dist'] else max(1, opt['num_gpu'])
+    batch, ratio = dataset['batch_size_per_gpu'] * processes, dataset.get('dataset_enlarge_ratio', 1)
+    if pairs * ratio < batch:
+        message = f'{ratio} x {pairs} images are less than one batch of {batch}; at least {-(-batch // pairs)}'
+        yield Problem((*key, 'dataset_enlarge_ratio'), message)
+
+
+def _lacking(root: Path, dataset: Options) -> str | None:
+    """Say what a folder or LMDB lacks; None if it is there."""
+    is_lmdb = dataset['io_backend']['type'] == 'lmdb'
+    if not root.is_dir():
+        return f'no folder {located(root)}; {_origin(root, dataset)}'
+    if is_lmdb != (root.suffix == '.lmdb'):
+        right = 'lmdb' if root.suffix == '.lmdb' else 'disk'
+        return (
+            f'{root} is {"an LMDB" if right == "lmdb" else "a folder of images"}, for which io_backend: type is {right}'
+        )
+    parts = [part for part in ('data.mdb', 'meta_info.txt') if is_lmdb and not (root / part).is_file()]
+    return f'{root} has no {parts[0]}, so it is not a whole LMDB; {_MAKER}' if parts else None
+
+
+def _origin(root: Path, dataset: Options) -> str:
+    """Say where data that isn't there comes from."""
+    if root.is_relative_to('datasets/demo'):
+        return 'scripts/quickstart.sh makes it'
+    return _MAKER if dataset['phase'] == 'train' else _BENCHMARK
+
+
+def located(path: str | os.PathLike) -> str:
+    """A path that isn't there, and where it was looked for."""
+    return f'{path}' if os.path.isabs(path) else f'{path} in {os.getcwd()}'
+
+
+def _count_lmdb(gt: Path, lq: Path, dataset: Options) -> int:
+    """Count the pairs of two LMDBs; `ImagesError` for the first image without partner or of a wrong size."""
+    gt_sizes, lq_sizes = _read_sizes('dataroot_gt', gt), _read_sizes('dataroot_lq', lq)
+    for key, here, there, other in (('dataroot_gt', gt_sizes, lq_sizes, lq), ('dataroot_lq', lq_sizes, gt_sizes, gt)):
+        lacking = sorted(there.keys() - here.keys())
+        if lacking:
+            message = f'lacks {len(lacking)} of the images of {other}, first {lacking[0]}; both must hold the same'
+            raise ImagesError(key, message)
+    for name, size in gt_sizes.items():
+        _check_scale(name, size, lq_sizes[name], dataset)
+    smallest = min(gt_sizes, key=lambda name: min(gt_sizes[name]))
+    _check_patch(smallest, gt_sizes[smallest], dataset)
+    return len(gt_sizes)
+
+
+def _read_sizes(key: str, root: Path) -> dict[str, tuple[int, int]]:
+    """(height, width) of each image of an LMDB by name, from its `meta_info.txt`."""
+    sizes = {}
+    for number, line in enumerate((root / 'meta_info.txt').read_text().splitlines(), 1):
+        match = _META.match(line)
+        if match is None:
+            where = f'{root / "meta_info.txt"}, line {number}'
+            raise ImagesError(key, f"{where}: {line!r} should be like '0001_s001.png (480,480,3) 1'")
+        sizes[match['name']] = int(match['height']), int(match['width'])
+    try:
+        with lmdb.open(str(root), readonly=True, lock=False) as env:
+            entries = env.stat()['entries']
+    except lmdb.Error as error:
+        raise ImagesError(key, f'{root} cannot be read as an LMDB ({error}); {_MAKER} anew') from error
+    if entries != len(sizes) or not sizes:
+        raise ImagesError(key, f'{root} holds {entries} images, its meta_info.txt lists {len(sizes)}; {_MAKER} anew')
+    return sizes
+
+
+def _count_files(gt: Path, lq: Path, dataset: Options) -> int:
+    """Count the pairs of two folders; `ImagesError` for the first file without partner, or sizes that disagree."""
+    listed, template = dataset.get('meta_info_file'), dataset.get('filename_tmpl', '{}')
+    if listed and not os.path.isfile(listed):
+        raise ImagesError('meta_info_file', f'no file {located(listed)}')
+    names = [line.split(' ')[0] for line in Path(listed).read_text().splitlines()] if listed else sorted(scandir(gt))
+    if not names:
+        raise ImagesError('meta_info_file' if listed else 'dataroot_gt', f'no images in {listed or gt}')
+    partners = {f'{template.format(Path(name).stem)}{Path(name).suffix}': name for name in names}
+    lq_names = set(scandir(lq))
+    for partner, name in partners.items():
+        if partner not in lq_names:
+            raise ImagesError('dataroot_lq', f'no {partner} in {lq}, the partner of {name} in {gt}')
+        if listed and not (gt / name).is_file():
+            raise ImagesError('dataroot_gt', f'no {name} in {gt}, which {listed} lists')
+    extra = sorted(lq_names - partners.keys())
+    if extra and not listed:
+        raise ImagesError('dataroot_gt', f'no partner in {gt} for {extra[0]} of {lq}')
+    partner, name = next(iter(partners.items()))
+    sizes = [_size(key, path) for key, path in (('dataroot_gt', gt / name), ('dataroot_lq', lq / partner))]
+    _check_scale(name, *sizes, dataset)
+    _check_patch(name, sizes[0], dataset)
+    return len(names)
+
+
+def _size(key: str, path: Path) -> tuple[int, int]:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ImagesError(key, f'{path} is not an image')
+    return image.shape[:2]
+
+
+def _check_patch(name: str, size: tuple[int, int], dataset: Options) -> None:
+    """Check that a training patch fits into an image."""
+    if dataset.get('gt_size', 0) > min(size):
+        most = min(size) // dataset['scale'] * dataset['scale']
+        message = f'{dataset["gt_size"]} does not fit into {name}, {min(size)} pixels wide or high; at most {most}'
+        raise ImagesError('gt_size', message)
+
+
+def _check_scale(name: str, gt: tuple[int, int], lq: tuple[int, int], dataset: Options) -> None:
+    """Check the sizes of one pair. In validation GT may have a rest, less than `scale`, that BasicSR cuts off."""
+    scale = dataset['scale']
+    rest = [large - scale * small for large, small in zip(gt, lq, strict=True)]
+    if min(rest) < 0 or max(rest) >= (1 if dataset['phase'] == 'train' else scale):
+        here, found, right = (f'{h}x{w}' for h, w in (lq, gt, (lq[0] * scale, lq[1] * scale)))
+        message = f'{name} is {here} here and {found} in dataroot_gt; scale {scale} needs {right} there'
+        raise ImagesError('dataroot_lq', message)

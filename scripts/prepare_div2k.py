@@ -1,0 +1,411 @@
+"""DIV2K, or any folder of photographs, as the sub-images and LMDBs that BasicSR trains from.
+
+    python scripts/prepare_div2k.py
+    python scripts/prepare_div2k.py --hr my/photographs --out datasets/mine --name mine --scales 2
+
+An HR image is cropped at the bottom and right to a multiple of every scale and cut into 480x480 sub-images that start
+every 240 pixels, the last row and column flush with the border, as BasicSR's `extract_subimages.py` does it. LR
+images are DIV2K's own or, where there are none, made by BasicSR's MATLAB-like `imresize` and rounded to 8 bits as
+MATLAB does; they are cut at the same places. What is written for `--out datasets/DIV2K --name DIV2K_train`::
+
+    datasets/DIV2K/DIV2K_train_HR_sub/0001_s001.png             datasets/DIV2K/DIV2K_train_HR_sub.lmdb
+    datasets/DIV2K/DIV2K_train_LR_bicubic/X2_sub/0001_s001.png  datasets/DIV2K/DIV2K_train_LR_bicubic_X2_sub.lmdb
+    datasets/DIV2K/DIV2K_train_prepare.json                     (the settings; a run with others is refused)
+
+Files and LMDBs appear whole or not at all. The same command continues an interrupted run, to the same bytes, and
+verifies a finished one: it cuts the photographs that lack a sub-image or are newer than one, and compares the LMDBs
+with the sub-images. BasicSR needs the LMDBs only, so the `_sub` folders may be removed when all is done.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+# asid_plugin lets BasicSR be imported on today's stack, so it comes first
+from asid_plugin.files import remove_unfinished, staging, whole_file
+from asid_plugin.image_io import FORMATS, ImageError, read_image
+
+# isort: split
+import cv2
+import lmdb
+import numpy as np
+import torch
+from basicsr.utils import imfrombytes
+from basicsr.utils.lmdb_util import LmdbMaker
+from basicsr.utils.matlab_functions import imresize
+from PIL import Image
+from tqdm import tqdm
+
+PNG_LEVEL = 1  # BasicSR's own choice for LMDBs; the files hold the same bytes
+Image.MAX_IMAGE_PIXELS = None  # Pillow reads only sizes here, so no size is dangerous
+
+Photo = dict[int, Path | None]  # a photograph's files by scale, 1 being HR; None where LR is to be made
+
+
+class PrepareError(Exception):
+    """What was wrong, where, and what would be right, for the person who typed the command."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where outputs go, the LR folder of each scale (None: LR is to be made), and the cutting in HR pixels."""
+
+    out: Path
+    name: str
+    lr: dict[int, Path | None]
+    crop_size: int
+    step: int
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a cropped HR image are multiples of."""
+        return math.lcm(*self.lr)
+
+    @property
+    def outputs(self) -> dict[int, tuple[Path, Path]]:
+        """The folder of sub-images and the LMDB of each scale, 1 being HR."""
+        names = {1: ('HR', 'HR')} | {scale: (f'LR_bicubic/X{scale}', f'LR_bicubic_X{scale}') for scale in self.lr}
+        begin = self.out / self.name
+        return {scale: (Path(f'{begin}_{a}_sub'), Path(f'{begin}_{b}_sub.lmdb')) for scale, (a, b) in names.items()}
+
+    def tiles(self, key: str, height: int, width: int) -> dict[str, tuple[int, int, int, int]]:
+        """Name the sub-images of an HR image as BasicSR does, row by row; each with top, height, left and width."""
+        places = [(*row, *column) for row in self.spans(height) for column in self.spans(width)]
+        return {f'{key}_s{index:03d}': place for index, place in enumerate(places, start=1)}
+
+    def spans(self, side: int) -> list[tuple[int, int]]:
+        """Cut a side into (start, size), the last flush with the border; one shorter than a crop is kept whole."""
+        side -= side % self.multiple
+        if side <= self.crop_size:
+            return [(0, side)]
+        last = side - self.crop_size
+        return [(start, self.crop_size) for start in [*range(0, last, self.step), last]]
+
+
+def find_lr(hr: Path, lr: Path | None, scales: Sequence[int]) -> dict[int, Path | None]:
+    """Find each scale's LR folder in `lr` or, without, where DIV2K has it: beside `hr`. None: there is none."""
+    parent = lr or hr.parent / (hr.name.removesuffix('_HR') + '_LR_bicubic')
+    found = {scale: folder if (folder := parent / f'X{scale}').is_dir() else None for scale in scales}
+    if lr and None in found.values():  # a misspelt folder must not pass for an absent one
+        absent = ', '.join(f'X{scale}' for scale, folder in found.items() if folder is None)
+        raise PrepareError(f'--lr {lr} has no {absent}: leave --lr out to have LR images made from HR')
+    return found
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """The images of a folder (not its subfolders) by name; BasicSR's LMDB keys are ASCII without dots and spaces."""
+    if not folder.is_dir():
+        raise PrepareError(f'{folder} is not a folder')
+    images: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in FORMATS and not path.name.startswith('.'):
+            key = re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)
+            if key in images:
+                raise PrepareError(f'{images[key]} and {path.name} would both be called {key}: rename one')
+            images[key] = path
+    return images
+
+
+def find_photos(hr: Path, lr: dict[int, Path | None]) -> dict[str, Photo]:
+    """Pair every HR image with its LR images: `0001.png` with `0001x2.png`, or with `0001.png`."""
+    photos: dict[str, Photo] = {key: {1: path} | dict.fromkeys(lr) for key, path in sorted(list_images(hr).items())}
+    if not photos:
+        raise PrepareError(f'{hr} has no images ({", ".join(FORMATS)})')
+    missing = []
+    for scale, folder in lr.items():
+        images = list_images(folder) if folder else {}
+        for key, photo in photos.items():
+            photo[scale] = images.get(f'{key}x{scale}', images.get(key))
+            if folder and photo[scale] is None:
+                missing.append(f'{photo[1]} has no {photo[1].stem}x{scale}{photo[1].suffix} in {folder}')
+    if missing:
+        raise PrepareError('\n  '.join(['LR images are missing:', *missing]))
+    return photos
+
+
+def check_settings(job: Job) -> None:
+    """Write the settings down before anything else; refuse outputs that were made with others, or with unknown ones."""
+    path = job.out / f'{job.name}_prepare.json'
+    lr = {f'X{scale}': 'files' if folder else 'imresize' for scale, folder in job.lr.items()}
+    settings = json.dumps({'crop_size': job.crop_size, 'step': job.step, **lr})
+    found = path.read_text().strip() if path.exists() else f'unknown settings (no {path})'
+    if not path.exists() and not any(file.exists() for output in job.outputs.values() for file in output):
+        with whole_file(path) as unfinished:
+            unfinished.write_text(settings + '\n')
+    elif found != settings:
+        anew = 'remove them, or give another --name or --out'
+        raise PrepareError(f'{job.out / job.name}_* were made with {found}, but asked for is {settings}: {anew}')
+
+
+def read_bgr(path: Path) -> tuple[np.ndarray, list[str]]:
+    """Read an image as (height, width, 3) uint8 BGR, 16 bits v as round(v / 257); say what was done to it."""
+    image = read_image(path)
+    remarks = ['grey repeated in three channels'] * image.grey + ['alpha dropped'] * (image.alpha is not None)
+    remarks += ['16 bits rounded to 8'] * (image.bits == 16)
+    return np.rint(image.rgb[..., ::-1] * 255).astype(np.uint8), remarks
+
+
+def downscale(hr: np.ndarray, scale: int) -> np.ndarray:
+    """Downscale (height, width, 3) uint8 by BasicSR's MATLAB-like `imresize`, rounded to 8 bits as MATLAB does."""
+    # on 0..255 rather than 0..1, halves are exact; MATLAB rounds them up
+    lr = imresize(hr.astype(np.float32), 1 / scale)
+    return np.clip(np.floor(lr + 0.5), 0, 255).astype(np.uint8)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode (height, width, 3) uint8 BGR as the LMDBs have it."""
+    return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes()
+
+
+def read_photo(job: Job, photo: Photo) -> tuple[dict[int, np.ndarray], list[str]]:
+    """Read a photograph and read or make its LR images, by scale, all of the same content; say what was done to it."""
+    hr, remarks = read_bgr(photo[1])
+    full = hr.shape[:2]
+    height, width = (side - side % job.multiple for side in full)
+    # of one LR pixel, imresize cannot mirror the border
+    least = max([job.multiple, *(2 * scale for scale, file in photo.items() if file is None)])
+    if min(height, width) < least:
+        raise PrepareError(f'{photo[1]}: {full[1]}x{full[0]} pixels, at least {least}x{least} are needed')
+    if min(height, width) < job.crop_size:
+        remarks.append(f'smaller than {job.crop_size} pixels, kept whole')
+    images = {1: hr[:height, :width]}
+    for scale in job.lr:
+        if photo[scale] is None:
+            images[scale] = downscale(images[1], scale)
+            continue
+        lr, _ = read_bgr(photo[scale])
+        if lr.shape[:2] != (full[0] // scale, full[1] // scale):
+            raise PrepareError(
+                f'{photo[scale]} is {lr.shape[1]}x{lr.shape[0]}, but {photo[1]} is {full[1]}x{full[0]}: '
+                f'its x{scale} must be {full[1] // scale}x{full[0] // scale}'
+            )
+        images[scale] = lr[: height // scale, : width // scale]
+    return images, remarks
+
+
+def finished_tiles(job: Job, key: str, photo: Photo) -> list[str]:
+    """Name the sub-images of a photograph if all of them are there and none is older than its files."""
+    try:
+        with Image.open(photo[1]) as header:  # turned by its EXIF orientation or not, the number is the same
+            tiles = list(job.tiles(key, *header.size))
+        changed = max(file.stat().st_mtime_ns for file in photo.values() if file)
+        written = min((folder / f'{t}.png').stat().st_mtime_ns for folder, _ in job.outputs.values() for t in tiles)
+    except OSError:  # one is missing; or the photograph cannot be read, and reading all of it tells why
+        return []
+    return tiles if written >= changed else []
+
+
+def cut_photo(job: Job, keyed: tuple[str, Photo]) -> tuple[list[str], list[str]]:
+    """Write the sub-images of a photograph unless they are there (in a worker).
+
+    Returns:
+        The names of its sub-images, and what was done to it in words; or no names, and what is wrong with it.
+    """
+    if finished := finished_tiles(job, *keyed):
+        return finished, ['already done']
+    try:
+        images, remarks = read_photo(job, keyed[1])
+    except (ImageError, PrepareError) as error:
+        return [], [str(error)]
+    tiles = job.tiles(keyed[0], *images[1].shape[:2])
+    for scale, (folder, _) in job.outputs.items():
+        try:
+            with staging(folder) as staged:
+                for tile, place in tiles.items():
+                    top, height, left, width = (length // scale for length in place)
+                    content = encode_png(images[scale][top : top + height, left : left + width])
+                    (staged / f'{tile}.png').write_bytes(content)
+        except OSError as error:  # a full disk does not say where
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+    return list(tiles), remarks
+
+
+def cut_photos(job: Job, photos: dict[str, Photo], each: Callable[..., Iterator]) -> list[str]:
+    """Write the sub-images of all photographs and name them; photographs that cannot be used are named at the end."""
+    tiles, done, problems = [], Counter(), []
+    for names, remarks in each(partial(cut_photo, job), list(photos.items()), 'Sub-images'):
+        tiles += names
+        if names:
+            done.update(remarks)
+        else:
+            problems += remarks
+    for remark, count in sorted(done.items()):
+        print(f'  {count} image{"s" * (count > 1)}: {remark}')
+    if problems:
+        raise PrepareError('\n  '.join([f'{len(problems)} of {len(photos)} images cannot be used:', *problems]))
+    return tiles
+
+
+def fill_lmdb(path: Path, files: Sequence[Path]) -> None:
+    """Write an LMDB with its `meta_info.txt` from sub-images, whose bytes it holds as they are."""
+    # BasicSR's default map is 1 TiB, which a limit on a process's memory refuses. A value fills whole pages of up to
+    # 64 KiB where the system's are that large; the file grows only to what is used.
+    size = 2**26 + sum(file.stat().st_size + 2 * 65536 for file in files)
+    maker = LmdbMaker(str(path), map_size=size, compress_level=PNG_LEVEL)
+    try:
+        for file in tqdm(files, desc=f'Writing {path.name[1:]}'):
+            with Image.open(file) as header:
+                maker.put(file.read_bytes(), file.stem, (header.height, header.width, 3))
+    finally:
+        maker.close()
+
+
+def compare(path: Path, folder: Path, line: str) -> str:
+    """Say how an LMDB differs from the sub-image that a line of its `meta_info.txt` names (in a worker)."""
+    tile = line.partition('.')[0]
+    with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as txn:
+        value = txn.get(tile.encode())
+    image = imfrombytes(value, flag='unchanged') if value else None
+    if image is None or not np.array_equal(image, imfrombytes((folder / f'{tile}.png').read_bytes(), 'unchanged')):
+        return f'{tile} is missing or has other pixels'
+    right = f'{tile}.png ({image.shape[0]},{image.shape[1]},3) {PNG_LEVEL}'
+    return '' if line == right else f'meta_info.txt has {line} where {right} is right'
+
+
+def verify_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Callable[..., Iterator]) -> list[str]:
+    """Say how an LMDB differs from the sub-images: in its `meta_info.txt`, in their number, in their pixels."""
+    meta_info = path / 'meta_info.txt'
+    lines = meta_info.read_text().splitlines() if meta_info.is_file() else []
+    if [line.partition('.')[0] for line in lines] != tiles:
+        return [f'meta_info.txt has {len(lines)} lines that are not the {len(tiles)} wanted']
+    with lmdb.open(str(path), readonly=True, lock=False) as env:
+        stat, last_page = env.stat(), env.info()['last_pgno']
+    if (path / 'data.mdb').stat().st_size < (last_page + 1) * stat['psize']:
+        return ['data.mdb is cut short']  # reading on would end the process by a bus error
+    if stat['entries'] != len(tiles):
+        return [f'{stat["entries"]} images where {len(tiles)} are wanted']
+    found = each(partial(compare, path, folder), lines, f'Verifying {path.name.lstrip(".")}')
+    return [problem for problem in found if problem]
+
+
+def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Callable[..., Iterator]) -> None:
+    """Make an LMDB of the sub-images, under a temporary name until it is verified; or verify the one that is there."""
+    if strange := sorted({file.stem for file in folder.glob('*.png')} - set(tiles)):
+        some = ', '.join(strange[:5])
+        raise PrepareError(f'{folder} has {len(strange)} sub-images that no photograph gives ({some}): remove them')
+    present, unfinished = path.exists(), path.with_name(f'.{path.name}')
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        if not present:
+            fill_lmdb(unfinished, [folder / f'{tile}.png' for tile in tiles])
+        if problems := verify_lmdb(path if present else unfinished, folder, tiles, each):
+            raise PrepareError(f'{path} is not what {folder} holds: {"; ".join(problems[:5])}. Remove it and run again')
+        if not present:
+            unfinished.rename(path)
+    except lmdb.Error as error:
+        raise PrepareError(f'{path}: {error}') from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    print(f'{path}: {"already done, " * present}{len(tiles)} images, verified')
+
+
+def start_worker() -> None:
+    """Set up a worker: one thread, and an end when the parent ends, however it does (SIGKILL leaves no time for it)."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    threading.Thread(target=lambda: os._exit(multiprocessing.parent_process().join() or 1), daemon=True).start()
+
+
+def run_all(executor: Executor | None, function: Callable, tasks: Sequence, description: str) -> Iterator:
+    """Map a function over tasks, in this process if there is no executor, with a progress bar."""
+    chunk = 1 + len(tasks) // 1000  # photographs go one by one, sub-images by the dozen
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: their parent ends them
+    results = executor.map(function, tasks, chunksize=chunk) if executor else map(function, tasks)
+    signal.signal(signal.SIGINT, previous)
+    return tqdm(results, total=len(tasks), desc=description)
+
+
+def prepare(
+    hr: str | Path,
+    out: str | Path,
+    name: str,
+    lr: str | Path | None = None,
+    scales: Sequence[int] = (2, 3, 4),
+    crop_size: int = 480,
+    step: int = 240,
+    workers: int = 1,
+) -> dict[int, Path]:
+    """Do what the command does, whose options the arguments are; fewer than 2 workers: all in this process.
+
+    Returns:
+        The LMDBs by scale, 1 being HR.
+
+    Raises:
+        PrepareError: An argument, an image or an existing output is not as it must be.
+    """
+    if min(scales, default=0) < 2:
+        raise PrepareError(f'--scales {" ".join(map(str, scales))}: a scale is 2 or more')
+    for option, value in (('--crop-size', crop_size), ('--step', step)):
+        if value < 1 or value % math.lcm(*scales):
+            raise PrepareError(f'{option} {value}: for these scales it must be a multiple of {math.lcm(*scales)}')
+    job = Job(Path(out), name, find_lr(Path(hr), lr and Path(lr), sorted(set(scales))), crop_size, step)
+    photos = find_photos(Path(hr), job.lr)
+    check_settings(job)
+    print(f'HR: {len(photos)} from {hr}, cropped at the bottom and right to multiples of {job.multiple} pixels')
+    for scale, folder in job.lr.items():
+        print(f'  X{scale}: {folder or "made by imresize"}')
+    for folder, _ in job.outputs.values():
+        remove_unfinished(folder)
+    # multiprocessing.Pool would wait for ever for a worker that the system has killed for want of memory
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), start_worker) if workers > 1 else None
+    try:
+        tiles = cut_photos(job, photos, partial(run_all, executor))
+        for folder, path in job.outputs.values():
+            make_lmdb(path, folder, tiles, partial(run_all, executor))
+    finally:
+        if executor:
+            executor.shutdown(cancel_futures=True)
+    return {scale: path for scale, (_, path) in job.outputs.items()}
+
+
+def run(function: Callable, **arguments) -> int:
+    """Call a function as a command does: 0 if it returns, 1 for an error (told on stderr), 130 if interrupted."""
+    try:
+        function(**arguments)
+    except (PrepareError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except BrokenProcessPool:
+        print('error: a worker was killed, most likely for want of memory: give fewer --workers', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('interrupted: the same command continues', file=sys.stderr)
+        return 130
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        description='Make 480x480 sub-images and LMDBs for BasicSR from DIV2K or any folder of HR images.',
+        epilog='The same command continues an interrupted run and verifies a finished one.',
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument('--hr', default='datasets/DIV2K/DIV2K_train_HR', help='folder of HR images')
+    lr_help = 'folder of LR images (X2/0001x2.png ...); without, DIV2K_train_LR_bicubic beside --hr or, if absent, made'
+    parser.add_argument('--lr', help=lr_help)
+    parser.add_argument('--out', default='datasets/DIV2K', help='folder to write to')
+    parser.add_argument('--name', default='DIV2K_train', help="what the outputs' names begin with")
+    parser.add_argument('--scales', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors')
+    parser.add_argument('--crop-size', type=int, default=480, help='side of a sub-image in HR pixels')
+    parser.add_argument('--step', type=int, default=240, help='distance of sub-images in HR pixels')
+    parser.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 16), help='processes')
+    return run(prepare, **vars(parser.parse_args(arguments)))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

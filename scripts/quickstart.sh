@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# From a bare machine to an ASID that was trained, resumed, tested and used, in some minutes on two CPU cores.
+#
+# Everything is written below this folder: .venv (unless an environment is active), datasets/demo, experiments, results.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/setup.sh
+
+name=demo_ASID_x2
+weights=experiments/$name/models/net_g_latest.pth
+results=results/demo_test_ASID_x2/visualization/demo
+photo=results/photo_x2.png
+
+step() { printf '\n==> %s\n' "$*"; }
+
+step 'Data: the photographs that scikit-image carries, some held out'
+python scripts/prepare_demo.py --out datasets/demo
+
+step "Training, the first 100 iterations of options/$name.yml"
+python -m asid_plugin.train -opt "options/$name.yml" --force_yml train:total_iter=100
+
+step 'Training resumes where it stopped and goes on to the end'
+python -m asid_plugin.train -opt "options/$name.yml" --auto_resume
+
+step 'Testing on two photographs that were held out'
+python -m asid_plugin.test -opt options/demo_test_ASID_x2.yml
+
+step 'Upscaling another photograph that was held out'
+python -m asid_plugin.upscale datasets/demo/photo/rocket.png -o "$photo" --weights "$weights"
+
+step 'PSNR / SSIM on Y, x2, photographs that were held out'
+python scripts/compare.py --gt datasets/demo/val/GTmod2 --lq datasets/demo/val/LRbicx2 --sr "$results" --scale 2 \
+    --picture results/detail.png --box 150 60 130 100
+
+printf '\nWritten:\n'
+printf '  %s\n' "$weights" "$results" "$photo" results/detail.png

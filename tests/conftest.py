@@ -1,0 +1,69 @@
+"""Small data and options that several tests use."""
+
+import asid_plugin  # noqa: F401, I001  # also where its .pth file is not installed, BasicSR needs its import hook
+
+from pathlib import Path
+
+import cv2
+import pytest
+import skimage.data
+from basicsr.utils.matlab_functions import imresize
+
+TINY = {'type': 'ASID', 'num_feat': 16, 'num_block': 1, 'upscale': 2}
+
+
+def write_pairs(folder: Path, num: int, size: int = 48, scale: int = 2) -> dict[str, str]:
+    """Write `num` crops of a photograph and their bicubic LR; returns BasicSR's two dataroot keys."""
+    photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    for name in ('GT', 'LR'):
+        (folder / name).mkdir(parents=True)
+    for i in range(num):
+        gt = photograph[40 * i : 40 * i + size, 180 : 180 + size + 8 * i]
+        cv2.imwrite(str(folder / 'GT' / f'{i}.png'), gt)
+        lq = (imresize(gt / 255.0, 1 / scale) * 255).clip(0, 255).round().astype('uint8')
+        cv2.imwrite(str(folder / 'LR' / f'{i}.png'), lq)
+    return {'dataroot_gt': str(folder / 'GT'), 'dataroot_lq': str(folder / 'LR')}
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict:
+    """Options of a tiny training, as in a YAML file: 6 iterations, batch 4, LR patches of 16, 3 validation images."""
+    disk = {'type': 'PairedImageDataset', 'io_backend': {'type': 'disk'}}
+    return {
+        'name': 'tiny',
+        'model_type': 'ASIDModel',
+        'scale': 2,
+        'num_gpu': 'auto',
+        'manual_seed': 0,
+        'datasets': {
+            'train': {
+                **disk,
+                **write_pairs(tmp_path / 'train', 4),
+                'name': 'train',
+                'gt_size': 32,
+                'use_hflip': True,
+                'use_rot': True,
+                'num_worker_per_gpu': 0,
+                'batch_size_per_gpu': 4,
+                'dataset_enlarge_ratio': 2,
+            },
+            'val': {**disk, **write_pairs(tmp_path / 'val', 3), 'name': 'val'},
+        },
+        'network_g': dict(TINY),
+        'path': {'pretrain_network_g': None, 'strict_load_g': True, 'resume_state': None},
+        'train': {
+            'optim_g': {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0},
+            'scheduler': {'type': 'MultiStepLR', 'milestones': [4], 'gamma': 0.5},
+            'total_iter': 6,
+            'pixel_opt': {'type': 'L1Loss'},
+        },
+        'val': {
+            'val_freq': 3,
+            'save_img': False,
+            'metrics': {
+                'psnr': {'type': 'calculate_psnr', 'crop_border': 2, 'test_y_channel': True},
+                'ssim': {'type': 'calculate_ssim', 'crop_border': 2, 'test_y_channel': True},
+            },
+        },
+        'logger': {'print_freq': 1, 'save_checkpoint_freq': 3, 'use_tb_logger': False},
+    }
