@@ -9,6 +9,7 @@ takes tensors and plain values only, which BasicSR's checkpoints and training st
 distribution asks for torch at build time, which `scripts/setup.sh` answers with `--no-build-isolation`.
 """
 
+import atexit
 import functools
 import os
 import re
@@ -157,6 +158,24 @@ def dist_without_cuda() -> None:
         rebind(original, on_gloo(original))
 
 
+def process_group_left_open() -> None:
+    """Leave the process group when the program ends, which none of BasicSR's scripts does.
+
+    Threads of gloo that are still running then abort the process now and then ("terminate called without an active
+    exception", once in sixty runs here), after everything is saved; NCCL warns since torch 2.4.
+    """
+    from basicsr.utils import dist_util
+
+    original = dist_util.init_dist
+
+    @functools.wraps(original)
+    def init_dist(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        atexit.register(_leave_process_group)
+
+    rebind(original, init_dist)
+
+
 def ddp_without_cuda() -> None:
     """Let networks on the CPU be distributed, where all of BasicSR's versions name a GPU to DistributedDataParallel."""
     from basicsr.models.base_model import BaseModel
@@ -249,6 +268,12 @@ def _cpu_as_cuda_device() -> Iterator[bool]:
         yield no_cuda
 
 
+def _leave_process_group() -> None:
+    failed = hasattr(sys, 'last_type')  # then nobody waits for the others, or they would hang together
+    if torch.distributed.is_initialized() and not failed:
+        torch.distributed.destroy_process_group()
+
+
 def _without_cuda_on_cpu(function: Callable) -> Callable:
     @functools.wraps(function)
     def on_cpu(*args: Any, **kwargs: Any) -> Any:
@@ -263,6 +288,7 @@ AFTER = [
     withdraw_distutils,
     lmdb_opened_twice,
     dist_without_cuda,
+    process_group_left_open,
     ddp_without_cuda,
     local_rank_argument,
     resume_without_cuda,

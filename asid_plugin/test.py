@@ -3,15 +3,6 @@
 import os
 
 from basicsr.test import test_pipeline
-from torch import distributed
-
-
-def main() -> None:
-    """Test, then leave the process group, if there is one."""
-    test_pipeline(os.getcwd())
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
-
 
 if __name__ == '__main__':
-    main()
+    test_pipeline(os.getcwd())

@@ -225,6 +225,27 @@ def test_launcher_slurm_takes_gloo(
     assert os.environ['LOCAL_RANK'] == '0'
 
 
+LEFT_OPEN = """
+import atexit
+import sys
+from torch import distributed
+
+atexit.register(lambda: print('left open:', distributed.is_initialized()))  # after what is registered later
+from basicsr.utils import dist_util
+
+dist_util.init_dist('pytorch', 'gloo')
+print('in a group:', distributed.is_initialized())
+{end}
+"""
+
+
+@without_cuda
+@pytest.mark.parametrize(('end', 'left_open'), [('', False), ('sys.exit(3)', False), ('raise OSError', True)])
+def test_the_process_group_is_left_at_the_end(process_group_address: None, end: str, left_open: bool) -> None:
+    done = subprocess.run([sys.executable, '-c', LEFT_OPEN.format(end=end)], text=True, capture_output=True, timeout=120)
+    assert done.stdout.splitlines() == ['in a group: True', f'left open: {left_open}'], done.stderr
+
+
 @without_cuda
 def test_a_network_on_the_cpu_is_distributed(process_group_address: None) -> None:
     dist_util._init_dist_pytorch('nccl')

@@ -55,7 +55,7 @@ def run(folder: Path, module: str, options: dict, *arguments: str, processes: in
     command += ['--launcher', 'pytorch'] if processes > 1 else []
     env = os.environ | {'OMP_NUM_THREADS': '1'}
     done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     return done.stdout + done.stderr
 
 

@@ -25,7 +25,7 @@ def run(*command: str | Path, cwd: Path) -> str:
     env = os.environ | {'OMP_NUM_THREADS': '1'}
     env.pop('PYTHONPATH', None)
     done = subprocess.run(command, cwd=cwd, env=env, text=True, capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     return done.stdout + done.stderr
 
 

@@ -268,5 +268,4 @@ def _stop_if_any(lines: Iterable[str]) -> None:
         print(*dict.fromkeys(lines), sep='\n', file=sys.stderr, flush=True)
     if processes:
         distributed.barrier()  # the launcher ends the others with the first that exits, perhaps before it has printed
-        distributed.destroy_process_group()
     raise SystemExit(2)
