@@ -37,19 +37,23 @@ setup(
     install_requires=[
         'addict',
         'basicsr>=1.4.2,<1.5',
+        'jinja2',
         'lmdb',
+        'matplotlib',
         'mmcv-lite',
         'mmengine',
         'numpy',
         'opencv-python>=4.11',  # from here on alpha is read as it is, and a truncated JPEG is an error
         'pyyaml',
         'safetensors',
+        'spandrel>=0.4.2',  # loads the networks that ASID is compared with
         'torch>=2.6',  # from here on torch.load refuses pickled code
         'torchvision',
         'tqdm',
     ],
-    extras_require={'test': ['pytest', 'ruff']},
+    extras_require={'test': ['pytest', 'ruff', 'selenium']},
     packages=find_packages(include=['asid_plugin', 'asid_plugin.*']),
+    package_data={'asid_plugin.evaluate': ['report.html'], 'asid_plugin.paper': ['data/*.csv']},
     data_files=[('', ['asid_plugin/asid_plugin.pth'])],
     distclass=DistributionWithData,
     cmdclass={'install_data': InstallPth},

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from asid_plugin.archs import ASID
-from asid_plugin.archs.author_layout import JUNK, from_author_layout, is_author_layout, to_author_layout
-from asid_plugin.archs.state_dict import infer_arguments
+from asid_plugin.archs.author_layout import JUNK, to_author_layout
+from asid_plugin.archs.state_dict import infer_arguments, our_layout
 from asid_plugin.files import whole_file
 
 WRAPPERS = ('params_ema', 'params', 'state_dict')
@@ -90,7 +90,7 @@ def save_state_dict(state_dict: Mapping[str, Tensor], path: str | Path, layout: 
         layout: 'asid' or 'authors'.
     """
     path = Path(path)
-    ours = from_author_layout(state_dict) if is_author_layout(state_dict) else state_dict
+    ours = our_layout(state_dict)
     weights = ours if layout == 'asid' else to_author_layout(ours)
     weights = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     with whole_file(path) as unfinished:

@@ -1,4 +1,4 @@
-"""How much an ASID computes: parameters and multiply-adds, by the paper's rule and in full.
+"""How much an ASID or an Omni-SR computes: parameters and multiply-adds, by the paper's rule and in full.
 
 `python -m asid_plugin.complexity` prints the table.
 """
@@ -8,8 +8,9 @@ import math
 
 from torch import nn
 
-from asid_plugin.archs import ASID
+from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.archs.attention import ChannelAttention, SpatialAttention, SpatialLayer
+from asid_plugin.archs.omnisr_arch import OSA, MultiHeadChannelAttention, MultiHeadSpatialAttention
 
 OUTPUT_720P = (720, 1280)
 """Height and width of the output image that the paper's FLOPs are for."""
@@ -26,12 +27,23 @@ def count_parameters(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def paper_flops(net: ASID, height: int, width: int) -> int:
+def thop_parameters(net: ASID | OmniSR) -> int:
+    """Number of parameters that the package thop counts: Omni-SR's 792K are these.
+
+    It overlooks position biases (in an embedding there), temperatures (a bare parameter), and every LayerNorm but the
+    one before spatial attention (a class of the authors' own).
+    """
+    counted = [module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    counted += [module.norm1 for module in net.modules() if isinstance(module, SpatialLayer | OSA)]
+    return sum(parameter.numel() for module in counted for parameter in module.parameters())
+
+
+def paper_flops(net: ASID | OmniSR, height: int, width: int) -> int:
     """What the paper calls FLOPs: the multiply-adds that the package thop counts module by module.
 
     These are the multiply-adds of convolutions and linear layers; for each row of a spatial attention matrix that is
-    computed, not shared, 3 * P² - 1 (its softmax); for each element that enters the first LayerNorm of a SAM layer, 4;
-    for the matrix products of attention, nothing.
+    computed, not shared, 3 * P² - 1 (its softmax); for each element that enters the LayerNorm before spatial attention,
+    4; for the matrix products of attention, nothing.
 
     Args:
         net: The network.
@@ -41,28 +53,38 @@ def paper_flops(net: ASID, height: int, width: int) -> int:
     size = net.padded_size(height, width)
     per_pixel = 0
     for module in net.modules():
-        if isinstance(module, SpatialLayer):
+        if isinstance(module, SpatialLayer | OSA):
             per_pixel += 4 * module.norm1.normalized_shape[0]
-            per_pixel += 0 if module.attn.shared else 3 * net.window_size**2 - 1
+        if isinstance(module, SpatialAttention | MultiHeadSpatialAttention):
+            per_pixel += num_matrices(module) * (3 * net.window_size**2 - 1)
     return layer_multiply_adds(net, *size) + per_pixel * math.prod(size)
 
 
-def multiply_adds(net: ASID, height: int, width: int) -> int:
+def num_matrices(attention: SpatialAttention | MultiHeadSpatialAttention) -> int:
+    """Attention matrices that a spatial attention computes per group: one per head, none if it uses another's."""
+    if isinstance(attention, MultiHeadSpatialAttention):
+        return attention.num_heads
+    return 0 if attention.shared else 1
+
+
+def multiply_adds(net: ASID | OmniSR, height: int, width: int) -> int:
     """All multiply-adds of convolutions, linear layers and attention's matrix products; arguments as `paper_flops`.
 
-    This counts the network as the paper writes it. (Ours runs fewer: value and output projection are one product.)
+    This counts the network as its paper writes it. (Our ASID runs fewer: value and output projection are one product.)
     """
     size = net.padded_size(height, width)
     per_pixel = 0
     for module in net.modules():
-        if isinstance(module, SpatialAttention):
-            per_pixel += (1 if module.shared else 2) * net.window_size**2 * module.value.in_features
+        if isinstance(module, SpatialAttention | MultiHeadSpatialAttention):
+            per_pixel += (2 if num_matrices(module) else 1) * net.window_size**2 * module.proj.in_features
         elif isinstance(module, ChannelAttention):
             per_pixel += 2 * module.dim**2
+        elif isinstance(module, MultiHeadChannelAttention):
+            per_pixel += 2 * module.dim**2 // module.num_heads
     return layer_multiply_adds(net, *size) + per_pixel * math.prod(size)
 
 
-def layer_multiply_adds(net: ASID, height: int, width: int) -> int:
+def layer_multiply_adds(net: ASID | OmniSR, height: int, width: int) -> int:
     """Multiply-adds of the convolutions and linear layers on a padded image of this size."""
     strided = [(side - 3) // 2 + 1 for side in (height, width)]  # ESA's conv2
     pooled = [(side - 7) // 3 + 1 for side in strided]  # and what its max pool leaves for conv3

@@ -1,8 +1,9 @@
-"""ASID and its blocks, registered in BasicSR's `ARCH_REGISTRY` and MMEngine's `MODELS`."""
+"""ASID and its blocks, and Omni-SR, registered in BasicSR's `ARCH_REGISTRY` and MMEngine's `MODELS`."""
 
 from .asid_arch import ASID
 from .attention import CAM, SAM
 from .idb import IDB
 from .local import ESA, GFFN, LM
+from .omnisr_arch import OmniSR
 
-__all__ = ['ASID', 'CAM', 'ESA', 'GFFN', 'IDB', 'LM', 'SAM']
+__all__ = ['ASID', 'CAM', 'ESA', 'GFFN', 'IDB', 'LM', 'SAM', 'OmniSR']

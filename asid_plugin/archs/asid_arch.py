@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
-import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -12,14 +11,15 @@ from torch.nn import functional as F
 
 from .idb import IDB
 from .local import NHWCConv2d
-from .state_dict import check_same_network, read_any_layout
+from .state_dict import infer_arguments, our_layout
+from .windowed import Layouts, WindowedSR
 
 SHARING = ('inter', 'intra', 'none')
 
 
 @ARCH_REGISTRY.register()
 @MODELS.register_module()
-class ASID(nn.Module):
+class ASID(WindowedSR):
     """Lightweight super-resolution Transformer; every variant of the paper is a choice of arguments.
 
     Args:
@@ -38,6 +38,8 @@ class ASID(nn.Module):
         ValueError: An argument out of range, or two that exclude each other; the message names it.
     """
 
+    layouts = Layouts('ASID', our_layout, infer_arguments)
+
     def __init__(
         self,
         num_in_ch: int = 3,
@@ -50,12 +52,10 @@ class ASID(nn.Module):
         distillation: bool = True,
         channel_split: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(upscale, window_size)
         sizes = {'num_in_ch': num_in_ch, 'num_out_ch': num_out_ch, 'num_block': num_block, 'upscale': upscale}
         check_sizes(sizes | {'num_feat': num_feat, 'window_size': window_size})
         check_variant(sharing, distillation, channel_split)
-        self.upscale = upscale
-        self.window_size = window_size
 
         self.conv_first = NHWCConv2d(num_in_ch, num_feat, 3, padding=1)
         self.body = nn.ModuleList(
@@ -65,7 +65,6 @@ class ASID(nn.Module):
         self.inter = sharing == 'inter'
         self.conv_after_body = NHWCConv2d(num_feat, num_feat, 3, padding=1)
         self.conv_up = NHWCConv2d(num_feat, num_out_ch * upscale**2, 3, padding=1)
-        self.register_load_state_dict_pre_hook(read_any_layout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscale images of any size.
@@ -83,16 +82,6 @@ class ASID(nn.Module):
         out = F.pixel_shuffle(out, self.upscale)[..., : height * self.upscale, : width * self.upscale]
         return out / 2 + 0.5
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load weights in our layout or the authors'; see `torch.nn.Module.load_state_dict`.
-
-        Raises:
-            RuntimeError: `strict`, and the weights are of another network; the message names what differs.
-        """
-        if strict:
-            check_same_network(state_dict, self.state_dict())
-        return super().load_state_dict(state_dict, strict, assign)
-
     def forward_features(self, x: Tensor) -> Tensor:
         """Equation 2: F_0 to F_d, both (B, H, W, C)."""
         attn = None
@@ -100,16 +89,6 @@ class ASID(nn.Module):
             x, used = block(x, attn)
             attn = used if self.inter else None
         return self.conv_after_body(x)
-
-    def pad(self, x: Tensor) -> Tensor:
-        """Zeros at the bottom and right, up to `padded_size`."""
-        height, width = self.padded_size(*x.shape[2:])
-        return F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
-
-    def padded_size(self, *sides: int) -> list[int]:
-        """Round up to multiples of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
-        p = self.window_size
-        return [torch.sym_max(-(-side // p), -(-16 // p)) * p for side in sides]
 
 
 def check_sizes(sizes: Mapping[str, Any]) -> None:

@@ -4,9 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .author_layout import from_author_layout, is_author_layout
+
+
+def our_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A flat state dict in our layout, be it in ours or the authors'."""
+    return from_author_layout(state_dict) if is_author_layout(state_dict) else dict(state_dict)
 
 
 def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -21,7 +26,7 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
     Raises:
         ValueError: The keys are not those of an ASID.
     """
-    weights = from_author_layout(state_dict) if is_author_layout(state_dict) else state_dict
+    weights = our_layout(state_dict)
     try:
         num_feat, num_in_ch = weights['conv_first.weight'].shape[:2]
         num_up = weights['conv_up.weight'].shape[0]
@@ -55,29 +60,3 @@ def _infer_sharing(weights: Mapping[str, Tensor], num_block: int) -> str:
     if shares(0, 1):
         return 'intra'
     return 'inter' if num_block == 1 or shares(1, 0) else 'none'
-
-
-def read_any_layout(_net: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_unused: object) -> None:
-    """`load_state_dict` pre-hook of `ASID`: takes the authors' layout as ours."""
-    weights = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
-    if is_author_layout(weights):
-        for key in weights:
-            del state_dict[prefix + key]
-        weights = from_author_layout(weights)
-        state_dict |= {prefix + key: value for key, value in weights.items()}
-
-
-def check_same_network(state_dict: Mapping[str, Tensor], own_state_dict: Mapping[str, Tensor]) -> None:
-    """Say in what the network that a state dict is of differs from another, if both are ASIDs.
-
-    Raises:
-        RuntimeError: Their arguments differ; the message names them.
-    """
-    try:
-        given = infer_arguments(state_dict)
-    except ValueError:
-        return  # load_state_dict lists what is missing
-    own = infer_arguments(own_state_dict)
-    misfits = [f'{name} is {given[name]!r} there and {own[name]!r} here' for name in own if given[name] != own[name]]
-    if misfits:
-        raise RuntimeError(f'these weights are of another ASID: {"; ".join(misfits)}')

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 import asid_plugin
-from asid_plugin.archs.author_layout import from_author_layout, is_author_layout
+from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoint import WRAPPERS, read_state_dict
 from asid_plugin.files import remove_unfinished, staging
 from asid_plugin.tiling import self_ensemble, tiled
@@ -206,8 +206,8 @@ class ASIDModel(SRModel):
         """
         net = self.get_bare_model(net)
         state_dict = read_state_dict(load_path, (param_key, *WRAPPERS))
-        if is_author_layout(state_dict):
-            state_dict = from_author_layout(state_dict)
+        if isinstance(net, WindowedSR):
+            state_dict = net.layouts.to_ours(state_dict)
         get_root_logger().info(f'Loading {net.__class__.__name__} from {load_path}.')
         self._print_different_keys_loading(net, state_dict, strict)
         net.load_state_dict(state_dict, strict=strict)

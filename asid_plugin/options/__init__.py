@@ -21,8 +21,7 @@ from basicsr.utils import options as basicsr_options
 from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY
 from torch import distributed
 
-from asid_plugin.archs import ASID
-from asid_plugin.archs.state_dict import check_same_network
+from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoint import CheckpointError, read_state_dict
 from asid_plugin.compat import rebind
 
@@ -132,15 +131,17 @@ def check_path(opt: Options) -> Iterator[Problem]:
 def _check_weights(opt: Options) -> Iterator[Problem]:
     """Check that the weights to start from are those of the network, where it is ours."""
     file, network = mapping(opt, 'path').get('pretrain_network_g'), mapping(opt, 'network_g')
-    if opt.get('model_type') != 'ASIDModel' or network.get('type') != 'ASID' or not os.path.isfile(str(file)):
+    ours = registered(ARCH_REGISTRY).get(str(network.get('type')))
+    is_ours = isinstance(ours, type) and issubclass(ours, WindowedSR)
+    if opt.get('model_type') != 'ASIDModel' or not is_ours or not os.path.isfile(str(file)):
         return
     key = ('path', 'pretrain_network_g')
     try:
         with torch.device('meta'):
-            net = ASID(**{name: value for name, value in network.items() if name != 'type'})
+            net = ours(**{name: value for name, value in network.items() if name != 'type'})
         state_dict = read_state_dict(file)
         if mapping(opt, 'path').get('strict_load_g', True):
-            check_same_network(state_dict, net.state_dict())
+            net.layouts.check_same(state_dict, net.state_dict())
     except CheckpointError as error:
         yield Problem(key, str(error))
     except RuntimeError as error:

@@ -1,0 +1,222 @@
+"""Omni-SR (Wang et al., CVPR 2023), with the channel-split ratio that Figure 1 of ASID's supplement varies.
+
+The supplement says how many channels enter attention, not how they are led round it. Here it is done as ASID does it:
+behind the local convolutions the first channels step aside, the others pass all attention of the block with its
+feed-forward networks, and the two are concatenated, attention's first. They meet in the 1x1 convolution that closes
+Omni-SR's block. With a ratio of 1 nothing steps aside, and the network is Omni-SR.
+
+Features are NHWC, (B, H, W, C), with H and W multiples of the window size; a token is one pixel.
+"""
+
+import math
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .asid_arch import check_sizes
+from .attention import (
+    grid_partition,
+    grid_reverse,
+    l2_normalize,
+    relative_position_index,
+    window_partition,
+    window_reverse,
+)
+from .local import ESA, GFFN, LM, DepthwiseConv, NHWCConv2d
+from .omnisr_layout import infer_arguments, our_layout
+from .windowed import Layouts, WindowedSR
+
+NUM_HEADS = 4
+GROUPINGS = {'meso': (window_partition, window_reverse), 'global': (grid_partition, grid_reverse)}
+"""For each level, how a feature map is cut into groups of tokens, and put together again."""
+
+
+class MultiHeadSpatialAttention(nn.Module):
+    """Self-attention within groups of P x P tokens, with a learned bias per head and relative position.
+
+    Args:
+        dim: Channels, a multiple of the heads.
+        level: 'meso' (a group is a window of P x P neighbours) or 'global' (a P x P grid over the whole image).
+        window_size: P.
+        num_heads: Heads.
+    """
+
+    def __init__(self, dim: int, level: str, window_size: int = 8, num_heads: int = NUM_HEADS) -> None:
+        super().__init__()
+        self.dim = dim
+        self.num_heads = num_heads
+        self.group = (window_size, window_size)
+        self.partition, self.reverse = GROUPINGS[level]
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.position_bias = nn.Parameter(torch.randn(num_heads, (2 * window_size - 1) ** 2))
+        self.register_buffer('position_index', relative_position_index(window_size), persistent=False)
+        self.proj = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
+        tokens = self.partition(self.qkv(x), self.group).unflatten(-1, (3, self.num_heads, -1))
+        q, k, v = tokens.permute(2, 0, 3, 1, 4).unbind()  # each (groups, heads, P², C/heads)
+        bias = self.position_bias[None, :, self.position_index].to(q.dtype)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.proj(self.reverse(y.transpose(1, 2).flatten(2), self.group, x.shape[1:3]))
+
+
+class MultiHeadChannelAttention(nn.Module):
+    """Attention between the channels of a head: per group of tokens, matrices of cosine similarities.
+
+    Args:
+        dim: Channels, a multiple of the heads.
+        level: 'meso' (a group is a window of P x P neighbours) or 'global' (all pixels at one place in their window).
+        window_size: P.
+        num_heads: Heads.
+    """
+
+    def __init__(self, dim: int, level: str, window_size: int = 8, num_heads: int = NUM_HEADS) -> None:
+        super().__init__()
+        self.dim = dim
+        self.num_heads = num_heads
+        self.level = level
+        self.window_size = window_size
+        self.partition, self.reverse = GROUPINGS[level]
+        self.temperature = nn.Parameter(torch.ones(num_heads, 1, 1))
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv_dwconv = DepthwiseConv(3 * dim, bias=False)
+        self.proj = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
+        size, p = x.shape[1:3], self.window_size
+        # the global groups are not those of spatial attention, but P x P groups of H/P x W/P tokens
+        group = (p, p) if self.level == 'meso' else (size[0] // p, size[1] // p)
+        tokens = self.partition(self.qkv_dwconv(self.qkv(x)), group).unflatten(-1, (3, self.num_heads, -1))
+        q, k, v = tokens.permute(2, 0, 3, 4, 1).unbind()  # each (groups, heads, C/heads, tokens)
+        q, k = l2_normalize(q, dim=-1), l2_normalize(k, dim=-1)
+        attn = (q @ k.transpose(-2, -1) * self.temperature).softmax(dim=-1)
+        y = (attn @ v).flatten(1, 2).transpose(1, 2)
+        return self.proj(self.reverse(y, group, size))
+
+
+class OSA(nn.Module):
+    """Omni self-attention at one level: spatial attention, GFFN, channel attention, GFFN, all residual.
+
+    Args:
+        dim: Channels, a multiple of the heads.
+        level: 'meso' or 'global', as in the two attentions.
+        window_size: P.
+    """
+
+    def __init__(self, dim: int, level: str, window_size: int = 8) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-5)
+        self.spatial_attn = MultiHeadSpatialAttention(dim, level, window_size)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.ffn1 = GFFN(dim)
+        self.norm3 = nn.LayerNorm(dim, eps=1e-6)
+        self.channel_attn = MultiHeadChannelAttention(dim, level, window_size)
+        self.norm4 = nn.LayerNorm(dim, eps=1e-6)
+        self.ffn2 = GFFN(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
+        x = x + self.spatial_attn(self.norm1(x))
+        x = x + self.ffn1(self.norm2(x))
+        x = x + self.channel_attn(self.norm3(x))
+        return x + self.ffn2(self.norm4(x))
+
+
+class OSAG(nn.Module):
+    """Omni-scale aggregation group: local, meso and global interaction, a 1x1 convolution, the residual, ESA.
+
+    Args:
+        dim: Channels C.
+        num_attn: Channels that pass the meso and the global OSA; the others step aside.
+        window_size: P.
+    """
+
+    def __init__(self, dim: int, num_attn: int, window_size: int = 8) -> None:
+        super().__init__()
+        self.split = [dim - num_attn, num_attn]
+        self.lm = LM(dim)
+        self.meso_osa = OSA(num_attn, 'meso', window_size)
+        self.global_osa = OSA(num_attn, 'global', window_size)
+        self.conv = nn.Linear(dim, dim)
+        self.esa = ESA(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
+        local, y = self.lm(x).split(self.split, dim=-1)
+        y = self.global_osa(self.meso_osa(y))
+        return self.esa(self.conv(torch.cat([y, local], dim=-1)) + x)
+
+
+@ARCH_REGISTRY.register()
+@MODELS.register_module()
+class OmniSR(WindowedSR):
+    """Omni-SR, of which a share of the channels enters attention.
+
+    Args:
+        num_in_ch: Channels of the input image.
+        num_out_ch: Channels of the output image.
+        num_feat: Width C, a multiple of 4 and at least 16.
+        num_block: Groups (OSAG): 5 is Omni-SR, 3 the network of the supplement.
+        upscale: Scale k.
+        window_size: P, side of the meso windows and of the global grid, at least 2.
+        channel_split: Ratio r of the channels that enter attention, above 0 and at most 1; r * C is a multiple of the
+            four heads.
+
+    Raises:
+        ValueError: An argument out of range; the message names it.
+    """
+
+    layouts = Layouts('Omni-SR', our_layout, infer_arguments)
+
+    def __init__(
+        self,
+        num_in_ch: int = 3,
+        num_out_ch: int = 3,
+        num_feat: int = 64,
+        num_block: int = 5,
+        upscale: int = 4,
+        window_size: int = 8,
+        channel_split: float = 1.0,
+    ) -> None:
+        super().__init__(upscale, window_size)
+        sizes = {'num_in_ch': num_in_ch, 'num_out_ch': num_out_ch, 'num_block': num_block, 'upscale': upscale}
+        check_sizes(sizes | {'num_feat': num_feat, 'window_size': window_size})
+
+        num_attn = attention_width(num_feat, channel_split)
+        self.conv_first = NHWCConv2d(num_in_ch, num_feat, 3, padding=1)
+        self.body = nn.Sequential(*(OSAG(num_feat, num_attn, window_size) for _ in range(num_block)))
+        self.conv_after_body = NHWCConv2d(num_feat, num_feat, 3, padding=1)
+        self.conv_up = NHWCConv2d(num_feat, num_out_ch * upscale**2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upscale images of any size.
+
+        Args:
+            x: (B, num_in_ch, H, W), in [0, 1].
+
+        Returns:
+            (B, num_out_ch, kH, kW), about [0, 1], not clamped.
+        """
+        height, width = x.shape[2:]
+        shallow = self.conv_first(self.pad(x).permute(0, 2, 3, 1))
+        deep = self.conv_after_body(self.body(shallow))
+        out = self.conv_up(shallow + deep).permute(0, 3, 1, 2)
+        return F.pixel_shuffle(out, self.upscale)[..., : height * self.upscale, : width * self.upscale]
+
+
+def attention_width(num_feat: int, channel_split: float) -> int:
+    """Channels that enter attention; raises the `ValueError` that `OmniSR` documents for the ratio."""
+    is_number = isinstance(channel_split, (int, float)) and not isinstance(channel_split, bool)
+    if is_number and 0 < channel_split <= 1:
+        width = round(channel_split * num_feat)
+        if math.isclose(width, channel_split * num_feat) and width > 0 and width % NUM_HEADS == 0:
+            return width
+    raise ValueError(
+        f'channel_split must be above 0, at most 1, and channel_split * num_feat a multiple of {NUM_HEADS}, '
+        f'got {channel_split!r} with num_feat={num_feat}'
+    )

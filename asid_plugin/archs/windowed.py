@@ -1,0 +1,86 @@
+"""What ASID and Omni-SR have in common around their blocks: whole windows, and checkpoints in two layouts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """The layouts that a network's state dicts come in.
+
+    Attributes:
+        network: The network's name in messages.
+        to_ours: Translates a flat state dict of any layout to ours; keys that are unknown stay as they are.
+        infer_arguments: Finds the arguments that a state dict in any layout was made with; raises a ValueError if it
+            is another network's.
+    """
+
+    network: str
+    to_ours: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    infer_arguments: Callable[[Mapping[str, Tensor]], dict[str, Any]]
+
+    def check_same(self, state_dict: Mapping[str, Tensor], own_state_dict: Mapping[str, Tensor]) -> None:
+        """Say in what the network that a state dict is of differs from another.
+
+        Raises:
+            RuntimeError: It is not one of these networks, or the arguments of the two differ; the message names them.
+        """
+        try:
+            given = self.infer_arguments(state_dict)
+        except ValueError as error:
+            raise RuntimeError(str(error)) from None
+        own = self.infer_arguments(own_state_dict)
+        misfits = [f'{key} is {given[key]!r} there and {own[key]!r} here' for key in own if given[key] != own[key]]
+        if misfits:
+            raise RuntimeError(f'these weights are of another {self.network}: {"; ".join(misfits)}')
+
+
+class WindowedSR(nn.Module):
+    """A network for super-resolution that works on windows and has ESA.
+
+    Attributes:
+        layouts: Of its state dicts.
+        upscale: Scale k.
+        window_size: P.
+    """
+
+    layouts: ClassVar[Layouts]
+
+    def __init__(self, upscale: int, window_size: int) -> None:
+        super().__init__()
+        self.upscale = upscale
+        self.window_size = window_size
+        self.register_load_state_dict_pre_hook(_read_any_layout)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights in our layout or the authors'; see `torch.nn.Module.load_state_dict`.
+
+        Raises:
+            RuntimeError: `strict`, and the weights are of another network; the message names what differs.
+        """
+        if strict:
+            self.layouts.check_same(state_dict, self.state_dict())
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def pad(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) with zeros at the bottom and right, up to `padded_size`."""
+        height, width = self.padded_size(*x.shape[2:])
+        return F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
+
+    def padded_size(self, *sides: int) -> list[int]:
+        """Round up to multiples of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
+        p = self.window_size
+        return [torch.sym_max(-(-side // p), -(-16 // p)) * p for side in sides]
+
+
+def _read_any_layout(net: WindowedSR, state_dict: dict[str, Tensor], prefix: str, *_unused: object) -> None:
+    """`load_state_dict` pre-hook: translate to our layout."""
+    weights = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
+    for key in weights:
+        del state_dict[prefix + key]
+    state_dict |= {prefix + key: value for key, value in net.layouts.to_ours(weights).items()}
