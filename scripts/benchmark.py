@@ -16,30 +16,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from asid_plugin.archs import ASID
 from asid_plugin.complexity import count_parameters
-
-# isort: split
-from basicsr.archs.swinir_arch import SwinIR
+from asid_plugin.yardstick import SwinIRLight
 
 YARDSTICK = 'SwinIR-light'
-
-
-class SwinIRLight(SwinIR):
-    """SwinIR as its authors size it for lightweight super-resolution, padded as BasicSR's `SwinIRModel` pads it."""
-
-    def __init__(self, upscale: int) -> None:
-        size = {'embed_dim': 60, 'depths': [6] * 4, 'num_heads': [6] * 4, 'window_size': 8, 'mlp_ratio': 2}
-        super().__init__(upscale=upscale, upsampler='pixelshuffledirect', **size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, 3, kH, kW)."""
-        height, width = x.shape[2:]
-        x = F.pad(x, (0, -width % 8, 0, -height % 8), 'reflect')
-        return super().forward(x)[:, :, : height * self.upscale, : width * self.upscale]
 
 
 def compiled(net: nn.Module) -> nn.Module:

@@ -7,6 +7,7 @@ import pytest
 import reference
 import skimage.data
 import torch
+from basicsr.archs import build_network
 from basicsr.utils.registry import ARCH_REGISTRY
 from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
@@ -15,36 +16,35 @@ from torch import Tensor
 from asid_plugin.archs import ASID
 from asid_plugin.complexity import count_parameters, input_size, multiply_adds, paper_flops
 from asid_plugin.export import export_any_size
+from asid_plugin.variants import VARIANTS
 
 NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 DEVICES = ['cpu', pytest.param('cuda', marks=NO_CUDA)]
 GOLDEN = Path(__file__).parent / 'fixtures' / 'asid_x2.npz'
-ABLATIONS = {
-    'Baseline': {'sharing': 'none', 'distillation': False, 'channel_split': False},
-    'ID': {'sharing': 'none', 'channel_split': False},
-    'ID+AS': {'channel_split': False},
-    'ID+CS': {'sharing': 'none'},
-    'ID+AS+CS': {},
-    'IntraGroup': {'sharing': 'intra'},
-}
-# Arguments, parameters, the paper's FLOPs in G, all multiply-adds in G: facts of the paper and its supplement.
+NETWORKS = {v.name: v for v in VARIANTS if v.network == 'ASID'}
+ABLATIONS = {  # what the networks differ in besides their depth
+    name: {key: value for key, value in variant.arguments.items() if key != 'num_block'}
+    for name, variant in NETWORKS.items()
+    if not variant.depth
+} | {'ASID': {}}
+# Name, scale, parameters, the paper's FLOPs in G, all multiply-adds in G: facts of the paper and its supplement.
 SIZES = [
-    ({'upscale': 2}, 297_516, 63.592, 77.793),
-    ({'upscale': 3}, 304_011, 29.287, 35.677),
-    ({'upscale': 4}, 313_104, 17.166, 20.795),
-    ({'upscale': 2, 'num_block': 8}, 732_146, 155.590, 190.362),
-    ({'upscale': 3, 'num_block': 8}, 738_641, None, None),
-    ({'upscale': 4, 'num_block': 8}, 747_734, 40.674, 49.560),
-    ({'num_block': 2}, 210_590, None, None),
-    ({'num_block': 4}, 384_442, None, None),
-    ({'num_block': 5}, 471_368, None, None),
-    ({'num_block': 6}, 558_294, None, None),
-    ({'num_block': 7}, 645_220, None, None),
-    (ABLATIONS['Baseline'], 288_264, 62.323, None),
-    (ABLATIONS['ID'], 400_764, 87.344, None),
-    (ABLATIONS['ID+AS'], 364_656, 79.119, None),
-    (ABLATIONS['ID+CS'], 316_344, 67.836, None),
-    (ABLATIONS['IntraGroup'], 305_004, 65.317, None),
+    ('ASID', 2, 297_516, 63.592, 77.793),
+    ('ASID', 3, 304_011, 29.287, 35.677),
+    ('ASID', 4, 313_104, 17.166, 20.795),
+    ('ASID-D8', 2, 732_146, 155.590, 190.362),
+    ('ASID-D8', 3, 738_641, None, None),
+    ('ASID-D8', 4, 747_734, 40.674, 49.560),
+    ('N=2', 2, 210_590, None, None),
+    ('N=4', 2, 384_442, None, None),
+    ('N=5', 2, 471_368, None, None),
+    ('N=6', 2, 558_294, None, None),
+    ('N=7', 2, 645_220, None, None),
+    ('Baseline', 2, 288_264, 62.323, None),
+    ('ID', 2, 400_764, 87.344, None),
+    ('ID+AS', 2, 364_656, 79.119, None),
+    ('ID+CS', 2, 316_344, 67.836, None),
+    ('IntraGroup', 2, 305_004, 65.317, None),
 ]
 
 
@@ -87,11 +87,17 @@ def test_ablations_equal_the_plain_reference(name: str):
     assert (net(x) - expected).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize(('arguments', 'parameters', 'paper', 'full'), SIZES, ids=str)
-def test_sizes(arguments: dict, parameters: int, paper: float | None, full: float | None):
+def test_the_sizes_of_every_variant_are_checked():
+    assert {(name, upscale) for name, upscale, *_ in SIZES} == {
+        (v.name, k) for v in NETWORKS.values() for k in v.upscales
+    }
+
+
+@pytest.mark.parametrize(('name', 'upscale', 'parameters', 'paper', 'full'), SIZES)
+def test_sizes(name: str, upscale: int, parameters: int, paper: float | None, full: float | None):
     with torch.device('meta'):
-        net = ASID(**arguments)
-    size = input_size(net.upscale)
+        net = build_network(NETWORKS[name].network_g(upscale))
+    size = input_size(upscale)
     assert count_parameters(net) == parameters
     if paper:
         assert round(paper_flops(net, *size) / 1e9, 3) == paper

@@ -1,0 +1,126 @@
+"""Make the option files of every variant from those of ASID x2, which are written by hand.
+
+    python scripts/make_options.py            # after a change of asid_plugin/variants.py or of the two templates
+    python scripts/make_options.py --check    # only say which files would change; exit status 1 if any would
+
+The templates are `options/train_ASID_x2.yml` and `options/test_ASID_x2.yml`.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from asid_plugin.files import whole_file
+from asid_plugin.variants import VARIANTS, Variant
+
+OPTIONS = Path(__file__).resolve().parents[1] / 'options'
+TEMPLATE_UPSCALE = 2
+ABLATION_HEADER = """\
+# {name} x{k} as in the paper's ablation studies: DIV2K, 640 k iterations (200 epochs) of 16 patches of 64x64 LR pixels.
+#
+#   python scripts/prepare_div2k.py
+#   python -m asid_plugin.train -opt options/ablation/{stem}.yml
+#   python -m asid_plugin.evaluate datasets --sets Urban100 --scale {k} --network options/ablation/{stem}.yml
+#
+# --auto_resume goes on from the last checkpoint. Paths are relative to where the command is run.
+# Made by scripts/make_options.py from train_ASID_x2.yml and asid_plugin/variants.py.
+"""
+
+
+def substitute(text: str, replacements: Mapping[str, str]) -> str:
+    """Replace what the patterns (in multi-line mode) match.
+
+    Raises:
+        ValueError: The template has nothing that a pattern matches.
+    """
+    for pattern, replacement in replacements.items():
+        text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+        if not count:
+            raise ValueError(f'the template has nothing like {pattern!r}')
+    return text
+
+
+def network_section(network_g: Mapping[str, Any]) -> str:
+    """The lines of `network_g` in YAML."""
+    values = {key: str(value).lower() if isinstance(value, bool) else value for key, value in network_g.items()}
+    return 'network_g:\n' + ''.join(f'  {key}: {value}\n' for key, value in values.items())
+
+
+def rescaled(text: str, upscale: int) -> str:
+    """A template for another scale than its own."""
+    k = TEMPLATE_UPSCALE
+    patterns = {
+        rf'\bscale: {k}$': f'scale: {upscale}',
+        rf'\bcrop_border: {k}$': f'crop_border: {upscale}',
+        rf'\bGTmod{k}$': f'GTmod{upscale}',
+        rf'\bLRbicx{k}$': f'LRbicx{upscale}',
+    }
+    if 'gt_size' in text:
+        patterns |= {rf'_X{k}_sub': f'_X{upscale}_sub', rf'\bgt_size: {64 * k}\b': f'gt_size: {64 * upscale}'}
+    return substitute(text, patterns)
+
+
+def full_file(template: str, kind: str, variant: Variant, upscale: int) -> str:
+    """The options that train (`kind` 'train') for 1000 epochs, or test ('test')."""
+    stem = variant.name.replace('-', '_')
+    text = rescaled(template, upscale).replace(f'ASID_x{TEMPLATE_UPSCALE}', f'{stem}_x{upscale}')
+    patterns = {
+        rf'^# ASID x{TEMPLATE_UPSCALE}': f'# {variant.name} x{upscale}',
+        r'^network_g:\n(  .+\n)+': network_section(variant.network_g(upscale)),
+    }
+    if kind == 'test':
+        patterns[rf'without {TEMPLATE_UPSCALE} pixels'] = f'without {upscale} pixels'
+    return substitute(text, patterns)
+
+
+def ablation_file(template: str, variant: Variant, upscale: int = TEMPLATE_UPSCALE) -> str:
+    """The options that train for 200 epochs."""
+    stem = f'train_{variant.ablation}_x{upscale}'
+    return substitute(
+        template,
+        {
+            r'\A(#.*\n)+': ABLATION_HEADER.format(name=variant.name, stem=stem, k=upscale),
+            rf'^name: train_ASID_x{TEMPLATE_UPSCALE}$': f'name: {stem}',
+            r'^network_g:\n(  .+\n)+': network_section(variant.network_g(upscale)),
+            r'(milestones: .+)$': r'\1  # of the whole recipe; none is reached here',
+            r'total_iter: \d+': 'total_iter: 640000',
+            r'; test_ASID_x2.yml measures by tiles, as the paper does': '',
+        },
+    )
+
+
+def option_files() -> Iterator[tuple[Path, str]]:
+    """Every option file that is made, relative to `options`, and its text."""
+    templates = {kind: (OPTIONS / f'{kind}_ASID_x2.yml').read_text(encoding='utf-8') for kind in ('train', 'test')}
+    for variant in VARIANTS:
+        for kind, upscale in ((kind, k) for kind in templates for k in variant.upscales if variant.full):
+            stem = variant.name.replace('-', '_')
+            yield Path(f'{kind}_{stem}_x{upscale}.yml'), full_file(templates[kind], kind, variant, upscale)
+        if variant.ablation:
+            path = Path('ablation', f'train_{variant.ablation}_x{TEMPLATE_UPSCALE}.yml')
+            yield path, ablation_file(templates['train'], variant)
+
+
+def main() -> int:
+    """Write the files that differ, or name them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--check', action='store_true', help='write nothing')
+    args = parser.parse_args()
+    stale = 0
+    for name, text in option_files():
+        path = OPTIONS / name
+        if path.exists() and path.read_text(encoding='utf-8') == text:
+            continue
+        stale += 1
+        print(f'{"would write" if args.check else "wrote"} options/{name.as_posix()}')
+        if not args.check:
+            with whole_file(path) as unfinished:
+                unfinished.write_text(text, encoding='utf-8')
+    return 1 if args.check and stale else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
