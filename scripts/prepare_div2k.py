@@ -31,11 +31,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 # asid_plugin lets BasicSR be imported on today's stack, so it comes first
+from asid_plugin.evaluate.protocol import downscale
 from asid_plugin.files import remove_unfinished, staging, whole_file
 from asid_plugin.image_io import FORMATS, ImageError, read_image
 
@@ -46,7 +48,6 @@ import numpy as np
 import torch
 from basicsr.utils import imfrombytes
 from basicsr.utils.lmdb_util import LmdbMaker
-from basicsr.utils.matlab_functions import imresize
 from PIL import Image
 from tqdm import tqdm
 
@@ -76,11 +77,26 @@ class Job:
         return math.lcm(*self.lr)
 
     @property
-    def outputs(self) -> dict[int, tuple[Path, Path]]:
-        """The folder of sub-images and the LMDB of each scale, 1 being HR."""
+    def files(self) -> str:
+        """What the outputs are called, for people."""
+        return f'{self.out / self.name}_*'
+
+    @property
+    def settings(self) -> dict:
+        """What the outputs depend on; those made with other settings are refused."""
+        lr = {f'X{scale}': 'files' if folder else 'imresize' for scale, folder in self.lr.items()}
+        return {'crop_size': self.crop_size, 'step': self.step, **lr}
+
+    @property
+    def outputs(self) -> dict[int, tuple[Path, Path | None]]:
+        """The folder of sub-images and the LMDB (None: none is wanted) of each scale, 1 being HR."""
         names = {1: ('HR', 'HR')} | {scale: (f'LR_bicubic/X{scale}', f'LR_bicubic_X{scale}') for scale in self.lr}
         begin = self.out / self.name
         return {scale: (Path(f'{begin}_{a}_sub'), Path(f'{begin}_{b}_sub.lmdb')) for scale, (a, b) in names.items()}
+
+    def lr_sizes(self, scale: int, height: int, width: int) -> list[tuple[int, int]]:
+        """What an LR file's size may be for an HR image of this one; if it is HR's own, LR is downscaled."""
+        return [(height // scale, width // scale)]
 
     def tiles(self, key: str, height: int, width: int) -> dict[str, tuple[int, int, int, int]]:
         """Name the sub-images of an HR image as BasicSR does, row by row; each with top, height, left and width."""
@@ -140,15 +156,14 @@ def find_photos(hr: Path, lr: dict[int, Path | None]) -> dict[str, Photo]:
 def check_settings(job: Job) -> None:
     """Write the settings down before anything else; refuse outputs that were made with others, or with unknown ones."""
     path = job.out / f'{job.name}_prepare.json'
-    lr = {f'X{scale}': 'files' if folder else 'imresize' for scale, folder in job.lr.items()}
-    settings = json.dumps({'crop_size': job.crop_size, 'step': job.step, **lr})
+    settings = json.dumps(job.settings)
     found = path.read_text().strip() if path.exists() else f'unknown settings (no {path})'
-    if not path.exists() and not any(file.exists() for output in job.outputs.values() for file in output):
+    if not path.exists() and not any(file.exists() for output in job.outputs.values() for file in output if file):
         with whole_file(path) as unfinished:
             unfinished.write_text(settings + '\n')
     elif found != settings:
-        anew = 'remove them, or give another --name or --out'
-        raise PrepareError(f'{job.out / job.name}_* were made with {found}, but asked for is {settings}: {anew}')
+        anew = 'remove them, or give another --out'
+        raise PrepareError(f'{job.files} were made with {found}, but asked for is {settings}: {anew}')
 
 
 def read_bgr(path: Path) -> tuple[np.ndarray, list[str]]:
@@ -157,13 +172,6 @@ def read_bgr(path: Path) -> tuple[np.ndarray, list[str]]:
     remarks = ['grey repeated in three channels'] * image.grey + ['alpha dropped'] * (image.alpha is not None)
     remarks += ['16 bits rounded to 8'] * (image.bits == 16)
     return np.rint(image.rgb[..., ::-1] * 255).astype(np.uint8), remarks
-
-
-def downscale(hr: np.ndarray, scale: int) -> np.ndarray:
-    """Downscale (height, width, 3) uint8 by BasicSR's MATLAB-like `imresize`, rounded to 8 bits as MATLAB does."""
-    # on 0..255 rather than 0..1, halves are exact; MATLAB rounds them up
-    lr = imresize(hr.astype(np.float32), 1 / scale)
-    return np.clip(np.floor(lr + 0.5), 0, 255).astype(np.uint8)
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -177,7 +185,8 @@ def read_photo(job: Job, photo: Photo) -> tuple[dict[int, np.ndarray], list[str]
     full = hr.shape[:2]
     height, width = (side - side % job.multiple for side in full)
     # of one LR pixel, imresize cannot mirror the border
-    least = max([job.multiple, *(2 * scale for scale, file in photo.items() if file is None)])
+    made = [scale for scale in job.lr if photo[scale] is None or full in job.lr_sizes(scale, *full)]
+    least = max([job.multiple, *(2 * scale for scale in made)])
     if min(height, width) < least:
         raise PrepareError(f'{photo[1]}: {full[1]}x{full[0]} pixels, at least {least}x{least} are needed')
     if min(height, width) < job.crop_size:
@@ -188,11 +197,14 @@ def read_photo(job: Job, photo: Photo) -> tuple[dict[int, np.ndarray], list[str]
             images[scale] = downscale(images[1], scale)
             continue
         lr, _ = read_bgr(photo[scale])
-        if lr.shape[:2] != (full[0] // scale, full[1] // scale):
+        fitting = job.lr_sizes(scale, *full)
+        if lr.shape[:2] not in fitting:
             raise PrepareError(
                 f'{photo[scale]} is {lr.shape[1]}x{lr.shape[0]}, but {photo[1]} is {full[1]}x{full[0]}: '
-                f'its x{scale} must be {full[1] // scale}x{full[0] // scale}'
+                f'its x{scale} must be {fitting[0][1]}x{fitting[0][0]}'
             )
+        if lr.shape[:2] == full:
+            lr = downscale(lr[:height, :width], scale)
         images[scale] = lr[: height // scale, : width // scale]
     return images, remarks
 
@@ -237,7 +249,7 @@ def cut_photo(job: Job, keyed: tuple[str, Photo]) -> tuple[list[str], list[str]]
 def cut_photos(job: Job, photos: dict[str, Photo], each: Callable[..., Iterator]) -> list[str]:
     """Write the sub-images of all photographs and name them; photographs that cannot be used are named at the end."""
     tiles, done, problems = [], Counter(), []
-    for names, remarks in each(partial(cut_photo, job), list(photos.items()), 'Sub-images'):
+    for names, remarks in each(partial(cut_photo, job), list(photos.items()), 'Cutting'):
         tiles += names
         if names:
             done.update(remarks)
@@ -329,6 +341,38 @@ def run_all(executor: Executor | None, function: Callable, tasks: Sequence, desc
     return tqdm(results, total=len(tasks), desc=description)
 
 
+def check_cutting(scales: Sequence[int], crop_size: int, step: int) -> None:
+    """Refuse scales below 2, and sub-images that would not begin and end with whole LR pixels."""
+    if min(scales, default=0) < 2:
+        raise PrepareError(f'--scales {" ".join(map(str, scales))}: a scale is 2 or more')
+    for option, value in (('--crop-size', crop_size), ('--step', step)):
+        if value < 1 or value % math.lcm(*scales):
+            raise PrepareError(f'{option} {value}: for these scales it must be a multiple of {math.lcm(*scales)}')
+
+
+@contextmanager
+def parallel(workers: int) -> Iterator[Callable[..., Iterator]]:
+    """Yield `run_all` with so many processes; fewer than 2: all in this process."""
+    # multiprocessing.Pool would wait for ever for a worker that the system has killed for want of memory
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), start_worker) if workers > 1 else None
+    try:
+        yield partial(run_all, executor)
+    finally:
+        if executor:
+            executor.shutdown(cancel_futures=True)
+
+
+def write_outputs(job: Job, photos: dict[str, Photo], each: Callable[..., Iterator]) -> dict[int, Path]:
+    """Write the sub-images of all photographs and the LMDBs of them; returns the LMDBs by scale."""
+    for folder, _ in job.outputs.values():
+        remove_unfinished(folder)
+    tiles = cut_photos(job, photos, each)
+    lmdbs = {scale: path for scale, (_, path) in job.outputs.items() if path}
+    for scale, path in lmdbs.items():
+        make_lmdb(path, job.outputs[scale][0], tiles, each)
+    return lmdbs
+
+
 def prepare(
     hr: str | Path,
     out: str | Path,
@@ -347,29 +391,15 @@ def prepare(
     Raises:
         PrepareError: An argument, an image or an existing output is not as it must be.
     """
-    if min(scales, default=0) < 2:
-        raise PrepareError(f'--scales {" ".join(map(str, scales))}: a scale is 2 or more')
-    for option, value in (('--crop-size', crop_size), ('--step', step)):
-        if value < 1 or value % math.lcm(*scales):
-            raise PrepareError(f'{option} {value}: for these scales it must be a multiple of {math.lcm(*scales)}')
+    check_cutting(scales, crop_size, step)
     job = Job(Path(out), name, find_lr(Path(hr), lr and Path(lr), sorted(set(scales))), crop_size, step)
     photos = find_photos(Path(hr), job.lr)
     check_settings(job)
     print(f'HR: {len(photos)} from {hr}, cropped at the bottom and right to multiples of {job.multiple} pixels')
     for scale, folder in job.lr.items():
         print(f'  X{scale}: {folder or "made by imresize"}')
-    for folder, _ in job.outputs.values():
-        remove_unfinished(folder)
-    # multiprocessing.Pool would wait for ever for a worker that the system has killed for want of memory
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), start_worker) if workers > 1 else None
-    try:
-        tiles = cut_photos(job, photos, partial(run_all, executor))
-        for folder, path in job.outputs.values():
-            make_lmdb(path, folder, tiles, partial(run_all, executor))
-    finally:
-        if executor:
-            executor.shutdown(cancel_futures=True)
-    return {scale: path for scale, (_, path) in job.outputs.items()}
+    with parallel(workers) as each:
+        return write_outputs(job, photos, each)
 
 
 def run(function: Callable, **arguments) -> int:

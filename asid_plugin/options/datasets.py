@@ -107,6 +107,8 @@ def _origin(root: Path, dataset: Options) -> str:
     """Say where data that isn't there comes from."""
     if root.is_relative_to('datasets/demo'):
         return 'scripts/quickstart.sh makes it'
+    if root.is_relative_to('datasets/RealSR'):
+        return 'scripts/prepare_realsr.py makes it'
     return _MAKER if dataset['phase'] == 'train' else _BENCHMARK
 
 

@@ -1,0 +1,84 @@
+"""The supplement's Table 1, RealSR: what the paper reports, and beside it what was measured here."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from asid_plugin import markdown
+from asid_plugin.paper.measured import Means, MeasuredError, read_means
+from asid_plugin.paper.reported import read_table
+
+SET = 'RealSR'
+"""The set's name in an evaluation, which is that of the folder that `scripts/prepare_realsr.py` writes to."""
+
+SCALES = (3, 4)
+"""Those of the table."""
+
+PROTOCOL = """\
+The paper does not say whether it measures on Y or on RGB, what it leaves away at the border, and how it handles sizes.
+Measured here is on Y, without as many pixels on each side as the scale k, from LR images of 1/k of HR's size."""
+
+TO_MEASURE = """\
+To measure, with RealSR V3 in datasets (K is 3 or 4):
+
+    python scripts/prepare_realsr.py --realsr 'datasets/RealSR(V3)'
+    python -m asid_plugin.train -opt options/train_ASID_xK.yml
+    python -m asid_plugin.train -opt options/realsr/train_ASID_RealSR_xK.yml
+    python -m asid_plugin.evaluate datasets/RealSR --scale K -o results/realsr_xK \\
+      --network ASID=experiments/train_ASID_RealSR_xK/models/net_g_latest.pth
+    python -m asid_plugin.paper supplement-table1 --measured results/realsr_xK/evaluation.csv
+
+options/realsr/test_ASID_RealSR_xK.yml measures the same as the evaluation."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `supplement-table1` takes."""
+    parser.add_argument(
+        '--measured',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='CSV',
+        help='evaluations of the set RealSR at x3 or x4, the evaluation.csv of asid_plugin.evaluate',
+    )
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print the table, and how to measure where nothing was.
+
+    Raises:
+        MeasuredError: A file of `--measured` is not an evaluation's, or not of RealSR.
+    """
+    means = [mean for path in args.measured for mean in read_realsr(path)]
+    print('Supplement, Table 1, RealSR V3: PSNR in dB and SSIM; reported by the paper unless it says measured here\n')
+    print(table(means))
+    print(f'\n{PROTOCOL}')
+    if not means:
+        print(f'\n{TO_MEASURE}')
+
+
+def read_realsr(path: str | Path) -> list[Means]:
+    """The means of RealSR in an evaluation's CSV file.
+
+    Raises:
+        MeasuredError: The file is not an evaluation's, or not of RealSR at a scale of the table.
+    """
+    found = read_means(path)
+    means = [mean for mean in found if mean.scale in SCALES and SET in mean.figures]
+    if not means:
+        here = ', '.join(sorted({f'{name} x{mean.scale}' for mean in found for name in mean.figures})) or 'nothing'
+        raise MeasuredError(f'{path}: no means of {SET} x3 or x4; it has {here}')
+    return means
+
+
+def table(measured: Sequence[Means] = ()) -> str:
+    """The table in Markdown: at each scale the paper's rows, then those measured."""
+    rows = []
+    for scale in SCALES:
+        reported = (row for row in read_table('supplement_table1_realsr') if int(row['scale']) == scale)
+        rows += [[f'x{scale}', row['method'], row['psnr'], row['ssim']] for row in reported]
+        for mean in measured:
+            if mean.scale == scale:
+                psnr, ssim = mean.figures[SET]
+                rows.append([f'x{scale}', f'{mean.method.label}, measured here', f'{psnr:.2f}', f'{ssim:.3f}'])
+    return markdown.table(['scale', 'network', 'PSNR', 'SSIM'], rows)
