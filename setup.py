@@ -39,13 +39,14 @@ setup(
         'basicsr>=1.4.2,<1.5',
         'jinja2',
         'lmdb',
-        'matplotlib',
+        'matplotlib>=3.7',
         'mmcv-lite',
         'mmengine',
         'numpy',
         'opencv-python>=4.11',  # from here on alpha is read as it is, and a truncated JPEG is an error
         'pyyaml',
         'safetensors',
+        'scikit-image',
         'spandrel>=0.4.2',  # loads the networks that ASID is compared with
         'torch>=2.6',  # from here on torch.load refuses pickled code
         'torchvision',

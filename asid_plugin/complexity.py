@@ -8,9 +8,14 @@ import math
 
 from torch import nn
 
+from asid_plugin import markdown
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.archs.attention import ChannelAttention, SpatialAttention, SpatialLayer
 from asid_plugin.archs.omnisr_arch import OSA, MultiHeadChannelAttention, MultiHeadSpatialAttention
+from asid_plugin.variants import VARIANTS
+
+# isort: split
+from basicsr.archs import build_network
 
 OUTPUT_720P = (720, 1280)
 """Height and width of the output image that the paper's FLOPs are for."""
@@ -99,14 +104,15 @@ def layer_multiply_adds(net: ASID | OmniSR, height: int, width: int) -> int:
 
 
 def main() -> None:
-    """Print the sizes of ASID and ASID-D8 at a 1280x720 output as a Markdown table."""
+    """Print the sizes of every network of the paper at a 1280x720 output as a Markdown table."""
     argparse.ArgumentParser(prog='python -m asid_plugin.complexity', description=main.__doc__).parse_args()
-    print('| network | parameters | FLOPs as the paper counts, G | all multiply-adds, G |\n|---|---|---|---|')
-    for name, num_block in (('ASID', 3), ('ASID-D8', 8)):
-        for upscale in (2, 3, 4):
-            net = ASID(num_block=num_block, upscale=upscale)
-            counts = [count(net, *input_size(upscale)) / 1e9 for count in (paper_flops, multiply_adds)]
-            print(f'| {name} x{upscale} | {count_parameters(net):,} | {counts[0]:.3f} | {counts[1]:.3f} |')
+    rows = []
+    for variant in VARIANTS:
+        for upscale in variant.upscales:
+            net = build_network(variant.network_g(upscale))
+            counts = (count(net, *input_size(upscale)) / 1e9 for count in (paper_flops, multiply_adds))
+            rows.append([f'{variant.name} x{upscale}', f'{count_parameters(net):,}', *(f'{n:.3f}' for n in counts)])
+    print(markdown.table(['network', 'parameters', 'FLOPs as the paper counts, G', 'all multiply-adds, G'], rows))
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
-"""Make the option files of every variant from those of ASID x2, which are written by hand.
+"""Make the option files of every variant from those of ASID x2, which are written by hand, and the page about them.
 
     python scripts/make_options.py            # after a change of asid_plugin/variants.py or of the two templates
     python scripts/make_options.py --check    # only say which files would change; exit status 1 if any would
 
-The templates are `options/train_ASID_x2.yml` and `options/test_ASID_x2.yml`.
+The templates are `options/train_ASID_x2.yml` and `options/test_ASID_x2.yml`; the page is `options/README.md`.
 """
 
 import argparse
@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from asid_plugin import markdown, variants
 from asid_plugin.files import whole_file
+from asid_plugin.paper.tables import sizes
 from asid_plugin.variants import VARIANTS, Variant
 
 OPTIONS = Path(__file__).resolve().parents[1] / 'options'
@@ -28,6 +30,24 @@ ABLATION_HEADER = """\
 # --auto_resume goes on from the last checkpoint. Paths are relative to where the command is run.
 # Made by scripts/make_options.py from train_ASID_x2.yml and asid_plugin/variants.py.
 """
+PAGE = """\
+# Option files
+
+Every network of the paper, from the rows of `asid_plugin/variants.py`. Files that train for 1000 epochs are there for
+each scale, with a `test_…` beside them; those in `ablation/` train for 200 epochs at x2, as the ablation studies
+do. Sizes are those of x2 at a 1280x720 output; FLOPs are counted as the paper counts them.
+
+{table}
+
+`realsr/` fine-tunes on RealSR (the supplement's Table 1); `demo_…` are the quick start's. This page and the files of
+the table are made by `scripts/make_options.py`.
+"""
+TABLES = {
+    variants.TABLE1: 'Table 1',
+    variants.TABLE2: 'Table 2',
+    variants.TABLE3: 'Table 3',
+    variants.TABLE4: 'Table 4',
+}
 
 
 def substitute(text: str, replacements: Mapping[str, str]) -> str:
@@ -92,6 +112,28 @@ def ablation_file(template: str, variant: Variant, upscale: int = TEMPLATE_UPSCA
     )
 
 
+def where_reported(variant: Variant) -> str:
+    """Where the paper has a network: 'Table 3 (ID+CS), Figure 7 (N = 3)'."""
+    places = [f'{TABLES[table]} ({name})' for table, name in variant.reported.items()]
+    if variant.depth:
+        places.append(f'Figure 7 (N = {variant.depth})')
+    if variant.network == 'OmniSR':
+        places.append("the supplement's Figure 1")
+    return ', '.join(places)
+
+
+def page() -> str:
+    """`options/README.md`."""
+    rows = []
+    for variant in VARIANTS:
+        arguments = ', '.join(f'{key}: {value}' for key, value in variant.arguments.items()).replace('False', 'false')
+        files = [f'`train_{variant.name.replace("-", "_")}_x*.yml`'] if variant.full else []
+        files.append(f'`ablation/train_{variant.ablation}_x2.yml`')
+        rows.append([variant.name, f'`{arguments}`', *sizes(variant), where_reported(variant), ', '.join(files)])
+    header = ['network', 'arguments', 'parameters', 'FLOPs, G', 'all multiply-adds, G', 'in the paper', 'option files']
+    return PAGE.format(table=markdown.table(header, rows))
+
+
 def option_files() -> Iterator[tuple[Path, str]]:
     """Every option file that is made, relative to `options`, and its text."""
     templates = {kind: (OPTIONS / f'{kind}_ASID_x2.yml').read_text(encoding='utf-8') for kind in ('train', 'test')}
@@ -110,7 +152,7 @@ def main() -> int:
     parser.add_argument('--check', action='store_true', help='write nothing')
     args = parser.parse_args()
     stale = 0
-    for name, text in option_files():
+    for name, text in [*option_files(), (Path('README.md'), page())]:
         path = OPTIONS / name
         if path.exists() and path.read_text(encoding='utf-8') == text:
             continue

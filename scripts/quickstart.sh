@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 name=demo_ASID_x2
 weights=experiments/$name/models/net_g_latest.pth
-results=results/demo_test_ASID_x2/visualization/demo
 photo=results/photo_x2.png
+evaluation=results/demo
 
 step() { printf '\n==> %s\n' "$*"; }
 
@@ -28,9 +28,10 @@ python -m asid_plugin.test -opt options/demo_test_ASID_x2.yml
 step 'Upscaling another photograph that was held out'
 python -m asid_plugin.upscale datasets/demo/photo/rocket.png -o "$photo" --weights "$weights"
 
-step 'PSNR / SSIM on Y, x2, photographs that were held out'
-python scripts/compare.py --gt datasets/demo/val/GTmod2 --lq datasets/demo/val/LRbicx2 --sr "$results" --scale 2 \
-    --picture results/detail.png --box 150 60 130 100
+step 'A detail, side by side, and PSNR / SSIM of the photographs that were held out'
+python -m asid_plugin.paper figure5 --gt datasets/demo/val/GTmod2/chelsea.png --lq datasets/demo/val/LRbicx2/chelsea.png \
+    --scale 2 --network "demo=$weights" --box 150 60 130 100 -o "$evaluation/detail.png"
+python -m asid_plugin.evaluate datasets/demo/val --scale 2 --network "demo=$weights" --html -o "$evaluation"
 
 printf '\nWritten:\n'
-printf '  %s\n' "$weights" "$results" "$photo" results/detail.png
+printf '  %s\n' "$weights" results/demo_test_ASID_x2 "$photo" "$evaluation/report.html"

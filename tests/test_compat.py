@@ -242,7 +242,9 @@ print('in a group:', distributed.is_initialized())
 @without_cuda
 @pytest.mark.parametrize(('end', 'left_open'), [('', False), ('sys.exit(3)', False), ('raise OSError', True)])
 def test_the_process_group_is_left_at_the_end(process_group_address: None, end: str, left_open: bool) -> None:
-    done = subprocess.run([sys.executable, '-c', LEFT_OPEN.format(end=end)], text=True, capture_output=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, '-c', LEFT_OPEN.format(end=end)], text=True, capture_output=True, timeout=120
+    )
     assert done.stdout.splitlines() == ['in a group: True', f'left open: {left_open}'], done.stderr
 
 

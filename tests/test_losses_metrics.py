@@ -1,13 +1,21 @@
 """Losses and metrics against their definitions."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import skimage.data
 import torch
 from basicsr.losses import build_loss
-from basicsr.metrics import calculate_metric
+from basicsr.metrics import calculate_metric, calculate_ssim
+from basicsr.utils.matlab_functions import imresize
 from scipy.ndimage import correlate1d
+
+from asid_plugin.metrics import calculate_ssim_matlab
+
+SET5 = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'benchmark' / 'Set5'
+NEEDS_SET5 = pytest.mark.skipif(not SET5.is_dir(), reason='needs Set5, which does not come with the repository')
 
 
 def images(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,3 +77,15 @@ def test_ssim_matlab_rounds_luma():
     assert basicsr == pytest.approx(ssim_of_planes(*luma), abs=1e-6)
     assert ours == pytest.approx(ssim_of_planes(*map(np.round, luma)), abs=1e-6)
     assert 1e-4 < basicsr - ours < 5e-3
+
+
+@NEEDS_SET5
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_ssim_of_the_luma_that_matlab_rounds(scale: int):
+    gaps = []
+    for path in (SET5 / f'GTmod{scale}').iterdir():
+        lq = cv2.imread(str(SET5 / f'LRbicx{scale}' / path.name))
+        sr = (imresize(lq / 255.0, scale) * 255).clip(0, 255).round().astype(np.uint8)
+        images = {'img': sr, 'img2': cv2.imread(str(path)), 'crop_border': scale, 'test_y_channel': True}
+        gaps.append(calculate_ssim(**images) - calculate_ssim_matlab(**images))
+    assert 0.0010 < np.mean(gaps) < 0.0012

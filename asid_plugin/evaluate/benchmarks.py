@@ -1,0 +1,255 @@
+"""Benchmark sets as people have them on disk: which files belong together at a scale, and the pixels in them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asid_plugin.image_io import FORMATS, ImageError, read_image
+from asid_plugin.paper.reported import BENCHMARKS
+
+from .protocol import downscale
+from .results import EvaluationError
+
+Pixels = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+LEAST_SIDE = 11
+"""Pixels that must be left of an HR image's sides without the border: SSIM's window."""
+
+_PART_OF_SET = re.compile(r'GTmod\d+|LRbicx\d+|HR|LR_bicubic|image_SRF_\d+|original')
+_LR_FOLDERS = ('LRbicx*', 'LR_bicubic', 'image_SRF_*')
+_ALIASES = {name.lower(): name for name in BENCHMARKS} | {'bsd100': 'B100', 'bsds100': 'B100'}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where HR and LR files of one scale are in a set's folder, and how their names end.
+
+    Attributes:
+        hr: Folder of the HR images, '.' for the set's own.
+        lr: Folder of the LR images, '' if they are to be made from HR.
+        hr_end: What follows an image's name in an HR file's.
+        lr_end: The same in an LR file's.
+    """
+
+    hr: str
+    lr: str
+    hr_end: str = ''
+    lr_end: str = ''
+
+    def __str__(self) -> str:
+        if not self.lr:
+            return ('the images in the folder' if self.hr == '.' else self.hr) + ', LR made by imresize'
+        return self.hr if self.hr == self.lr else f'{self.hr} and {self.lr}'
+
+    def fits(self, folder: Path) -> bool:
+        """Whether a set has it; LR images are only made where the set brings none, of whatever scale."""
+        if not self.lr and any(True for pattern in _LR_FOLDERS for _ in folder.glob(pattern)):
+            return False
+        return (folder / self.lr).is_dir() and bool(self.images(folder))
+
+    def images(self, folder: Path) -> dict[str, Path]:
+        """HR files by the image's name."""
+        files = list_images(folder / self.hr)
+        return {stem.removesuffix(self.hr_end): path for stem, path in files.items() if stem.endswith(self.hr_end)}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image's name and files; `lr` is None where LR is to be made."""
+
+    name: str
+    hr: Path
+    lr: Path | None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A set at one scale: its name as the paper has it, its folder, its layout in words, and its images by name."""
+
+    name: str
+    folder: Path
+    layout: str
+    pairs: Sequence[Pair]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image as it is upscaled and compared.
+
+    Attributes:
+        name: Of the image.
+        set_name: Of the set it is in, '' if in none.
+        hr: What is to be reached, (kH, kW, 3).
+        lq: What is upscaled, (H, W, 3).
+        grey: HR has no colour. The three channels are equal then, see `measure`.
+        cropped: HR lost pixels at the bottom or right, because its size is no multiple of the scale.
+    """
+
+    name: str
+    set_name: str
+    hr: Pixels
+    lq: Pixels
+    grey: bool = False
+    cropped: bool = False
+
+
+def layouts(scale: int) -> list[Layout]:
+    """The layouts that are looked for, the preferred first."""
+    selfexsr = f'image_SRF_{scale}'
+    return [
+        Layout(f'GTmod{scale}', f'LRbicx{scale}'),
+        Layout('GTmod12', f'LRbicx{scale}'),
+        Layout('HR', f'LR_bicubic/X{scale}', lr_end=f'x{scale}'),
+        Layout(selfexsr, selfexsr, f'_SRF_{scale}_HR', f'_SRF_{scale}_LR'),
+        Layout('HR', ''),
+        Layout('original', ''),
+        Layout('.', ''),
+    ]
+
+
+def find_sets(paths: Sequence[Path], scale: int, names: Sequence[str] | None = None) -> list[Benchmark]:
+    """Find benchmark sets.
+
+    Args:
+        paths: Sets, and folders of sets.
+        scale: k.
+        names: Take only these, in this order; upper and lower case are the same.
+
+    Returns:
+        The sets, those of the paper first.
+
+    Raises:
+        EvaluationError: A folder is missing or has no sets, two sets are called the same, a set of `names` is not
+            there, or a set has no images at this scale.
+    """
+    folders: dict[str, Path] = {}
+    for path in paths:
+        for folder in _set_folders(path):
+            other = folders.setdefault(set_name(folder.resolve().name), folder)
+            if other.resolve() != folder.resolve():
+                raise EvaluationError(f'{other} and {folder} are the same set by name; choose one')
+    ranks = {name: rank for rank, name in enumerate(BENCHMARKS)}
+    chosen = [set_name(name) for name in names or ()] or sorted(folders, key=lambda n: (ranks.get(n, len(ranks)), n))
+    by_lower = {name.lower(): name for name in folders}
+    for name in chosen:
+        if name.lower() not in by_lower:
+            raise EvaluationError(f'--sets {name}: not in {_join(paths)}; there is {_join(folders)}')
+    chosen = list(dict.fromkeys(by_lower[name.lower()] for name in chosen))
+    return [find_set(folders[name], scale) for name in chosen]
+
+
+def set_name(folder: str) -> str:
+    """A set's name as the paper writes it: 'BSDS100' is 'B100', 'urban100' is 'Urban100'. Others stay."""
+    return _ALIASES.get(folder.lower(), folder)
+
+
+def find_set(folder: Path, scale: int) -> Benchmark:
+    """Find the images of one set.
+
+    Raises:
+        EvaluationError: None of `layouts` is there, or an HR image has no LR image.
+    """
+    known = layouts(scale)
+    fitting = [layout for layout in known if layout.fits(folder)]
+    if not fitting:
+        there = sorted(
+            {path.relative_to(folder).as_posix() for path in [*folder.glob('*'), *folder.glob('LR_bicubic/*')]}
+        )
+        looked_for = '; '.join(map(str, known))
+        raise EvaluationError(
+            f'{folder}: no images for scale {scale}; looked for {looked_for}; there is {_join(there[:12])}'
+        )
+    layout, *others = fitting
+    words = f'{layout} (also there: {"; ".join(map(str, others))})' if layout.lr and others else str(layout)
+    return Benchmark(set_name(folder.resolve().name), folder, words, list(_pairs(layout, folder)))
+
+
+def load_sample(pair: Pair, scale: int, set_name: str = '') -> Sample:
+    """Read an image: 8 bits per channel (16 are rounded), grey as three equal channels, alpha left out.
+
+    HR is cropped at the bottom and right to a multiple of the scale. LR is read, or made of that.
+
+    Raises:
+        EvaluationError: A file cannot be read, HR is too small to measure, or LR has another size than HR's k-th part.
+    """
+    full = read_rgb(pair.hr)
+    height, width = (side - side % scale for side in full.shape[:2])
+    hr = full[:height, :width]
+    least = LEAST_SIDE + 2 * scale
+    if min(height, width) < least:
+        raise EvaluationError(f'{pair.hr}: {_size(full)} pixels; to be measured it must have {least}x{least}')
+    lq = downscale(hr, scale) if pair.lr is None else read_rgb(pair.lr)
+    if lq.shape[:2] != (height // scale, width // scale):
+        raise EvaluationError(
+            f'{pair.lr} is {_size(lq)}, but {pair.hr} is {_size(full)}: '
+            f'its x{scale} must be {width // scale}x{height // scale}'
+        )
+    grey = bool((np.ptp(hr, axis=2) == 0).all())
+    return Sample(pair.name, set_name, hr, lq, grey, cropped=hr.shape != full.shape)
+
+
+def read_rgb(path: Path) -> Pixels:
+    """The pixels of an image file, as `load_sample` takes them.
+
+    Raises:
+        EvaluationError: The file cannot be read.
+    """
+    try:
+        return np.rint(read_image(path).rgb * 255).astype(np.uint8)
+    except ImageError as error:
+        raise EvaluationError(str(error)) from error
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """The image files of a folder by name without suffix, in order; none if there is no such folder.
+
+    Raises:
+        EvaluationError: Two differ in nothing but the suffix.
+    """
+    images: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() in FORMATS and not path.name.startswith('.') and path.is_file():
+            other = images.setdefault(path.stem, path)
+            if other != path:
+                raise EvaluationError(f'{other} and {path.name}: two images of one name; remove one')
+    return images
+
+
+def _set_folders(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        raise EvaluationError(f'{path}: no such folder')
+    folders = [path] if _is_set(path) else [folder for folder in sorted(path.iterdir()) if _is_set(folder)]
+    if not folders:
+        raise EvaluationError(f'{path}: neither a benchmark set nor a folder of sets, such as Set5 with GTmod2 in it')
+    yield from folders
+
+
+def _is_set(folder: Path) -> bool:
+    if not folder.is_dir() or folder.name.startswith('.'):
+        return False
+    return any(_PART_OF_SET.fullmatch(path.name) and path.is_dir() for path in folder.iterdir()) or any(
+        path.suffix.lower() in FORMATS for path in folder.iterdir()
+    )
+
+
+def _pairs(layout: Layout, folder: Path) -> Iterator[Pair]:
+    images = list_images(folder / layout.lr) if layout.lr else {}
+    for name, hr in layout.images(folder).items():
+        wanted = name + layout.lr_end
+        lr = images.get(wanted, images.get(name))
+        if layout.lr and lr is None:
+            raise EvaluationError(f'{hr} has no LR image: there is no {wanted}{hr.suffix} in {folder / layout.lr}')
+        yield Pair(name, hr, lr)
+
+
+def _join(items: Sequence) -> str:
+    return ', '.join(map(str, items)) or 'nothing'
+
+
+def _size(pixels: Pixels) -> str:
+    return f'{pixels.shape[1]}x{pixels.shape[0]}'

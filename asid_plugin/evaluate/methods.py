@@ -1,0 +1,384 @@
+"""What can be evaluated: bicubic, networks from checkpoints and option files, and images that others made."""
+
+import os
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asid_plugin import compat
+from asid_plugin.archs import ASID, OmniSR
+from asid_plugin.checkpoint import WRAPPERS, CheckpointError, read_state_dict
+from asid_plugin.complexity import count_parameters
+from asid_plugin.options.rules import Options, component, mapping, registered
+from asid_plugin.paper.reported import table1
+from asid_plugin.tiling import self_ensemble, tiled
+from asid_plugin.variants import find
+
+# isort: split
+import basicsr.archs  # noqa: F401  # fills the registry
+from basicsr.utils.registry import ARCH_REGISTRY
+
+from .benchmarks import Pixels, Sample, list_images, read_rgb
+from .protocol import bicubic, to_pixels, to_tensor
+from .results import EvaluationError, Method
+
+# Where checkpoints for spandrel's networks have their weights besides.
+_FOREIGN_WRAPPERS = (*WRAPPERS, 'params-ema', 'model_state_dict', 'model', 'net')
+_BATCH_PIXELS = 16 * 64**2  # 16 tiles of 64x64 at a time; larger ones come in smaller batches
+
+
+@dataclass(frozen=True)
+class Running:
+    """How networks are run.
+
+    Attributes:
+        scale: k.
+        hows: 'tiles', 'whole', or both.
+        tile: Side of a tile, LR pixels.
+        overlap: LR pixels that neighbouring tiles share; they are averaged with equal weights.
+        self_ensemble: Average over the eight flips and quarter turns; a '+' after a network's name says so.
+        device: 'cpu' or 'cuda'.
+        dtype: Of the weights and of what is computed.
+    """
+
+    scale: int
+    hows: Sequence[str] = ('tiles',)
+    tile: int = 64
+    overlap: int = 24
+    self_ensemble: bool = False
+    device: str = 'cpu'
+    dtype: torch.dtype = torch.float32
+
+    def __str__(self) -> str:
+        tiles = (
+            f'tiles of {self.tile}x{self.tile} LR pixels that overlap by {self.overlap}, averaged with equal weights'
+        )
+        words = ', or '.join({'tiles': tiles, 'whole': 'whole images'}[how] for how in self.hows)
+        ensemble = '; averaged over flips and turns (+)' if self.self_ensemble else ''
+        return f'{words}{ensemble}; {str(self.dtype).removeprefix("torch.")} on {self.device}'
+
+
+class Candidate(ABC):
+    """Something that makes an SR image; `method` says what it is called."""
+
+    method: Method
+
+    @abstractmethod
+    def __call__(self, sample: Sample) -> Pixels:
+        """The SR image of a sample, of its HR's size unless something is wrong.
+
+        Raises:
+            EvaluationError: There is none.
+        """
+
+    def check(self, sample: Sample) -> None:  # noqa: B027  # most have nothing to check
+        """Raise the error that the call would raise, where it can be known without computing."""
+
+
+@dataclass(frozen=True)
+class Bicubic(Candidate):
+    """MATLAB's bicubic interpolation."""
+
+    scale: int
+    method: Method = field(default_factory=lambda: Method('bicubic'))
+
+    def __call__(self, sample: Sample) -> Pixels:
+        return bicubic(sample.lq, self.scale)
+
+
+@dataclass(frozen=True)
+class Network(Candidate):
+    """A network, run by tiles or on whole images as `method.how` says.
+
+    Attributes:
+        net: Maps (B, 3, H, W) in [0, 1] to (B, 3, kH, kW), float32 on the device.
+        batch: Tiles that go through it at once.
+    """
+
+    method: Method
+    net: Callable[[Tensor], Tensor]
+    running: Running
+    batch: int = 1
+
+    @torch.inference_mode()
+    def __call__(self, sample: Sample) -> Pixels:
+        run, net = self.running, self.upscale
+        if self.method.how == 'tiles':
+            net = partial(tiled, net, upscale=run.scale, tile=run.tile, overlap=run.overlap, batch=self.batch)
+        lq = to_tensor(sample.lq).to(run.device)
+        try:
+            sr = self_ensemble(net, lq) if run.self_ensemble else net(lq)
+        except EvaluationError:
+            raise
+        except Exception as error:  # any network's own way to fail, out of memory above all
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            if 'memory' in reason.lower():
+                reason += ' (--how tiles, or a smaller --tile, needs less)'
+            size = f'{lq.shape[3]}x{lq.shape[2]}'
+            raise EvaluationError(f'{type(error).__name__} at {size} LR pixels: {reason}') from error
+        if not sr.isfinite().all():
+            raise EvaluationError("the network's output is not finite (damaged weights, or --half too coarse)")
+        return to_pixels(sr)
+
+    def upscale(self, lq: Tensor) -> Tensor:
+        """Call the network, and see that it made what it is taken for."""
+        sr = self.net(lq)
+        size = [side * self.running.scale for side in lq.shape[2:]]
+        if [*sr.shape] != [len(lq), 3, *size]:
+            shapes = ['x'.join(map(str, shape)) for shape in (lq.shape[1:], sr.shape[1:], (3, *size))]
+            raise EvaluationError(
+                f'the network made {shapes[1]} (channels x height x width) of {shapes[0]}, not {shapes[2]}'
+            )
+        return sr
+
+
+@dataclass(frozen=True)
+class Folder(Candidate):
+    """Images that something else made, in a folder or in folders by set in it.
+
+    For the image `baby` there are looked for `baby.png`, `babyx2.png`, and what goes on with an underscore, as BasicSR
+    names results (`baby_ASID.png`, `babyx2_test.png`); the shortest name counts. Any of `FORMATS` will do.
+    """
+
+    method: Method
+    folder: Path
+    scale: int
+
+    def __call__(self, sample: Sample) -> Pixels:
+        path = self.find(sample)
+        sr = read_rgb(path)
+        if sr.shape != sample.hr.shape:
+            sizes = [f'{pixels.shape[1]}x{pixels.shape[0]}' for pixels in (sr, sample.hr)]
+            raise EvaluationError(f'{path} is {sizes[0]}, but the HR image is {sizes[1]}')
+        return sr
+
+    def check(self, sample: Sample) -> None:
+        self(sample)
+
+    def find(self, sample: Sample) -> Path:
+        """The file of an image."""
+        by_set = self.folder / sample.set_name
+        folder = by_set if by_set.is_dir() else self.folder
+        name = re.compile(re.escape(sample.name) + f'(x{self.scale})?(_.*)?', re.IGNORECASE)
+        found = [path for stem, path in list_images(folder).items() if name.fullmatch(stem)]
+        if not found:
+            raise EvaluationError(
+                f'{folder}: no result for {sample.name}; it may be called {sample.name}.png, '
+                f'{sample.name}x{self.scale}.png or {sample.name}_….png'
+            )
+        return min(found, key=lambda path: (len(path.name), path.name))
+
+
+def load_candidates(specs: Sequence[str], running: Running) -> list[Candidate]:
+    """Load what is to be evaluated: bicubic, and then what each SPEC means, in order.
+
+    Args:
+        specs: [NAME=]WHAT each. WHAT is 'bicubic', a checkpoint, an option file (.yml) or a folder of SR images.
+        running: How networks are run. With both ways each network is two candidates.
+
+    Raises:
+        EvaluationError: A SPEC cannot be loaded, is of another scale, or two have one label.
+    """
+    candidates: list[Candidate] = [Bicubic(running.scale)]
+    for spec in specs:
+        if spec != 'bicubic':
+            candidates += load_spec(spec, running)
+    taken: dict[str, Method] = {}
+    for method in (candidate.method for candidate in candidates):
+        rename = f'name it: --network NAME={method.source or method.name}'
+        if method.label.upper() in ('HR', 'LR'):
+            raise EvaluationError(f'{method.source or method.name}: {method.label} is no name for a result; {rename}')
+        # labels become file names, so they must differ in more than case and punctuation
+        other = taken.setdefault(slug(method.label).lower(), method)
+        if other is not method:
+            both = ' and '.join(m.source or m.name for m in (other, method))
+            raise EvaluationError(f'{both} would both be called {method.label}; {rename}')
+    return candidates
+
+
+def slug(label: str) -> str:
+    """A label as a file name."""
+    return re.sub(r'[^\w.+-]+', '_', label)
+
+
+def load_spec(spec: str, running: Running) -> list[Candidate]:
+    """Load what one SPEC means; see `load_candidates`."""
+    name, what = split_spec(spec)
+    path = Path(what).expanduser()
+    if what == 'bicubic':
+        return [Bicubic(running.scale, Method(name or what))]
+    if path.is_dir():
+        return [Folder(Method(name or path.resolve().name, source=what), path, running.scale)]
+    if not path.is_file():
+        raise EvaluationError(f'{what}: no such file or folder (a network is [NAME=]FILE, or [NAME=]bicubic)')
+    try:
+        load = load_option_file if path.suffix.lower() in ('.yml', '.yaml') else load_checkpoint
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # what other people's networks do that torch finds old-fashioned
+            loaded = load(path, running)
+    except CheckpointError as error:
+        raise EvaluationError(str(error)) from error
+    name = (name or loaded.name) + '+' * running.self_ensemble
+    return [Network(Method(name, how, loaded.params, what), loaded.net, running, loaded.batch) for how in running.hows]
+
+
+def split_spec(spec: str) -> tuple[str, str]:
+    """NAME, '' if there is none, and WHAT. A file whose name has an equals sign is found all the same."""
+    name, equals, what = spec.partition('=')
+    if not equals or Path(spec).expanduser().exists():
+        return '', spec
+    if not name.strip() or not what:
+        raise EvaluationError(f'--network {spec}: should be NAME=FILE')
+    return name.strip(), what
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network from a file: the name it has by itself, how it is called, its parameters, tiles at once."""
+
+    name: str
+    net: Callable[[Tensor], Tensor]
+    params: int
+    batch: int
+
+
+def load_checkpoint(path: Path, running: Running) -> Loaded:
+    """An ASID or Omni-SR in any layout, or whatever spandrel can tell from its weights. No pickled code is run.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+        EvaluationError: The network is unknown, of another scale or for other images, or cannot compute as asked.
+    """
+    state_dict = read_state_dict(path, _FOREIGN_WRAPPERS)
+    for arch in (ASID, OmniSR):
+        try:
+            arguments = arch.layouts.infer_arguments(state_dict)
+        except ValueError:
+            continue
+        _check_fits(path, running.scale, arguments['upscale'], arguments['num_in_ch'], arguments['num_out_ch'])
+        net = arch(**arguments)
+        try:
+            net.load_state_dict(state_dict)
+        except RuntimeError as error:
+            raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
+        is_omnisr = arch is OmniSR and arguments['channel_split'] == 1
+        name = _name({'type': arch.__name__, **arguments}) or ('Omni-SR' if is_omnisr else path.stem)
+        return _loaded(name, net.float(), running)
+    return _load_with_spandrel(path, state_dict, running)
+
+
+def load_option_file(path: Path, running: Running) -> Loaded:
+    """`network_g` of an option file with its weights, all of which must fit.
+
+    They are those of `path: pretrain_network_g`, or, of options that train, those that the training ends with. Paths
+    are relative to the working folder and `param_key_g` is preferred, 'params' by default, as in BasicSR.
+
+    Raises:
+        EvaluationError: The option file or the weights cannot be read, are of another scale, or do not fit together.
+    """
+    try:
+        opt = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise EvaluationError(f'{path}: not a YAML file: {" ".join(str(error).split())[:150]}') from error
+    network, paths = mapping(opt, 'network_g'), mapping(opt, 'path')
+    archs = registered(ARCH_REGISTRY)
+    for problem in component(('network_g',), network, archs):
+        raise EvaluationError(f'{path}: {problem}')
+    if opt.get('scale', running.scale) != running.scale:
+        raise EvaluationError(f'{path}: scale: {opt["scale"]}, but --scale is {running.scale}')
+    net = archs[network['type']](**{key: value for key, value in network.items() if key != 'type'})
+    key = 'path: pretrain_network_g'
+    if 'train' in opt:
+        key, paths = 'weights', {'pretrain_network_g': f'experiments/{opt.get("name")}/models/net_g_latest.pth'}
+    try:
+        _load_weights(net, paths)
+    except (CheckpointError, EvaluationError) as error:
+        raise EvaluationError(f'{path}: {key}: {error}') from error
+    loaded = _loaded(_name(network) or path.stem, net, running)
+    window = network.get('window_size')
+    if window and opt.get('model_type') == 'SwinIRModel':
+        return replace(loaded, net=partial(pad_to_windows, loaded.net, window, running.scale))
+    return loaded
+
+
+def _load_weights(net: nn.Module, paths: Options) -> None:
+    """Load what the section `path` of an option file names."""
+    file = paths.get('pretrain_network_g')
+    if not isinstance(file, str):
+        raise EvaluationError(f'{file!r}; it should be the file of weights')
+    file = os.path.expanduser(file)
+    state_dict = read_state_dict(file, (paths.get('param_key_g', 'params'), *WRAPPERS))
+    try:
+        net.load_state_dict(state_dict)
+    except RuntimeError as error:
+        raise EvaluationError(f'{file}: {" ".join(str(error).split())[:200]}') from error
+
+
+def pad_to_windows(net: Callable[[Tensor], Tensor], window: int, scale: int, lq: Tensor) -> Tensor:
+    """Run a network on (B, C, H, W) of any size, mirrored up to multiples of its window, as BasicSR's SwinIRModel."""
+    height, width = lq.shape[2:]
+    padded = F.pad(lq, (0, -width % window, 0, -height % window), 'reflect')
+    return net(padded)[..., : height * scale, : width * scale]
+
+
+def _name(network_g: Mapping[str, Any]) -> str | None:
+    variant = find(network_g)
+    return variant.name if variant else None
+
+
+def _loaded(name: str, net: nn.Module, running: Running) -> Loaded:
+    device, dtype = running.device, running.dtype
+    net = net.eval().to(device, dtype)
+    batch = max(1, _BATCH_PIXELS // running.tile**2)
+    return Loaded(name, lambda lq: net(lq.to(dtype)).float(), count_parameters(net), batch)
+
+
+def _load_with_spandrel(path: Path, state_dict: dict[str, Tensor], running: Running) -> Loaded:
+    compat.before_import()
+    try:
+        import spandrel
+    except ImportError as error:
+        raise EvaluationError(f'{path}: not an ASID; for other networks there must be spandrel: {error}') from error
+    try:
+        model = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(state_dict))
+    except spandrel.UnsupportedModelError:
+        raise EvaluationError(f'{path}: neither an ASID nor a network that spandrel knows') from None
+    except Exception as error:  # forty architectures' own ways to fail
+        raise EvaluationError(f'{path}: spandrel cannot load it: {" ".join(str(error).split())[:200]}') from error
+    name = _as_the_paper(model.architecture.name)
+    if not isinstance(model, spandrel.ImageModelDescriptor):
+        raise EvaluationError(f'{path}: {name} needs more than an image')
+    _check_fits(path, running.scale, model.scale, model.input_channels, model.output_channels)
+    try:
+        model = model.eval().to(running.device, running.dtype)
+    except spandrel.UnsupportedDtypeError:
+        raise EvaluationError(f'{path}: {name} does not compute in {running.dtype}; leave --half out') from None
+    # spandrel's call pads to what the network needs, clamps to [0, 1], and takes one image
+    return Loaded(name, lambda lq: model(lq.to(running.dtype)).float(), count_parameters(model.model), batch=1)
+
+
+def _as_the_paper(name: str) -> str:
+    """The name of an architecture as Table 1 writes it: 'Omni-SR' for spandrel's 'OmniSR'. Others stay."""
+    spellings = {_letters(row.method): row.method for row in table1()}
+    return spellings.get(_letters(name), name)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r'\W', '', name).lower()
+
+
+def _check_fits(path: Path, scale: int, own_scale: int, *channels: int) -> None:
+    if own_scale != scale:
+        raise EvaluationError(f'{path}: a network of scale {own_scale}, but --scale is {scale}')
+    if channels != (3, 3):
+        raise EvaluationError(f'{path}: a network from {channels[0]} to {channels[1]} channels; images here have 3')

@@ -1,0 +1,99 @@
+"""An evaluation as one HTML file: the table, and sliders between the images of any two methods."""
+
+import base64
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from tqdm import tqdm
+
+from asid_plugin.files import whole_file
+from asid_plugin.image_io import FORMATS
+
+from .results import Evaluation, EvaluationError, Figures, ImageResult
+from .table import notes, rows
+
+_WEBP = FORMATS['.webp']
+
+
+def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolution on benchmarks') -> None:
+    """Write the report, whole or not at all; it needs no other file and fetches nothing.
+
+    Each saved image is embedded once, without loss. An image of which fewer than two pictures were saved gets no
+    slider, so an evaluation without images gives the tables alone.
+
+    Raises:
+        EvaluationError: A saved picture is missing, damaged, or not of the size that was compared.
+        OSError: The report cannot be written.
+    """
+    source = (files('asid_plugin.evaluate') / 'report.html').read_text(encoding='utf-8')
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    images = [image for result in evaluation.sets for image in result.images]
+    num_pictures = sum(len(choices(evaluation, image)) for image in images)
+    with (
+        tqdm(desc='report', total=num_pictures, unit='picture', leave=False, delay=1, disable=None) as bar,
+        whole_file(path) as unfinished,
+        unfinished.open('w', encoding='utf-8') as file,
+    ):
+
+        def embed(picture: Path, image: ImageResult) -> str:
+            bar.update()
+            return data_uri(picture, image.height, image.width)
+
+        # Written piece by piece, because the pictures of Urban100 together are hundreds of megabytes.
+        pieces = environment.from_string(source).generate(
+            title=title,
+            evaluation=evaluation,
+            notes=notes(evaluation),
+            rows=rows(evaluation),
+            labels=_labels(evaluation) if num_pictures else [],
+            choices=lambda image: choices(evaluation, image),
+            embed=embed,
+            text=text,
+        )
+        file.writelines(pieces)
+
+
+def choices(evaluation: Evaluation, image: ImageResult) -> dict[str, Path]:
+    """What a slider of this image can show, by label; empty if there is nothing to compare.
+
+    The first two, bicubic and the first network in an evaluation by the command, are shown at first.
+    """
+    found = {label: image.files[label] for label in _labels(evaluation) if label in image.files}
+    return found if len(found) > 1 else {}
+
+
+def _labels(evaluation: Evaluation) -> list[str]:
+    return [*(method.label for method in evaluation.methods), 'HR']
+
+
+def text(figures: Figures) -> str:
+    """PSNR and SSIM to the digits that papers print: '38.17 / 0.9613'."""
+    return f'{figures.psnr:.2f} / {figures.ssim:.4f}'
+
+
+def data_uri(path: Path, height: int, width: int) -> str:
+    """The picture of a PNG file in a URI: as lossless WebP, or the file as it is where that is smaller.
+
+    Raises:
+        EvaluationError: The file is missing, damaged, or not `height` x `width` pixels.
+    """
+    try:
+        png = path.read_bytes()
+    except OSError as error:
+        raise EvaluationError(f'{path}: {error.strerror}') from error
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) if png else None
+    if pixels is None:
+        raise EvaluationError(f'{path}: damaged, or not a PNG image')
+    if pixels.shape[:2] != (height, width):
+        found = f'{pixels.shape[1]}x{pixels.shape[0]}'
+        raise EvaluationError(f'{path}: {found} pixels; the image that was compared has {width}x{height}')
+    candidates = {'png': png}
+    if pixels.dtype == np.uint8 and max(height, width) <= _WEBP.max_side:
+        done, data = cv2.imencode('.webp', pixels, _WEBP.params)
+        if done:
+            candidates['webp'] = data.tobytes()
+    kind, data = min(candidates.items(), key=lambda item: len(item[1]))
+    return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'

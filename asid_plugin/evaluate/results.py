@@ -1,0 +1,98 @@
+"""What an evaluation found: figures of every method on every image of every set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+
+class EvaluationError(ValueError):
+    """An evaluation that cannot be done; the message says in one line what is wrong, where, and what would be right."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """PSNR in dB and SSIM, on the Y channel, without as many pixels on each side as the scale."""
+
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Method:
+    """Something that makes SR images.
+
+    Attributes:
+        name: 'bicubic', 'ASID', 'SwinIR', ... or what the user called it; Table 1's row of this name is set beside it.
+        how: How it was run, 'whole' or 'tiles' (of 64x64, say); '' where that means nothing.
+        params: Number of parameters, None where there are none to count.
+        source: The file, option file or folder it came from, '' for bicubic.
+    """
+
+    name: str
+    how: str = ''
+    params: int | None = None
+    source: str = ''
+
+    @property
+    def label(self) -> str:
+        """What sets it apart in an evaluation: 'ASID, tiles'."""
+        return f'{self.name}, {self.how}' if self.how else self.name
+
+
+@dataclass
+class ImageResult:
+    """One image.
+
+    Attributes:
+        name: The HR file's, without suffix (and without SelfExSR's `_SRF_2_HR`).
+        height: Of the HR image that was compared, in pixels.
+        width: The same.
+        grey: The HR image has no colour, whether its file has one channel or three equal ones.
+        cropped: Its size did not fit the scale and was cropped at the bottom and right.
+        figures: By the method's label.
+        files: PNG files, if images were saved: 'HR', 'LR', and by the method's label.
+    """
+
+    name: str
+    height: int
+    width: int
+    grey: bool = False
+    cropped: bool = False
+    figures: dict[str, Figures] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass
+class SetResult:
+    """One benchmark set; `layout` says in words which files were taken, `folder` where they are."""
+
+    name: str
+    folder: Path
+    layout: str
+    images: list[ImageResult] = field(default_factory=list)
+
+    @property
+    def num_cropped(self) -> int:
+        """Images whose size did not fit the scale."""
+        return sum(image.cropped for image in self.images)
+
+    @property
+    def num_grey(self) -> int:
+        """Images without colour."""
+        return sum(image.grey for image in self.images)
+
+    def mean(self, label: str) -> Figures:
+        """Figures of the method of this label, averaged over the images."""
+        figures = [image.figures[label] for image in self.images]
+        return Figures(fmean(f.psnr for f in figures), fmean(f.ssim for f in figures))
+
+
+@dataclass
+class Evaluation:
+    """Methods at one scale on sets; `how` says in words how networks were run, '' if there are none."""
+
+    scale: int
+    methods: Sequence[Method]
+    sets: list[SetResult] = field(default_factory=list)
+    how: str = ''

@@ -1,0 +1,93 @@
+"""The evaluation itself: every method on every image."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from asid_plugin.image_io import Image, ImageError, write_image
+
+from .benchmarks import Benchmark, Pixels, Sample, load_sample
+from .methods import Candidate, Network, slug
+from .protocol import measure
+from .results import Evaluation, EvaluationError, ImageResult, SetResult
+
+
+def evaluate(
+    sets: Sequence[Benchmark],
+    candidates: Sequence[Candidate],
+    scale: int,
+    images: Path | None = None,
+    progress: bool = True,
+) -> Evaluation:
+    """Run every candidate on every image of the sets and compare.
+
+    Everything is read once before anything is computed, so that a file that is wrong is known at once.
+
+    Args:
+        sets: From `find_sets`.
+        candidates: From `load_candidates`.
+        scale: k.
+        images: Where to save HR, LR and SR images, as SET/IMAGE/HR.png; None not to.
+        progress: Show bars.
+
+    Raises:
+        EvaluationError: An image or a method fails; the message names both.
+    """
+    how = dict.fromkeys(str(candidate.running) for candidate in candidates if isinstance(candidate, Network))
+    result = Evaluation(scale, [candidate.method for candidate in candidates], how='; '.join(how))
+    num_images = sum(len(benchmark.pairs) for benchmark in sets)
+    quiet = None if progress else True  # None: bars only on a terminal
+    with tqdm(total=num_images, desc='reading', unit='image', disable=quiet, delay=1, leave=False) as bar:
+        for benchmark in sets:
+            for pair in benchmark.pairs:
+                sample = load_sample(pair, scale, benchmark.name)
+                for candidate in candidates:
+                    candidate.check(sample)
+                bar.update()
+    with tqdm(total=num_images * len(candidates), unit='image', disable=quiet, leave=False) as bar:
+        for benchmark in sets:
+            found = SetResult(benchmark.name, benchmark.folder, benchmark.layout)
+            result.sets.append(found)
+            for pair in benchmark.pairs:
+                bar.set_description(f'{benchmark.name}/{pair.name}')
+                sample = load_sample(pair, scale, benchmark.name)
+                folder = images and images / benchmark.name / pair.name
+                found.images.append(evaluate_image(sample, candidates, scale, folder, bar.update))
+    return result
+
+
+def evaluate_image(
+    sample: Sample,
+    candidates: Sequence[Candidate],
+    scale: int,
+    folder: Path | None = None,
+    progress: Callable[[], object] = lambda: None,
+) -> ImageResult:
+    """Run every candidate on one image; arguments and errors as `evaluate`'s, but `progress` is called after each."""
+    height, width = sample.hr.shape[:2]
+    result = ImageResult(sample.name, height, width, sample.grey, sample.cropped)
+    if folder:
+        result.files |= {'HR': _save(sample.hr, folder / 'HR.png'), 'LR': _save(sample.lq, folder / 'LR.png')}
+    for candidate in candidates:
+        label = candidate.method.label
+        try:
+            sr = candidate(sample)
+            if sr.shape != sample.hr.shape:
+                raise EvaluationError(f'made {sr.shape[1]}x{sr.shape[0]} pixels, but HR is {width}x{height}')
+        except EvaluationError as error:
+            image = f'{sample.set_name}/{sample.name}'.lstrip('/')
+            raise EvaluationError(f'{label} on {image}: {error}') from error
+        result.figures[label] = measure(sr, sample.hr, scale)
+        if folder:
+            result.files[label] = _save(sr, folder / f'{slug(label)}.png')
+        progress()
+    return result
+
+
+def _save(pixels: Pixels, path: Path) -> Path:
+    try:
+        write_image(Image(pixels.astype('float32') / 255), path)
+    except ImageError as error:
+        raise EvaluationError(str(error)) from error
+    return path

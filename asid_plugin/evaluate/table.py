@@ -1,0 +1,104 @@
+"""The table of an evaluation, with the paper's rows beside it: as rows, as Markdown and as CSV."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import asid_plugin.markdown
+from asid_plugin.paper.reported import reported_row
+
+from .results import Evaluation, Figures, Method, SetResult
+
+COLUMNS = ('scale', 'set', 'image', 'method', 'how', 'params', 'source', 'psnr', 'ssim')
+"""Of the CSV file."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        label: The method's, or 'ASID, as the paper reports'.
+        params: '297,516', or '298K' as the paper has it; '' for bicubic.
+        figures: Means by set, for those sets that there are figures of.
+        reported: These are the paper's figures.
+    """
+
+    label: str
+    params: str
+    figures: dict[str, Figures]
+    reported: bool = False
+
+
+def rows(evaluation: Evaluation) -> list[Row]:
+    """A row for every method, and under each that Table 1 has at this scale, the paper's.
+
+    The paper's networks ran by tiles, so where a network ran both ways the paper's row is under its tiles.
+    """
+    tiled = {method.name for method in evaluation.methods if method.how == 'tiles'}
+    table, seen = [], set()
+    for method in evaluation.methods:
+        params = f'{method.params:,}' if method.params is not None else ''
+        table.append(Row(method.label, params, {found.name: found.mean(method.label) for found in evaluation.sets}))
+        reported = _reported(method, evaluation)
+        if reported and method.name not in seen and (method.how == 'tiles' or method.name not in tiled):
+            seen.add(method.name)
+            table.append(reported)
+    return table
+
+
+def _reported(method: Method, evaluation: Evaluation) -> Row | None:
+    row = reported_row(evaluation.scale, method.name)
+    names = [found.name for found in evaluation.sets]
+    figures = {name: Figures(*row.figures[name]) for name in names if name in row.figures} if row else {}
+    return Row(f'{row.method}, as the paper reports', f'{row.params_k}K', figures, reported=True) if figures else None
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """What was measured and how, a sentence each: the protocol, how networks ran, and of each set what was taken."""
+    scale = evaluation.scale
+    figures = f"BasicSR's PSNR in dB / SSIM on Y of 8-bit images, without {scale} pixels on each side"
+    lines = [f'Scale {scale}; means over the images of {figures}.']
+    if evaluation.how:
+        lines.append(f'Networks: {evaluation.how}.')
+    return lines + [_describe(found, scale) for found in evaluation.sets]
+
+
+def _describe(found: SetResult, scale: int) -> str:
+    num = len(found.images)
+    line = f'{found.name}: {found.layout}; {num} {"image" if num == 1 else "images"}'
+    if found.num_grey:
+        line += f', {found.num_grey} of them grey'
+    if found.num_cropped:
+        line += f'; {found.num_cropped} of {num} images were cropped to a multiple of {scale}'
+    return f'{line}.'
+
+
+def markdown(evaluation: Evaluation) -> str:
+    """The table and the notes, as Markdown."""
+    names = [found.name for found in evaluation.sets]
+    lines = [
+        [row.label.replace('|', r'\|'), row.params, *(_cell(row.figures.get(name)) for name in names)]
+        for row in rows(evaluation)
+    ]
+    table = asid_plugin.markdown.table(['method', 'parameters', *names], lines)
+    return f'{table}\n\n' + '\n'.join(f'- {note}' for note in notes(evaluation)) + '\n'
+
+
+def _cell(figures: Figures | None) -> str:
+    return f'{figures.psnr:.2f} / {figures.ssim:.4f}' if figures else ''
+
+
+def write_csv(evaluation: Evaluation, path: Path) -> None:
+    """Write a line for every set, image and method, and the means over a set as lines without an image."""
+    with path.open('w', encoding='utf-8', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(COLUMNS)
+        for found in evaluation.sets:
+            figures = [(image.name, image.figures) for image in found.images]
+            figures.append(('', {method.label: found.mean(method.label) for method in evaluation.methods}))
+            for image, by_label in figures:
+                for method in evaluation.methods:
+                    of = [method.name, method.how, '' if method.params is None else method.params, method.source]
+                    psnr, ssim = by_label[method.label].psnr, by_label[method.label].ssim
+                    writer.writerow([evaluation.scale, found.name, image, *of, f'{psnr:.4f}', f'{ssim:.6f}'])

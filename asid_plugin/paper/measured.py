@@ -1,0 +1,57 @@
+"""Means that `python -m asid_plugin.evaluate` has measured, read back from its CSV file."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asid_plugin.evaluate.results import Method
+
+COLUMNS = ('scale', 'method', 'how', 'params', 'set', 'image', 'psnr', 'ssim')
+"""What the file must have; a row without an `image` is of the whole set."""
+
+
+class MeasuredError(ValueError):
+    """A file that is not an evaluation's; the message names it."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """A method's means at a scale.
+
+    Attributes:
+        scale: k.
+        method: The method.
+        figures: PSNR in dB and SSIM by set.
+    """
+
+    scale: int
+    method: Method
+    figures: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def read_means(path: str | Path) -> list[Means]:
+    """The means in an evaluation's CSV file, in its order.
+
+    Raises:
+        MeasuredError: The file is missing, has other columns, or something else where a number should be.
+    """
+    try:
+        with open(path, encoding='utf-8', newline='') as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MeasuredError(f'{path}: {getattr(error, "strerror", None) or "not a CSV file"}') from None
+    missing = set(COLUMNS) - set(rows[0] if rows else ())
+    if missing:
+        raise MeasuredError(f'{path}: no column {", ".join(sorted(missing))}; asid_plugin.evaluate writes such a file')
+    means: dict[tuple[int, Method], Means] = {}
+    for line, row in enumerate(rows, start=2):
+        if row['image']:
+            continue
+        try:
+            scale, params = int(row['scale']), int(row['params']) if row['params'] else None
+            figures = float(row['psnr']), float(row['ssim'])
+        except (TypeError, ValueError):
+            raise MeasuredError(f'{path}: line {line}: scale, params, psnr and ssim must be numbers') from None
+        method = Method(row['method'], row['how'], params)
+        means.setdefault((scale, method), Means(scale, method)).figures[row['set']] = figures
+    return list(means.values())

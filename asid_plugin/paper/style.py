@@ -1,0 +1,76 @@
+"""How the figures look and how they are written."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from asid_plugin.files import whole_file
+
+# Okabe and Ito's palette, which colour-blind people can tell apart.
+ORANGE, GREEN, BLUE, VERMILLION = '#E69F00', '#009E73', '#0072B2', '#D55E00'
+
+RC: dict[str, Any] = {
+    'font.family': 'DejaVu Sans',  # comes with matplotlib
+    'font.size': 8,
+    'axes.titlesize': 8,
+    'axes.linewidth': 0.6,
+    'text.parse_math': False,  # names come from users, and may have a $
+    'svg.fonttype': 'none',  # text stays text
+    'svg.hashsalt': 'asid',  # the same figure, the same bytes
+    'pdf.fonttype': 42,
+}
+"""For `matplotlib.rc_context`."""
+
+SUFFIXES = ('.png', '.pdf', '.svg')
+
+
+class FigureError(ValueError):
+    """A figure that cannot be drawn as asked; the message is one line that says why and what would be right."""
+
+
+def add_output(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `-o`, which `check_output` and `save` are to get."""
+    text = f'{", ".join(SUFFIXES)}; folders are made if need be (%(default)s)'
+    parser.add_argument('-o', '--output', type=Path, default=Path(default), metavar='FILE', help=text)
+
+
+def check_output(path: Path) -> None:
+    """Raise a `FigureError` if `save` would not know the format, before anything long is computed."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise FigureError(
+            f'{path}: figures are written as {", ".join(SUFFIXES)}, not {path.suffix or "without suffix"}'
+        )
+
+
+def save(figure: Figure, path: Path, dpi: int = 200) -> None:
+    """Write a figure, whole or not at all, in the format of the suffix, and print its path.
+
+    Raises:
+        FigureError: The format is not one of `SUFFIXES`, or the file cannot be written.
+    """
+    check_output(path)
+    kind = path.suffix[1:].lower()
+    metadata = {'svg': {'Date': None}, 'pdf': {'CreationDate': None}}.get(kind)
+    try:
+        with whole_file(path) as unfinished, rc_context(RC):
+            figure.savefig(unfinished, format=kind, dpi=dpi, metadata=metadata)
+    except OSError as error:
+        raise FigureError(f'{path}: {error.strerror}') from error
+    print(f'wrote {path}')
+
+
+def outline(ax: Axes, left: float, top: float, width: float, height: float, linewidth: float = 0.9) -> None:
+    """Draw a frame around a part of an image in black and white, so that it is seen on any background."""
+    for colour, thickness in (('black', 2.2 * linewidth), ('white', linewidth)):
+        frame = Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=thickness, clip_on=False)
+        ax.add_patch(frame)
+
+
+def bare(ax: Axes) -> None:
+    """Take the ticks from axes that show an image."""
+    ax.set(xticks=[], yticks=[])
