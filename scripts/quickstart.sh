@@ -30,8 +30,8 @@ python -m asid_plugin.upscale datasets/demo/photo/rocket.png -o "$photo" --weigh
 
 step 'A detail, side by side, and PSNR / SSIM of the photographs that were held out'
 python -m asid_plugin.paper figure5 --gt datasets/demo/val/GTmod2/chelsea.png --lq datasets/demo/val/LRbicx2/chelsea.png \
-    --scale 2 --network "demo=$weights" --box 150 60 130 100 -o "$evaluation/detail.png"
-python -m asid_plugin.evaluate datasets/demo/val --scale 2 --network "demo=$weights" --html -o "$evaluation"
+    --scale 2 --network "demo=$weights" --how whole --box 150 60 130 100 -o "$evaluation/detail.png"
+python -m asid_plugin.evaluate datasets/demo/val --scale 2 --network "demo=$weights" --how whole --html -o "$evaluation"
 
 printf '\nWritten:\n'
 printf '  %s\n' "$weights" results/demo_test_ASID_x2 "$photo" "$evaluation/report.html"
