@@ -6,11 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
+
+
+class CostError(ValueError):
+    """What cannot be measured; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,20 @@ def measure(
         repeat: Passes that count; one before them does not.
         threads: That the CPU uses.
         device: 'cpu' or 'cuda'.
+
+    Raises:
+        CostError: A number is below 1, there is no such device, or the process was killed (for want of memory, say).
     """
+    if min(repeat, threads) < 1:
+        raise CostError(f'{repeat} passes on {threads} threads: both must be at least 1')
+    if device == 'cuda' and not torch.cuda.is_available():
+        raise CostError(f'PyTorch {torch.__version__} sees no CUDA device here')
     context = multiprocessing.get_context('spawn')  # a process whose peak is not that of its parent's past
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_measure, build, size, repeat, threads, device).result()
+        try:
+            return pool.submit(_measure, build, size, repeat, threads, device).result()
+        except BrokenProcessPool:
+            raise CostError(f'the process that ran it at {size[1]}x{size[0]} was killed, for want of memory?') from None
 
 
 @torch.inference_mode()
@@ -65,7 +81,7 @@ def _memory_in_use(device: str) -> int | None:
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
-    if sys.platform == 'linux':
+    with suppress(OSError):  # elsewhere than on Linux; then the peak may be one of before
         Path('/proc/self/clear_refs').write_text('5')  # the peak that is kept starts again from here
     return _status('VmRSS')
 

@@ -35,6 +35,11 @@ class Variant:
     ablation: str = ''
     depth: int = 0
 
+    @property
+    def stem(self) -> str:
+        """Its name in file names."""
+        return self.name.replace('-', '_')
+
     def network_g(self, upscale: int) -> dict[str, Any]:
         """The section `network_g` of an option file."""
         width = {'num_feat': 48} if self.network == 'ASID' else {}

@@ -1,6 +1,7 @@
 """SwinIR-light, which every machine with BasicSR has: what ASID is held against where time or memory is measured."""
 
 import warnings
+from collections.abc import Callable
 
 from basicsr.archs.swinir_arch import SwinIR
 from torch import Tensor
@@ -22,6 +23,11 @@ class SwinIRLight(SwinIR):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, 3, kH, kW)."""
-        height, width = x.shape[2:]
-        x = F.pad(x, (0, -width % 8, 0, -height % 8), 'reflect')
-        return super().forward(x)[:, :, : height * self.upscale, : width * self.upscale]
+        return pad_to_windows(super().forward, 8, self.upscale, x)
+
+
+def pad_to_windows(net: Callable[[Tensor], Tensor], window: int, upscale: int, x: Tensor) -> Tensor:
+    """Run a network on (B, C, H, W) of any size, mirrored up to multiples of its window, as BasicSR's SwinIRModel."""
+    height, width = x.shape[2:]
+    padded = F.pad(x, (0, -width % window, 0, -height % window), 'reflect')
+    return net(padded)[..., : height * upscale, : width * upscale]

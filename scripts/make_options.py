@@ -9,13 +9,13 @@ The templates are `options/train_ASID_x2.yml` and `options/test_ASID_x2.yml`; th
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asid_plugin import markdown, variants
 from asid_plugin.files import whole_file
-from asid_plugin.paper.tables import sizes
+from asid_plugin.paper.tables import SIZES, sizes
 from asid_plugin.variants import VARIANTS, Variant
 
 OPTIONS = Path(__file__).resolve().parents[1] / 'options'
@@ -85,7 +85,7 @@ def rescaled(text: str, upscale: int) -> str:
 
 def full_file(template: str, kind: str, variant: Variant, upscale: int) -> str:
     """The options that train (`kind` 'train') for 1000 epochs, or test ('test')."""
-    stem = variant.name.replace('-', '_')
+    stem = variant.stem
     text = rescaled(template, upscale).replace(f'ASID_x{TEMPLATE_UPSCALE}', f'{stem}_x{upscale}')
     patterns = {
         rf'^# ASID x{TEMPLATE_UPSCALE}': f'# {variant.name} x{upscale}',
@@ -127,10 +127,10 @@ def page() -> str:
     rows = []
     for variant in VARIANTS:
         arguments = ', '.join(f'{key}: {value}' for key, value in variant.arguments.items()).replace('False', 'false')
-        files = [f'`train_{variant.name.replace("-", "_")}_x*.yml`'] if variant.full else []
-        files.append(f'`ablation/train_{variant.ablation}_x2.yml`')
+        files = [f'`train_{variant.stem}_x*.yml`'] if variant.full else []
+        files += [f'`ablation/train_{variant.ablation}_x2.yml`'] if variant.ablation else []
         rows.append([variant.name, f'`{arguments}`', *sizes(variant), where_reported(variant), ', '.join(files)])
-    header = ['network', 'arguments', 'parameters', 'FLOPs, G', 'all multiply-adds, G', 'in the paper', 'option files']
+    header = ['network', 'arguments', *SIZES, 'in the paper', 'option files']
     return PAGE.format(table=markdown.table(header, rows))
 
 
@@ -139,18 +139,18 @@ def option_files() -> Iterator[tuple[Path, str]]:
     templates = {kind: (OPTIONS / f'{kind}_ASID_x2.yml').read_text(encoding='utf-8') for kind in ('train', 'test')}
     for variant in VARIANTS:
         for kind, upscale in ((kind, k) for kind in templates for k in variant.upscales if variant.full):
-            stem = variant.name.replace('-', '_')
+            stem = variant.stem
             yield Path(f'{kind}_{stem}_x{upscale}.yml'), full_file(templates[kind], kind, variant, upscale)
         if variant.ablation:
             path = Path('ablation', f'train_{variant.ablation}_x{TEMPLATE_UPSCALE}.yml')
             yield path, ablation_file(templates['train'], variant)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Write the files that differ, or name them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--check', action='store_true', help='write nothing')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     stale = 0
     for name, text in [*option_files(), (Path('README.md'), page())]:
         path = OPTIONS / name

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from .author_layout import JUNK, LINEAR
+from .state_dict import infer_output
 
 # Ours, theirs. {n}: group. The numbers are places in their block's list, where modules without weights count too.
 LAYERS = (
@@ -135,13 +136,13 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         table = weights['body.0.meso_osa.spatial_attn.position_bias']
     except KeyError as error:
         raise ValueError(f'not the weights of an Omni-SR: there is no {error}') from None
-    num_out_ch = next(ch for ch in (num_in_ch, 3, 1, num_up) if math.sqrt(num_up / ch).is_integer())
+    num_out_ch, upscale = infer_output(num_up, num_in_ch)
     return {
         'num_in_ch': num_in_ch,
         'num_out_ch': num_out_ch,
         'num_feat': num_feat,
         'num_block': _count(weights, r'body\.(\d+)\.'),
-        'upscale': math.isqrt(num_up // num_out_ch),
+        'upscale': upscale,
         'window_size': (math.isqrt(table.shape[1]) + 1) // 2,
         'channel_split': num_attn / num_feat,
     }

@@ -34,13 +34,13 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
     except KeyError as error:
         raise ValueError(f'not the weights of an ASID: there is no {error}') from None
     num_block = 1 + max(int(key.split('.')[1]) for key in weights if key.startswith('body.'))
-    num_out_ch = next(ch for ch in (num_in_ch, 3, 1, num_up) if _is_square(num_up / ch))
+    num_out_ch, upscale = infer_output(num_up, num_in_ch)
     return {
         'num_in_ch': num_in_ch,
         'num_out_ch': num_out_ch,
         'num_feat': num_feat,
         'num_block': num_block,
-        'upscale': math.isqrt(num_up // num_out_ch),
+        'upscale': upscale,
         'window_size': (math.isqrt(table.numel()) + 1) // 2,
         'sharing': _infer_sharing(weights, num_block),
         'distillation': 'body.0.aggregate.weight' in weights,
@@ -48,8 +48,10 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _is_square(x: float) -> bool:
-    return x == int(x) and math.isqrt(int(x)) ** 2 == x
+def infer_output(num_up: int, num_in_ch: int) -> tuple[int, int]:
+    """Output channels and scale of an upsampler with `num_up` channels before its pixel shuffle."""
+    num_out_ch = next(ch for ch in (num_in_ch, 3, 1, num_up) if math.sqrt(num_up / ch).is_integer())
+    return num_out_ch, math.isqrt(num_up // num_out_ch)
 
 
 def _infer_sharing(weights: Mapping[str, Tensor], num_block: int) -> str:

@@ -12,6 +12,7 @@ from asid_plugin.files import staging
 
 from .benchmarks import find_sets
 from .methods import Running, load_candidates
+from .report import write_report
 from .results import Evaluation, EvaluationError
 from .run import evaluate
 from .table import markdown, write_csv
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         OSError: OUT cannot be written.
     """
     running = how_to_run(args)
-    sets = find_sets(args.datasets, args.scale, args.sets)
+    sets = find_sets(args.datasets, args.scale, args.sets, lambda reason: print(f'left out: {reason}', file=sys.stderr))
     candidates = load_candidates(args.network, running)
     args.output.mkdir(parents=True, exist_ok=True)
     if not os.access(args.output, os.W_OK):
@@ -83,8 +84,6 @@ def write(evaluation: Evaluation, table: str, folder: Path, html: bool) -> list[
         (unfinished / 'evaluation.md').write_text(table, encoding='utf-8')
         write_csv(evaluation, unfinished / 'evaluation.csv')
         if html:
-            from .report import write_report
-
             write_report(evaluation, unfinished / 'report.html')
         names = sorted(path.name for path in unfinished.iterdir())
     return [folder / name for name in names]

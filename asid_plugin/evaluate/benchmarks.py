@@ -1,7 +1,7 @@
 """Benchmark sets as people have them on disk: which files belong together at a scale, and the pixels in them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,10 @@ LEAST_SIDE = 11
 _PART_OF_SET = re.compile(r'GTmod\d+|LRbicx\d+|HR|LR_bicubic|image_SRF_\d+|original')
 _LR_FOLDERS = ('LRbicx*', 'LR_bicubic', 'image_SRF_*')
 _ALIASES = {name.lower(): name for name in BENCHMARKS} | {'bsd100': 'B100', 'bsds100': 'B100'}
+
+
+class NoImagesError(EvaluationError):
+    """A set that has no images at a scale."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,20 @@ def layouts(scale: int) -> list[Layout]:
     ]
 
 
-def find_sets(paths: Sequence[Path], scale: int, names: Sequence[str] | None = None) -> list[Benchmark]:
+def find_sets(
+    paths: Sequence[Path],
+    scale: int,
+    names: Sequence[str] | None = None,
+    on_skip: Callable[[str], object] = lambda reason: None,
+) -> list[Benchmark]:
     """Find benchmark sets.
 
     Args:
         paths: Sets, and folders of sets.
         scale: k.
         names: Take only these, in this order; upper and lower case are the same.
+        on_skip: Called with the reason for each set that is left out. That happens to sets which are not named, but
+            lie in a folder of sets, and have no images at this scale.
 
     Returns:
         The sets, those of the paper first.
@@ -139,8 +150,19 @@ def find_sets(paths: Sequence[Path], scale: int, names: Sequence[str] | None = N
     for name in chosen:
         if name.lower() not in by_lower:
             raise EvaluationError(f'--sets {name}: not in {_join(paths)}; there is {_join(folders)}')
-    chosen = list(dict.fromkeys(by_lower[name.lower()] for name in chosen))
-    return [find_set(folders[name], scale) for name in chosen]
+    found, skipped = [], []
+    for name in dict.fromkeys(by_lower[name.lower()] for name in chosen):
+        try:
+            found.append(find_set(folders[name], scale))
+        except NoImagesError as error:
+            if names or folders[name] in paths:
+                raise
+            skipped.append(error)
+    if skipped and not found:
+        raise skipped[0]
+    for error in skipped:
+        on_skip(str(error))
+    return found
 
 
 def set_name(folder: str) -> str:
@@ -152,7 +174,8 @@ def find_set(folder: Path, scale: int) -> Benchmark:
     """Find the images of one set.
 
     Raises:
-        EvaluationError: None of `layouts` is there, or an HR image has no LR image.
+        NoImagesError: None of `layouts` is there.
+        EvaluationError: An HR image has no LR image.
     """
     known = layouts(scale)
     fitting = [layout for layout in known if layout.fits(folder)]
@@ -161,7 +184,7 @@ def find_set(folder: Path, scale: int) -> Benchmark:
             {path.relative_to(folder).as_posix() for path in [*folder.glob('*'), *folder.glob('LR_bicubic/*')]}
         )
         looked_for = '; '.join(map(str, known))
-        raise EvaluationError(
+        raise NoImagesError(
             f'{folder}: no images for scale {scale}; looked for {looked_for}; there is {_join(there[:12])}'
         )
     layout, *others = fitting

@@ -4,16 +4,14 @@ import os
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from asid_plugin import compat
 from asid_plugin.archs import ASID, OmniSR
@@ -23,6 +21,7 @@ from asid_plugin.options.rules import Options, component, mapping, registered
 from asid_plugin.paper.reported import table1
 from asid_plugin.tiling import self_ensemble, tiled
 from asid_plugin.variants import find
+from asid_plugin.yardstick import pad_to_windows
 
 # isort: split
 import basicsr.archs  # noqa: F401  # fills the registry
@@ -58,6 +57,11 @@ class Running:
     self_ensemble: bool = False
     device: str = 'cpu'
     dtype: torch.dtype = torch.float32
+
+    def label(self, how: str) -> str:
+        """One of `hows` as methods have it: tiles of other sizes than the paper's say so, 'tiles 32/8'."""
+        is_paper = (self.tile, self.overlap) == (64, 24)
+        return how if how == 'whole' or is_paper else f'{how} {self.tile}/{self.overlap}'
 
     def __str__(self) -> str:
         tiles = (
@@ -113,7 +117,7 @@ class Network(Candidate):
     @torch.inference_mode()
     def __call__(self, sample: Sample) -> Pixels:
         run, net = self.running, self.upscale
-        if self.method.how == 'tiles':
+        if self.method.how.startswith('tiles'):
             net = partial(tiled, net, upscale=run.scale, tile=run.tile, overlap=run.overlap, batch=self.batch)
         lq = to_tensor(sample.lq).to(run.device)
         try:
@@ -229,7 +233,8 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
     except CheckpointError as error:
         raise EvaluationError(str(error)) from error
     name = (name or loaded.name) + '+' * running.self_ensemble
-    return [Network(Method(name, how, loaded.params, what), loaded.net, running, loaded.batch) for how in running.hows]
+    methods = (Method(name, running.label(how), loaded.params, what) for how in running.hows)
+    return [Network(method, loaded.net, running, loaded.batch) for method in methods]
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -272,7 +277,8 @@ def load_checkpoint(path: Path, running: Running) -> Loaded:
         except RuntimeError as error:
             raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
         is_omnisr = arch is OmniSR and arguments['channel_split'] == 1
-        name = _name({'type': arch.__name__, **arguments}) or ('Omni-SR' if is_omnisr else path.stem)
+        variant = find({'type': arch.__name__, **arguments})
+        name = variant.name if variant else 'Omni-SR' if is_omnisr else path.stem
         return _loaded(name, net.float(), running)
     return _load_with_spandrel(path, state_dict, running)
 
@@ -287,7 +293,7 @@ def load_option_file(path: Path, running: Running) -> Loaded:
         EvaluationError: The option file or the weights cannot be read, are of another scale, or do not fit together.
     """
     try:
-        opt = yaml.safe_load(path.read_text(encoding='utf-8'))
+        opt = yaml.load(path.read_text(encoding='utf-8'), yaml.FullLoader)  # takes the line `plugin: …`, not objects
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EvaluationError(f'{path}: not a YAML file: {" ".join(str(error).split())[:150]}') from error
     network, paths = mapping(opt, 'network_g'), mapping(opt, 'path')
@@ -304,7 +310,10 @@ def load_option_file(path: Path, running: Running) -> Loaded:
         _load_weights(net, paths)
     except (CheckpointError, EvaluationError) as error:
         raise EvaluationError(f'{path}: {key}: {error}') from error
-    loaded = _loaded(_name(network) or path.stem, net, running)
+    variant = find(network)
+    is_ablation = variant and opt.get('name') == f'train_{variant.ablation}_x{running.scale}'
+    name = variant.ablation if is_ablation else variant.name if variant else path.stem
+    loaded = _loaded(name, net, running)
     window = network.get('window_size')
     if window and opt.get('model_type') == 'SwinIRModel':
         return replace(loaded, net=partial(pad_to_windows, loaded.net, window, running.scale))
@@ -322,18 +331,6 @@ def _load_weights(net: nn.Module, paths: Options) -> None:
         net.load_state_dict(state_dict)
     except RuntimeError as error:
         raise EvaluationError(f'{file}: {" ".join(str(error).split())[:200]}') from error
-
-
-def pad_to_windows(net: Callable[[Tensor], Tensor], window: int, scale: int, lq: Tensor) -> Tensor:
-    """Run a network on (B, C, H, W) of any size, mirrored up to multiples of its window, as BasicSR's SwinIRModel."""
-    height, width = lq.shape[2:]
-    padded = F.pad(lq, (0, -width % window, 0, -height % window), 'reflect')
-    return net(padded)[..., : height * scale, : width * scale]
-
-
-def _name(network_g: Mapping[str, Any]) -> str | None:
-    variant = find(network_g)
-    return variant.name if variant else None
 
 
 def _loaded(name: str, net: nn.Module, running: Running) -> Loaded:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from asid_plugin.files import whole_file
 from asid_plugin.image_io import FORMATS
 
-from .results import Evaluation, EvaluationError, Figures, ImageResult
+from .results import Evaluation, EvaluationError, ImageResult
 from .table import notes, rows
 
 _WEBP = FORMATS['.webp']
@@ -51,7 +51,6 @@ def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolut
             labels=_labels(evaluation) if num_pictures else [],
             choices=lambda image: choices(evaluation, image),
             embed=embed,
-            text=text,
         )
         file.writelines(pieces)
 
@@ -67,11 +66,6 @@ def choices(evaluation: Evaluation, image: ImageResult) -> dict[str, Path]:
 
 def _labels(evaluation: Evaluation) -> list[str]:
     return [*(method.label for method in evaluation.methods), 'HR']
-
-
-def text(figures: Figures) -> str:
-    """PSNR and SSIM to the digits that papers print: '38.17 / 0.9613'."""
-    return f'{figures.psnr:.2f} / {figures.ssim:.4f}'
 
 
 def data_uri(path: Path, height: int, width: int) -> str:

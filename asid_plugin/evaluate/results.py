@@ -17,6 +17,10 @@ class Figures:
     psnr: float
     ssim: float
 
+    def __str__(self) -> str:
+        """To the digits that papers print: '38.17 / 0.9613'."""
+        return f'{self.psnr:.2f} / {self.ssim:.4f}'
+
 
 @dataclass(frozen=True)
 class Method:
@@ -24,7 +28,7 @@ class Method:
 
     Attributes:
         name: 'bicubic', 'ASID', 'SwinIR', ... or what the user called it; Table 1's row of this name is set beside it.
-        how: How it was run, 'whole' or 'tiles' (of 64x64, say); '' where that means nothing.
+        how: How it was run: 'whole', 'tiles' (the paper's) or 'tiles 32/8' (others); '' where that means nothing.
         params: Number of parameters, None where there are none to count.
         source: The file, option file or folder it came from, '' for bicubic.
     """

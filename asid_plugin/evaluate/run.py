@@ -73,8 +73,6 @@ def evaluate_image(
         label = candidate.method.label
         try:
             sr = candidate(sample)
-            if sr.shape != sample.hr.shape:
-                raise EvaluationError(f'made {sr.shape[1]}x{sr.shape[0]} pixels, but HR is {width}x{height}')
         except EvaluationError as error:
             image = f'{sample.set_name}/{sample.name}'.lstrip('/')
             raise EvaluationError(f'{label} on {image}: {error}') from error

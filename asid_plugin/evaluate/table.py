@@ -50,7 +50,7 @@ def rows(evaluation: Evaluation) -> list[Row]:
 def _reported(method: Method, evaluation: Evaluation) -> Row | None:
     row = reported_row(evaluation.scale, method.name)
     names = [found.name for found in evaluation.sets]
-    figures = {name: Figures(*row.figures[name]) for name in names if name in row.figures} if row else {}
+    figures = {name: row.figures[name] for name in names if name in row.figures} if row else {}
     return Row(f'{row.method}, as the paper reports', f'{row.params_k}K', figures, reported=True) if figures else None
 
 
@@ -70,7 +70,8 @@ def _describe(found: SetResult, scale: int) -> str:
     if found.num_grey:
         line += f', {found.num_grey} of them grey'
     if found.num_cropped:
-        line += f'; {found.num_cropped} of {num} images were cropped to a multiple of {scale}'
+        verb = 'was' if found.num_cropped == 1 else 'were'
+        line += f'; {found.num_cropped} of {num} {verb} cropped to a multiple of {scale}'
     return f'{line}.'
 
 
@@ -78,15 +79,11 @@ def markdown(evaluation: Evaluation) -> str:
     """The table and the notes, as Markdown."""
     names = [found.name for found in evaluation.sets]
     lines = [
-        [row.label.replace('|', r'\|'), row.params, *(_cell(row.figures.get(name)) for name in names)]
+        [row.label.replace('|', r'\|'), row.params, *(str(row.figures.get(name, '')) for name in names)]
         for row in rows(evaluation)
     ]
     table = asid_plugin.markdown.table(['method', 'parameters', *names], lines)
     return f'{table}\n\n' + '\n'.join(f'- {note}' for note in notes(evaluation)) + '\n'
-
-
-def _cell(figures: Figures | None) -> str:
-    return f'{figures.psnr:.2f} / {figures.ssim:.4f}' if figures else ''
 
 
 def write_csv(evaluation: Evaluation, path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asid_plugin.checkpoint import CheckpointError
+from asid_plugin.cost import CostError
 from asid_plugin.evaluate.results import EvaluationError
 from asid_plugin.image_io import ImageError
 from asid_plugin.paper import attention_maps, crops, curves, realsr, scatter, tables
@@ -46,7 +47,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0, or 2 with one line on stderr if it cannot be carried out."""
+    """Run the command line; returns 0, 2 with one line on stderr if it cannot be carried out, 130 if interrupted."""
     parser = argparse.ArgumentParser(
         prog='python -m asid_plugin.paper',
         description=__doc__,
@@ -62,9 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         args.main(args)
-    except (CheckpointError, EvaluationError, FigureError, ImageError, MeasuredError) as error:
+    except (CheckpointError, CostError, EvaluationError, FigureError, ImageError, MeasuredError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return 130
     return 0
 
 

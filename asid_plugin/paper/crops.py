@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from asid_plugin.evaluate.benchmarks import Pair, Pixels, Sample, load_sample
 from asid_plugin.evaluate.methods import Candidate, Running, load_candidates
-from asid_plugin.evaluate.protocol import bicubic, downscale, measure
+from asid_plugin.evaluate.protocol import downscale, measure
 from asid_plugin.evaluate.results import EvaluationError, Figures
 
 from .style import RC, FigureError, add_output, bare, check_output, outline, save
@@ -91,7 +91,7 @@ def draw(sample: Sample, results: Sequence[Result], box: Box, scale: int, column
         columns: Of details; default: in two rows.
     """
     crops = [('HR', 'PSNR / SSIM', sample.hr)]
-    crops += [(r.name, f'{r.figures.psnr:.2f} / {r.figures.ssim:.4f}', r.pixels) for r in results]
+    crops += [(r.name, str(r.figures), r.pixels) for r in results]
     columns = min(columns or math.ceil(len(crops) / 2), len(crops))
     left, top, width, height = box
     inches = min(_CROP_WIDTH / width, _CROP_HEIGHT / height)  # of a pixel
@@ -193,7 +193,7 @@ def main(args: argparse.Namespace) -> None:
             raise FigureError(f'--box {x} {y} {w} {h}: not inside the HR image of {width}x{height} pixels')
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     results = run(sample, load_candidates(args.network, Running(args.scale, [args.how], device=device)), args.scale)
-    box = tuple(args.box or worst_box(sample.hr, bicubic(sample.lq, args.scale), args.scale))
+    box = tuple(args.box or worst_box(sample.hr, results[0].pixels, args.scale))
     save(draw(sample, results, box, args.scale, args.columns), args.output, dpi=300)
     print(f'{sample.name}, the detail is --box {" ".join(map(str, box))}')
 
@@ -211,6 +211,8 @@ def _sample(args: argparse.Namespace) -> Sample:
     if args.gt:
         return load_sample(Pair(args.gt.stem, args.gt, args.lq), args.scale)
     photograph = skimage.data.chelsea()
+    if args.scale > 8:
+        raise FigureError(f'--scale {args.scale}: too much for the photograph; with --gt FILE it may be more than 8')
     height, width = (side - side % args.scale for side in photograph.shape[:2])
     hr = np.ascontiguousarray(photograph[:height, :width])
     return Sample('chelsea', '', hr, downscale(hr, args.scale))

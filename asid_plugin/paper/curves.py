@@ -4,36 +4,27 @@ The paper draws the PSNR of both figures without printing the values, so none ar
 """
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from asid_plugin import variants
 from asid_plugin.variants import Variant
 
-from .measured import read_means
-from .style import BLUE, GREEN, RC, VERMILLION, add_output, check_output, save
+from .measured import MeasuredError, add_measured, read_all
+from .style import BLUE, RC, VERMILLION, add_output, check_output, save
 from .tables import Counts, count, series_table
-
-Curve = tuple[str, Sequence[float], str, str]
-"""Label of the axis, values, colour, marker."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     """What both figures take."""
     add_output(parser, default)
-    parser.add_argument(
-        '--measured',
-        type=Path,
-        nargs='+',
-        default=[],
-        metavar='CSV',
-        help='draw the PSNR on Urban100 that asid_plugin.evaluate measured of all these networks',
-    )
+    add_measured(parser, 'draw the PSNR on Urban100 x2 that was measured of these networks by tiles')
 
 
 def draw(label: str, series: Mapping[float, Counts], psnr: Mapping[float, float]) -> Figure:
@@ -44,23 +35,29 @@ def draw(label: str, series: Mapping[float, Counts], psnr: Mapping[float, float]
         series: Counts by the argument's value.
         psnr: In dB, by the argument's value; may lack values.
     """
-    curves: list[Curve] = [
-        ('parameters, K', [c.parameters / 1e3 for c in series.values()], BLUE, 'o'),
-        ('FLOPs as the paper counts, G', [(c.paper_flops or 0) / 1e9 for c in series.values()], GREEN, 's'),
-    ]
-    if psnr:
-        curves.append(('PSNR on Urban100, measured, dB', [psnr.get(x, float('nan')) for x in series], VERMILLION, 'D'))
     with rc_context(RC):
-        figure = Figure(figsize=(2.6 * len(curves), 2.4), layout='constrained')
-        FigureCanvasAgg(figure)
-        for ax, (name, values, colour, marker) in zip(
-            figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True
-        ):
-            ax.plot(list(series), values, color=colour, marker=marker, markersize=4, linewidth=1.2)
-            ax.set(xlabel=label, title=name, xticks=list(series), ymargin=0.12)
-            ax.grid(color='0.9', linewidth=0.6)
-            ax.set_axisbelow(True)
+        figure = Figure(figsize=(7.8 if psnr else 5.2, 2.5), layout='constrained')
+        axes = figure.subplots(1, 3 if psnr else 2)
+        _plot(axes[0], 'parameters, K', {'': [c.parameters / 1e3 for c in series.values()]}, series)
+        multiply_adds = {
+            'all': [c.multiply_adds / 1e9 for c in series.values()],
+            'as the paper counts': [c.paper_flops / 1e9 for c in series.values()],
+        }
+        _plot(axes[1], 'multiply-adds, G', multiply_adds, series)
+        axes[1].legend(frameon=False)
+        if psnr:
+            _plot(axes[2], 'PSNR on Urban100, measured, dB', {'': [psnr.get(x, math.nan) for x in series]}, series)
+        for ax in axes:
+            ax.set(xlabel=label)
     return figure
+
+
+def _plot(ax: Axes, title: str, curves: Mapping[str, Sequence[float]], series: Mapping[float, Counts]) -> None:
+    for (name, values), colour, marker in zip(curves.items(), (BLUE, VERMILLION), 'os', strict=False):
+        ax.plot(list(series), values, color=colour, marker=marker, markersize=4, linewidth=1.2, label=name)
+    ax.set(title=title, xticks=list(series), ymargin=0.12)
+    ax.grid(color='0.9', linewidth=0.6)
+    ax.set_axisbelow(True)
 
 
 def main(title: str, label: str, series: Mapping[float, Variant], args: argparse.Namespace) -> None:
@@ -68,18 +65,33 @@ def main(title: str, label: str, series: Mapping[float, Variant], args: argparse
 
     Raises:
         FigureError: The figure cannot be written.
-        MeasuredError: A file of `--measured` is not an evaluation's.
+        MeasuredError: A file of `--measured` is not an evaluation's, or has nothing for this figure.
     """
     check_output(args.output)
-    measured = {
-        mean.method.name: mean.figures['Urban100'][0]
-        for path in args.measured
-        for mean in read_means(path)
-        if mean.scale == 2 and 'Urban100' in mean.figures
-    }
-    psnr = {x: measured[variant.name] for x, variant in series.items() if variant.name in measured}
-    print(series_table(title, label, [(f'{x:g}', variant) for x, variant in series.items()]))
+    psnr = _measured_psnr(series, args.measured)
+    print(f'{title}\n')
+    print(series_table(label, [(f'{x:g}', variant) for x, variant in series.items()]))
     save(draw(label, {x: count(variant, 2) for x, variant in series.items()}, psnr), args.output)
+
+
+def _measured_psnr(series: Mapping[float, Variant], paths: Sequence[Path]) -> dict[float, float]:
+    """PSNR on Urban100 x2 by the argument's value; that of the 200-epoch training where a name says so."""
+    psnr: dict[float, float] = {}
+    for mean in read_all(paths):
+        at = [x for x, variant in series.items() if mean.method.name in _names(variant)]
+        if mean.scale == 2 and mean.method.how == 'tiles' and 'Urban100' in mean.figures and at:
+            if at[0] in psnr:
+                raise MeasuredError(f'{mean.method.name} was measured twice; give each network once')
+            psnr[at[0]] = mean.figures['Urban100'].psnr
+    if paths and not psnr:
+        names = ', '.join(sorted(name for variant in series.values() for name in _names(variant)))
+        raise MeasuredError(f'{paths[0]}: none of {names} was measured there by tiles on Urban100 x2')
+    return psnr
+
+
+def _names(variant: Variant) -> set[str]:
+    """What an evaluation may call it; a network of the whole recipe is none of the ablation study's."""
+    return {variant.ablation} if variant.full else {variant.ablation, variant.name}
 
 
 figure7 = partial(main, 'Figure 7, depth: x2 at a 1280x720 output', 'blocks N', variants.depths())

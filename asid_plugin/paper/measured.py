@@ -1,10 +1,13 @@
 """Means that `python -m asid_plugin.evaluate` has measured, read back from its CSV file."""
 
+import argparse
 import csv
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asid_plugin.evaluate.results import Method
+from asid_plugin.evaluate.results import Figures, Method
 
 COLUMNS = ('scale', 'method', 'how', 'params', 'set', 'image', 'psnr', 'ssim')
 """What the file must have; a row without an `image` is of the whole set."""
@@ -21,12 +24,23 @@ class Means:
     Attributes:
         scale: k.
         method: The method.
-        figures: PSNR in dB and SSIM by set.
+        figures: By set.
     """
 
     scale: int
     method: Method
-    figures: dict[str, tuple[float, float]] = field(default_factory=dict)
+    figures: dict[str, Figures] = field(default_factory=dict)
+
+
+def add_measured(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--measured`, the files for `read_all`; `what` says what is done with them."""
+    text = f'{what}; the evaluation.csv of asid_plugin.evaluate'
+    parser.add_argument('--measured', type=Path, nargs='+', default=[], metavar='CSV', help=text)
+
+
+def read_all(paths: Sequence[Path]) -> list[Means]:
+    """The means of several files; see `read_means`."""
+    return [mean for path in paths for mean in read_means(path)]
 
 
 def read_means(path: str | Path) -> list[Means]:
@@ -49,7 +63,9 @@ def read_means(path: str | Path) -> list[Means]:
             continue
         try:
             scale, params = int(row['scale']), int(row['params']) if row['params'] else None
-            figures = float(row['psnr']), float(row['ssim'])
+            figures = Figures(float(row['psnr']), float(row['ssim']))
+            if not math.isfinite(figures.psnr + figures.ssim):
+                raise ValueError
         except (TypeError, ValueError):
             raise MeasuredError(f'{path}: line {line}: scale, params, psnr and ssim must be numbers') from None
         method = Method(row['method'], row['how'], params)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asid_plugin import markdown
-from asid_plugin.paper.measured import Means, MeasuredError, read_means
+from asid_plugin.paper.measured import Means, MeasuredError, add_measured, read_means
 from asid_plugin.paper.reported import read_table
 
 SET = 'RealSR'
@@ -33,14 +33,7 @@ options/realsr/test_ASID_RealSR_xK.yml measures the same as the evaluation."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `supplement-table1` takes."""
-    parser.add_argument(
-        '--measured',
-        type=Path,
-        nargs='+',
-        default=[],
-        metavar='CSV',
-        help='evaluations of the set RealSR at x3 or x4, the evaluation.csv of asid_plugin.evaluate',
-    )
+    add_measured(parser, 'add what was measured on the set RealSR at x3 or x4')
 
 
 def main(args: argparse.Namespace) -> None:
@@ -79,6 +72,7 @@ def table(measured: Sequence[Means] = ()) -> str:
         rows += [[f'x{scale}', row['method'], row['psnr'], row['ssim']] for row in reported]
         for mean in measured:
             if mean.scale == scale:
-                psnr, ssim = mean.figures[SET]
-                rows.append([f'x{scale}', f'{mean.method.label}, measured here', f'{psnr:.2f}', f'{ssim:.3f}'])
+                figures = mean.figures[SET]
+                name = f'{mean.method.label}, measured here'
+                rows.append([f'x{scale}', name, f'{figures.psnr:.2f}', f'{figures.ssim:.3f}'])
     return markdown.table(['scale', 'network', 'PSNR', 'SSIM'], rows)

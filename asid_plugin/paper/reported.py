@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from asid_plugin.evaluate.results import Figures
+
 BENCHMARKS = ('Set5', 'Set14', 'B100', 'Urban100')
 """The sets of Table 1, in its order."""
 
@@ -18,14 +20,14 @@ class Reported:
         method: As the paper writes it.
         transformer: Whether the paper counts it as a Transformer; else it is a CNN.
         params_k: Parameters in thousands.
-        figures: PSNR in dB and SSIM, both on Y, by set.
+        figures: By set.
     """
 
     scale: int
     method: str
     transformer: bool
     params_k: int
-    figures: dict[str, tuple[float, float]]
+    figures: dict[str, Figures]
 
 
 @cache
@@ -45,7 +47,8 @@ def table1() -> tuple[Reported, ...]:
             transformer=row['transformer'] == '1',
             params_k=int(row['params_k']),
             figures={
-                name: (float(row[f'{name.lower()}_psnr']), float(row[f'{name.lower()}_ssim'])) for name in BENCHMARKS
+                name: Figures(float(row[f'{name.lower()}_psnr']), float(row[f'{name.lower()}_ssim']))
+                for name in BENCHMARKS
             },
         )
         for row in read_table('table1')

@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from .measured import read_means
+from asid_plugin.variants import TABLE1, reported_in
+
+from .measured import add_measured, read_means
 from .reported import BENCHMARKS, table1
 from .style import GREEN, ORANGE, RC, FigureError, add_output, check_output, save
 
-_OURS = ('ASID', 'ASID-D8')
+_OURS = tuple(reported_in(TABLE1))
 _REACHES = (9.0, 13.0, 18.0, 26.0, 36.0, 50.0)  # points from a marker to its name
 # Colour of the face and marker; every kind's marker is another one, so that no colour needs to be told.
 _KINDS = {
@@ -51,7 +53,7 @@ def reported_points(scale: int, benchmark: str) -> list[Point]:
         Point(
             row.method,
             1000 * row.params_k,
-            row.figures[benchmark][0],
+            row.figures[benchmark].psnr,
             'Transformer, reported' if row.transformer else 'CNN, reported',
         )
         for row in table1()
@@ -68,7 +70,7 @@ def measured_points(path: Path, scale: int, benchmark: str) -> list[Point]:
     """
     means = read_means(path)
     points = [
-        Point(mean.method.label, mean.method.params, mean.figures[benchmark][0])
+        Point(mean.method.label, mean.method.params, mean.figures[benchmark].psnr)
         for mean in means
         if mean.scale == scale and mean.method.params and benchmark in mean.figures
     ]
@@ -221,14 +223,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of Figure 1."""
     parser.add_argument('--scale', type=int, choices=(2, 3, 4), default=2, help='(%(default)s)')
     parser.add_argument('--set', choices=BENCHMARKS, default='Urban100', help='benchmark (%(default)s)')
-    parser.add_argument(
-        '--measured',
-        type=Path,
-        nargs='+',
-        default=[],
-        metavar='CSV',
-        help='add the networks that asid_plugin.evaluate measured',
-    )
+    add_measured(parser, 'add the networks that were measured')
     parser.add_argument(
         '--point',
         nargs=3,

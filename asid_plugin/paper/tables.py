@@ -2,10 +2,9 @@
 what the paper reports."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from basicsr.archs import build_network
@@ -13,15 +12,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from asid_plugin import markdown, variants
+from asid_plugin import markdown
+from asid_plugin.archs import OmniSR
 from asid_plugin.complexity import count_parameters, input_size, multiply_adds, paper_flops
 from asid_plugin.cost import Cost, measure
-from asid_plugin.paper.measured import Means, read_means
+from asid_plugin.paper.measured import Means, MeasuredError, add_measured, read_all
 from asid_plugin.paper.reported import BENCHMARKS, Reported, read_table, table1
-from asid_plugin.variants import BY_NAME, Variant
+from asid_plugin.variants import TABLE1, TABLE2, TABLE3, TABLE4, Variant, reported_in
 from asid_plugin.yardstick import SwinIRLight
 
 EMPTY = '–'
+SIZES = ('parameters', 'FLOPs, G', 'all multiply-adds, G')
 
 
 @dataclass(frozen=True)
@@ -59,53 +60,70 @@ def giga(value: int | None) -> str:
     return EMPTY if value is None else f'{value / 1e9:.3f}'
 
 
-def psnr_ssim(figures: tuple[float, float] | None) -> str:
-    """As Table 1 prints them."""
-    return EMPTY if figures is None else f'{figures[0]:.2f}/{figures[1]:.4f}'
-
-
 def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
     """What `table1` takes."""
     parser.add_argument('--scale', type=int, choices=[2, 3, 4], help='only this scale (default: all)')
-    parser.add_argument(
-        '--measured',
-        type=Path,
-        nargs='+',
-        default=[],
-        metavar='CSV',
-        help='add rows that asid_plugin.evaluate measured',
-    )
+    add_measured(parser, 'add rows that were measured')
 
 
 def print_table1(args: argparse.Namespace) -> None:
-    """Print Table 1, parameters of ours counted, with measured rows under the reported ones."""
-    means = [mean for path in args.measured for mean in read_means(path)]
-    for upscale in [args.scale] if args.scale else [2, 3, 4]:
-        print(f'\nTable 1, x{upscale}: PSNR in dB / SSIM on Y; reported by the paper unless it says measured here\n')
-        rows = [reported_cells(row) for row in table1() if row.scale == upscale]
-        rows += [measured_cells(mean) for mean in means if mean.scale == upscale]
+    """Print Table 1, parameters counted where the network is at hand, with measured rows under the reported ones.
+
+    Raises:
+        MeasuredError: A file of `--measured` is not an evaluation's, or has no rows of the scales that are printed.
+    """
+    scales = [args.scale] if args.scale else [2, 3, 4]
+    means = [mean for mean in read_all(args.measured) if mean.scale in scales]
+    if args.measured and not means:
+        raise MeasuredError(f'{args.measured[0]}: nothing of x{" or x".join(map(str, scales))} in it')
+    print('Table 1: PSNR in dB / SSIM on Y, reported by the paper unless it says measured here')
+    for upscale in scales:
+        rows = table1_rows(upscale, [mean for mean in means if mean.scale == upscale])
+        print(f'\nx{upscale}\n')
         print(markdown.table(['network', 'parameters', 'the paper prints', *BENCHMARKS], rows))
-    if not args.measured:
+    print(f'\n{THOP}')
+    if not means:
         print(
-            '\nTo measure: python -m asid_plugin.evaluate datasets --scale 2 --network WEIGHTS --how both, '
+            'To measure: python -m asid_plugin.evaluate datasets --scale 2 --network WEIGHTS --how both, '
             'then --measured results/evaluation/evaluation.csv here.'
         )
 
 
+THOP = (
+    "The paper prints Omni-SR's and SwinIR's parameters as the package thop counts them, which overlooks position "
+    "biases and, of Omni-SR, some LayerNorms and the temperatures; ASID's it prints in full."
+)
+AT_HAND: Mapping[str, Callable[[int], nn.Module]] = {
+    **{name: partial(lambda v, k: build_network(v.network_g(k)), v) for name, v in reported_in(TABLE1).items()},
+    'Omni-SR': lambda upscale: OmniSR(upscale=upscale),
+    'SwinIR': SwinIRLight,
+}
+"""The networks of Table 1 that are built here, by the paper's names, for a scale."""
+
+
+def table1_rows(upscale: int, means: Sequence[Means]) -> list[list[str]]:
+    """The paper's rows at a scale, under each what was measured of that name, and at the end what it doesn't have."""
+    rows, left = [], list(means)
+    for reported in table1():
+        if reported.scale == upscale:
+            rows.append(reported_cells(reported))
+            rows += [measured_cells(mean) for mean in left if mean.method.name == reported.method]
+            left = [mean for mean in left if mean.method.name != reported.method]
+    return rows + [measured_cells(mean) for mean in left]
+
+
 def reported_cells(row: Reported) -> list[str]:
-    """A row of Table 1; the parameters are counted where the network is at hand."""
-    variant = variants.reported_in(variants.TABLE1).get(row.method)
-    counted = f'{count(variant, row.scale).parameters:,}' if variant else EMPTY
-    if row.method == 'SwinIR':
-        counted = f'{count_parameters(SwinIRLight(row.scale)):,}'
-    return [row.method, counted, f'{row.params_k}K', *(psnr_ssim(row.figures[name]) for name in BENCHMARKS)]
+    """A row of Table 1."""
+    build = AT_HAND.get(row.method)
+    counted = f'{count_parameters(build(row.scale)):,}' if build else EMPTY
+    return [row.method, counted, f'{row.params_k}K', *(str(row.figures[name]) for name in BENCHMARKS)]
 
 
 def measured_cells(mean: Means) -> list[str]:
     """A row of an evaluation."""
     params = mean.method.params
     parameters = EMPTY if params is None else f'{params:,}'
-    figures = (psnr_ssim(mean.figures.get(name)) for name in BENCHMARKS)
+    figures = (str(mean.figures.get(name, EMPTY)) for name in BENCHMARKS)
     return [f'{mean.method.label}, measured here', parameters, EMPTY, *figures]
 
 
@@ -119,20 +137,24 @@ def add_table2_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def print_table2(args: argparse.Namespace) -> None:
-    """Print Table 2: sizes, memory and time at a 1280x720 output."""
-    upscale = args.upscale
-    counts = {name: count(BY_NAME[name], upscale) for name in ('ASID', 'ASID-D8')}
+    """Print Table 2: sizes, memory and time at a 1280x720 output.
+
+    Raises:
+        CostError: It cannot be measured as asked.
+    """
+    upscale, ours = args.upscale, reported_in(TABLE2)
+    counts = {name: count(variant, upscale) for name, variant in ours.items()}
     counts['SwinIR'] = count_any(SwinIRLight(upscale), upscale)
     costs: Mapping[str, Cost] = {}
     if not args.no_measure:
-        builds = {name: partial(build_network, BY_NAME[name].network_g(upscale)) for name in ('ASID', 'ASID-D8')}
+        builds = {name: partial(build_network, variant.network_g(upscale)) for name, variant in ours.items()}
         builds['SwinIR'] = partial(SwinIRLight, upscale)
         settings = {'repeat': args.repeat, 'threads': args.threads, 'device': args.device}
         costs = {
             name: measure(build, input_size(upscale), **settings)
             for name, build in tqdm(builds.items(), unit='network', leave=False)
         }
-    reported = {row['method']: row for row in read_table(variants.TABLE2)} if upscale == 4 else {}
+    reported = {row['method']: row for row in read_table(TABLE2)} if upscale == 4 else {}
     rows = [
         table2_cells(name, counts.get(name), costs.get(name), reported.get(name, {}))
         for name in dict.fromkeys([*reported, *counts])
@@ -140,11 +162,11 @@ def print_table2(args: argparse.Namespace) -> None:
     height, width = input_size(upscale)
     where = f'{args.threads} threads of the CPU' if args.device == 'cpu' else torch.cuda.get_device_name()
     print(f'Table 2: x{upscale}, {width}x{height} to 1280x720; memory and time in float32 on {where}\n')
-    header = ['network', 'parameters', 'FLOPs, G', 'all multiply-adds, G', 'peak memory, MiB', 'time, s']
+    header = ['network', *SIZES, 'peak memory, MiB', 'time, s']
     print(markdown.table([*header, 'the paper: parameters, FLOPs', 'Set14 PSNR'], rows))
     print(
         "\nFLOPs by the paper's rule (asid_plugin/complexity.py), which leaves out the matrix products of attention. "
-        'The last two columns are the paper’s.'
+        f'The last two columns are the paper’s. {THOP}'
     )
 
 
@@ -163,7 +185,7 @@ def add_no_arguments(parser: argparse.ArgumentParser) -> None:
 def print_ablations(table: str, name_column: str, title: str, _args: argparse.Namespace) -> None:
     """Print Table 3 or 4: the ablation networks."""
     reported = {row[name_column]: row for row in read_table(table)}
-    chosen = variants.reported_in(table)
+    chosen = reported_in(table)
     rows = []
     for name, row in reported.items():
         printed = f'{row["params_k"]}K, {row["flops_g"]}G'
@@ -172,10 +194,8 @@ def print_ablations(table: str, name_column: str, title: str, _args: argparse.Na
     print(markdown.table(['variant', *SIZES, 'the paper: parameters, FLOPs', 'Urban100 PSNR', 'trained by'], rows))
 
 
-print_table3 = partial(print_ablations, variants.TABLE3, 'variant', 'Table 3, the structure')
-print_table4 = partial(print_ablations, variants.TABLE4, 'sharing', 'Table 4, attention sharing')
-
-SIZES = ('parameters', 'FLOPs, G', 'all multiply-adds, G')
+print_table3 = partial(print_ablations, TABLE3, 'variant', 'Table 3, the structure')
+print_table4 = partial(print_ablations, TABLE4, 'sharing', 'Table 4, attention sharing')
 
 
 def sizes(variant: Variant, upscale: int = 2) -> list[str]:
@@ -185,11 +205,11 @@ def sizes(variant: Variant, upscale: int = 2) -> list[str]:
 
 
 def option_file(variant: Variant) -> str:
-    """The option file of the 200-epoch recipe."""
-    return f'options/ablation/train_{variant.ablation}_x2.yml'
+    """The option file of the 200-epoch recipe, if it has one."""
+    return f'options/ablation/train_{variant.ablation}_x2.yml' if variant.ablation else EMPTY
 
 
-def series_table(title: str, first_column: str, series: Iterable[tuple[str, Variant]]) -> str:
+def series_table(first_column: str, series: Iterable[tuple[str, Variant]]) -> str:
     """The table behind a figure of sizes: one row per network."""
     rows = [[value, *sizes(variant), option_file(variant)] for value, variant in series]
-    return f'{title}\n\n' + markdown.table([first_column, *SIZES, 'trained by'], rows)
+    return markdown.table([first_column, *SIZES, 'trained by'], rows)
