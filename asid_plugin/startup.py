@@ -10,7 +10,7 @@ Every interpreter of the environment pays for this module, so it imports nothing
 
 import sys
 
-_PARTS = ('asid_plugin.archs', 'asid_plugin.losses', 'asid_plugin.metrics', 'asid_plugin.models')
+_PARTS = ('asid_plugin.archs', 'asid_plugin.data', 'asid_plugin.losses', 'asid_plugin.metrics', 'asid_plugin.models')
 
 
 class BasicSRHook:

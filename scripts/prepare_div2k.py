@@ -12,6 +12,9 @@ MATLAB does; they are cut at the same places. What is written for `--out dataset
     datasets/DIV2K/DIV2K_train_LR_bicubic/X2_sub/0001_s001.png  datasets/DIV2K/DIV2K_train_LR_bicubic_X2_sub.lmdb
     datasets/DIV2K/DIV2K_train_prepare.json                     (the settings; a run with others is refused)
 
+With `--raw` there is beside each LMDB another that holds pixels instead of PNG files (`…_sub_raw.lmdb`), from which the
+dataset `RawPairedImageDataset` reads no more than a patch.
+
 Files and LMDBs appear whole or not at all. The same command continues an interrupted run, to the same bytes, and
 verifies a finished one: it cuts the photographs that lack a sub-image or are newer than one, and compares the LMDBs
 with the sub-images. BasicSR needs the LMDBs only, so the `_sub` folders may be removed when all is done.
@@ -262,33 +265,46 @@ def cut_photos(job: Job, photos: dict[str, Photo], each: Callable[..., Iterator]
     return tiles
 
 
-def fill_lmdb(path: Path, files: Sequence[Path]) -> None:
-    """Write an LMDB with its `meta_info.txt` from sub-images, whose bytes it holds as they are."""
+def shape_of(file: Path) -> tuple[int, int, int]:
+    """(height, width, 3) of a sub-image, from its header."""
+    with Image.open(file) as header:
+        return header.height, header.width, 3
+
+
+def encoded(file: Path, raw: bool) -> bytes:
+    """A sub-image as an LMDB has it: its file's bytes, or its pixels."""
+    return imfrombytes(file.read_bytes()).tobytes() if raw else file.read_bytes()
+
+
+def fill_lmdb(path: Path, files: Sequence[Path], raw: bool) -> None:
+    """Write an LMDB with its `meta_info.txt` from sub-images: their files' bytes as they are, or their pixels."""
+    shapes = [shape_of(file) for file in files]
     # BasicSR's default map is 1 TiB, which a limit on a process's memory refuses. A value fills whole pages of up to
     # 64 KiB where the system's are that large; the file grows only to what is used.
-    size = 2**26 + sum(file.stat().st_size + 2 * 65536 for file in files)
-    maker = LmdbMaker(str(path), map_size=size, compress_level=PNG_LEVEL)
+    lengths = (math.prod(shape) if raw else file.stat().st_size for file, shape in zip(files, shapes, strict=True))
+    size = 2**26 + sum(length + 2 * 65536 for length in lengths)
+    maker = LmdbMaker(str(path), map_size=size, batch=500 if raw else 5000, compress_level='raw' if raw else PNG_LEVEL)
     try:
-        for file in tqdm(files, desc=f'Writing {path.name[1:]}'):
-            with Image.open(file) as header:
-                maker.put(file.read_bytes(), file.stem, (header.height, header.width, 3))
+        for file, shape in zip(tqdm(files, desc=f'Writing {path.name[1:]}'), shapes, strict=True):
+            maker.put(encoded(file, raw), file.stem, shape)
     finally:
         maker.close()
 
 
-def compare(path: Path, folder: Path, line: str) -> str:
+def compare(path: Path, folder: Path, raw: bool, line: str) -> str:
     """Say how an LMDB differs from the sub-image that a line of its `meta_info.txt` names (in a worker)."""
     tile = line.partition('.')[0]
     with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as txn:
         value = txn.get(tile.encode())
-    image = imfrombytes(value, flag='unchanged') if value else None
-    if image is None or not np.array_equal(image, imfrombytes((folder / f'{tile}.png').read_bytes(), 'unchanged')):
+    image = imfrombytes((folder / f'{tile}.png').read_bytes(), 'unchanged')
+    found = value if raw or not value else imfrombytes(value, 'unchanged').tobytes()
+    if found != image.tobytes():
         return f'{tile} is missing or has other pixels'
-    right = f'{tile}.png ({image.shape[0]},{image.shape[1]},3) {PNG_LEVEL}'
+    right = f'{tile}.png ({image.shape[0]},{image.shape[1]},3) {"raw" if raw else PNG_LEVEL}'
     return '' if line == right else f'meta_info.txt has {line} where {right} is right'
 
 
-def verify_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Callable[..., Iterator]) -> list[str]:
+def verify_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Callable[..., Iterator], raw: bool) -> list[str]:
     """Say how an LMDB differs from the sub-images: in its `meta_info.txt`, in their number, in their pixels."""
     meta_info = path / 'meta_info.txt'
     lines = meta_info.read_text().splitlines() if meta_info.is_file() else []
@@ -300,11 +316,11 @@ def verify_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Callable[.
         return ['data.mdb is cut short']  # reading on would end the process by a bus error
     if stat['entries'] != len(tiles):
         return [f'{stat["entries"]} images where {len(tiles)} are wanted']
-    found = each(partial(compare, path, folder), lines, f'Verifying {path.name.lstrip(".")}')
+    found = each(partial(compare, path, folder, raw), lines, f'Verifying {path.name.lstrip(".")}')
     return [problem for problem in found if problem]
 
 
-def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Callable[..., Iterator]) -> None:
+def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Callable[..., Iterator], raw: bool = False) -> None:
     """Make an LMDB of the sub-images, under a temporary name until it is verified; or verify the one that is there."""
     if strange := sorted({file.stem for file in folder.glob('*.png')} - set(tiles)):
         some = ', '.join(strange[:5])
@@ -313,8 +329,8 @@ def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Callable[...
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         if not present:
-            fill_lmdb(unfinished, [folder / f'{tile}.png' for tile in tiles])
-        if problems := verify_lmdb(path if present else unfinished, folder, tiles, each):
+            fill_lmdb(unfinished, [folder / f'{tile}.png' for tile in tiles], raw)
+        if problems := verify_lmdb(path if present else unfinished, folder, tiles, each, raw):
             raise PrepareError(f'{path} is not what {folder} holds: {"; ".join(problems[:5])}. Remove it and run again')
         if not present:
             unfinished.rename(path)
@@ -362,14 +378,18 @@ def parallel(workers: int) -> Iterator[Callable[..., Iterator]]:
             executor.shutdown(cancel_futures=True)
 
 
-def write_outputs(job: Job, photos: dict[str, Photo], each: Callable[..., Iterator]) -> dict[int, Path]:
-    """Write the sub-images of all photographs and the LMDBs of them; returns the LMDBs by scale."""
+def write_outputs(
+    job: Job, photos: dict[str, Photo], each: Callable[..., Iterator], raw: bool = False
+) -> dict[int, Path]:
+    """Write the sub-images of all photographs and the LMDBs of them, raw ones too if asked; returns those by scale."""
     for folder, _ in job.outputs.values():
         remove_unfinished(folder)
     tiles = cut_photos(job, photos, each)
     lmdbs = {scale: path for scale, (_, path) in job.outputs.items() if path}
     for scale, path in lmdbs.items():
         make_lmdb(path, job.outputs[scale][0], tiles, each)
+        if raw:
+            make_lmdb(path.with_name(f'{path.stem}_raw.lmdb'), job.outputs[scale][0], tiles, each, raw=True)
     return lmdbs
 
 
@@ -381,6 +401,7 @@ def prepare(
     scales: Sequence[int] = (2, 3, 4),
     crop_size: int = 480,
     step: int = 240,
+    raw: bool = False,
     workers: int = 1,
 ) -> dict[int, Path]:
     """Do what the command does, whose options the arguments are; fewer than 2 workers: all in this process.
@@ -399,7 +420,7 @@ def prepare(
     for scale, folder in job.lr.items():
         print(f'  X{scale}: {folder or "made by imresize"}')
     with parallel(workers) as each:
-        return write_outputs(job, photos, each)
+        return write_outputs(job, photos, each, raw)
 
 
 def run(function: Callable, **arguments) -> int:
@@ -433,6 +454,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--scales', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors')
     parser.add_argument('--crop-size', type=int, default=480, help='side of a sub-image in HR pixels')
     parser.add_argument('--step', type=int, default=240, help='distance of sub-images in HR pixels')
+    raw_help = 'make LMDBs of uncompressed pixels besides, which RawPairedImageDataset reads (32 GB more for DIV2K)'
+    parser.add_argument('--raw', action='store_true', help=raw_help)
     parser.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 16), help='processes')
     return run(prepare, **vars(parser.parse_args(arguments)))
 

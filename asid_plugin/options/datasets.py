@@ -13,7 +13,8 @@ from basicsr.utils.registry import DATASET_REGISTRY
 
 from .rules import DATASET, GENERAL, Key, Options, Problem, mapping, registered, section, unknown
 
-PAIRED = 'PairedImageDataset'
+RAW = 'RawPairedImageDataset'
+PAIRED = ('PairedImageDataset', 'CachedPairedImageDataset', RAW)
 _META = re.compile(r'(?P<name>[^.]+)\..*\((?P<height>\d+), ?(?P<width>\d+), ?\d+\)')
 _MAKER = 'scripts/prepare_div2k.py makes it'
 _BENCHMARK = 'the README (Test) says what belongs there; without it, delete this section'
@@ -41,7 +42,7 @@ def check_datasets(opt: Options) -> Iterator[Problem]:
             yield Problem(key, f'not for {"training" if opt["is_train"] else "testing"}, which knows {known}')
         elif dataset.get('type') not in list(types):
             yield Problem((*key, 'type'), f'{dataset.get("type")!r} is {unknown(dataset.get("type"), types)}')
-        elif dataset['type'] == PAIRED:  # what another class reads, only that class knows
+        elif dataset['type'] in PAIRED:  # what another class reads, only that class knows
             yield from _check_paired(key, dataset, opt)
 
 
@@ -61,6 +62,9 @@ def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]
     if train and dataset['gt_size'] % opt['scale']:
         yield Problem((*key, 'gt_size'), _fitting(dataset['gt_size'], opt['scale']))
     roots = {name: Path(dataset[name]) for name in ('dataroot_gt', 'dataroot_lq')}
+    if dataset['type'] == RAW and dataset['io_backend']['type'] != 'lmdb':
+        yield Problem((*key, 'io_backend', 'type'), f'{RAW} reads lmdb; for folders there is CachedPairedImageDataset')
+        return
     lacking = [Problem((*key, name), lack) for name, root in roots.items() if (lack := _lacking(root, dataset))]
     yield from lacking
     if not lacking:
@@ -119,7 +123,8 @@ def located(path: str | os.PathLike) -> str:
 
 def _count_lmdb(gt: Path, lq: Path, dataset: Options) -> int:
     """Count the pairs of two LMDBs; `ImagesError` for the first image without partner or of a wrong size."""
-    gt_sizes, lq_sizes = _read_sizes('dataroot_gt', gt), _read_sizes('dataroot_lq', lq)
+    raw = dataset['type'] == RAW
+    gt_sizes, lq_sizes = _read_sizes('dataroot_gt', gt, raw), _read_sizes('dataroot_lq', lq, raw)
     for key, here, there, other in (('dataroot_gt', gt_sizes, lq_sizes, lq), ('dataroot_lq', lq_sizes, gt_sizes, gt)):
         lacking = sorted(there.keys() - here.keys())
         if lacking:
@@ -132,14 +137,17 @@ def _count_lmdb(gt: Path, lq: Path, dataset: Options) -> int:
     return len(gt_sizes)
 
 
-def _read_sizes(key: str, root: Path) -> dict[str, tuple[int, int]]:
-    """(height, width) of each image of an LMDB by name, from its `meta_info.txt`."""
+def _read_sizes(key: str, root: Path, raw: bool) -> dict[str, tuple[int, int]]:
+    """(height, width) of each image of an LMDB by name, from its `meta_info.txt`, which says also if it is `raw`."""
     sizes = {}
     for number, line in enumerate((root / 'meta_info.txt').read_text().splitlines(), 1):
         match = _META.match(line)
         if match is None:
             where = f'{root / "meta_info.txt"}, line {number}'
             raise ImagesError(key, f"{where}: {line!r} should be like '0001_s001.png (480,480,3) 1'")
+        if line.endswith(' raw') != raw:
+            right = f'type: {RAW} reads it' if not raw else f'{_MAKER}, with --raw'
+            raise ImagesError(key, f'{root} holds {"PNG files, not raw pixels" if raw else "raw pixels"}; {right}')
         sizes[match['name']] = int(match['height']), int(match['width'])
     try:
         with lmdb.open(str(root), readonly=True, lock=False) as env:

@@ -1,0 +1,114 @@
+"""BasicSR's `PairedImageDataset` without the decoding: pixels from a memory map, or kept in memory.
+
+For a patch of 128x128 a sub-image of 480x480 has to be decoded, fourteen times as much. Where the pixels lie
+uncompressed, only the rows of the patch are touched. The samples are those of `PairedImageDataset`, byte for byte for
+the same seed, because crops, flips and rotations are made by the same functions of BasicSR in the same order.
+"""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from basicsr.data.paired_image_dataset import PairedImageDataset
+from basicsr.data.transforms import augment, paired_random_crop
+from basicsr.utils import FileClient, bgr2ycbcr, imfrombytes, img2tensor
+from basicsr.utils.registry import DATASET_REGISTRY
+from numpy.typing import NDArray
+from torchvision.transforms.functional import normalize
+from tqdm import tqdm
+
+Pixels = NDArray[np.uint8]
+"""(H, W, 3) BGR, maybe read-only."""
+
+
+class FastPairedImageDataset(PairedImageDataset):
+    """What its subclasses have in common; options and samples as `PairedImageDataset`'s."""
+
+    @abstractmethod
+    def pixels(self, index: int) -> tuple[Pixels, Pixels]:
+        """GT and LQ image of a pair, whole."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """A sample: `lq` and `gt`, (3, H, W) float32 RGB in [0, 1], and their paths."""
+        opt, scale = self.opt, self.opt['scale']
+        gt, lq = self.pixels(index)
+        if opt['phase'] == 'train':
+            gt, lq = paired_random_crop(gt, lq, opt['gt_size'], scale, self.paths[index]['gt_path'])
+        else:
+            gt = gt[: lq.shape[0] * scale, : lq.shape[1] * scale]
+        images = [image.astype(np.float32) / 255.0 for image in (gt, lq)]
+        if opt['phase'] == 'train':
+            images = augment(images, opt['use_hflip'], opt['use_rot'])
+        if opt.get('color') == 'y':
+            images = [bgr2ycbcr(image, y_only=True)[..., None] for image in images]
+        gt, lq = img2tensor(images, bgr2rgb=True, float32=True)
+        if self.mean is not None or self.std is not None:
+            normalize(lq, self.mean, self.std, inplace=True)
+            normalize(gt, self.mean, self.std, inplace=True)
+        return {'lq': lq, 'gt': gt, **{name: self.paths[index][name] for name in ('lq_path', 'gt_path')}}
+
+
+@DATASET_REGISTRY.register()
+class RawPairedImageDataset(FastPairedImageDataset):
+    """Pairs in two LMDBs of raw pixels, as `scripts/prepare_div2k.py --raw` makes them.
+
+    Options as `PairedImageDataset`'s with `io_backend: type: lmdb`. Nothing is read but what is cropped; the system
+    keeps in memory what fits.
+
+    Raises:
+        ValueError: A value is not as long as `meta_info.txt` says of its image: the LMDB is not of raw pixels.
+    """
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        super().__init__(opt)
+        self.transactions: dict[str, Any] | None = None
+        self.sizes = {key: _sizes(Path(folder)) for key, folder in (('gt', self.gt_folder), ('lq', self.lq_folder))}
+
+    def pixels(self, index: int) -> tuple[Pixels, Pixels]:
+        if self.transactions is None:  # opened by the worker that reads, as in `PairedImageDataset`
+            client = _open(self.io_backend_opt).client
+            self.transactions = {key: lmdb.begin(buffers=True) for key, lmdb in client._client.items()}
+        return self._view('gt', index), self._view('lq', index)
+
+    def _view(self, key: str, index: int) -> Pixels:
+        name = self.paths[index][f'{key}_path']
+        size = self.sizes[key][name]
+        value = self.transactions[key].get(name.encode())
+        if value is None or len(value) != size[0] * size[1] * 3:
+            where = f'{self.opt[f"dataroot_{key}"]}: {name}'
+            raise ValueError(f'{where} is not {size[1]}x{size[0]} raw pixels; prepare_div2k.py --raw makes such')
+        return np.frombuffer(value, np.uint8).reshape(*size, 3)
+
+
+@DATASET_REGISTRY.register()
+class CachedPairedImageDataset(FastPairedImageDataset):
+    """Pairs of any kind that `PairedImageDataset` reads, decoded once and kept in memory: for small sets.
+
+    They are decoded when the dataset is built, so that workers share them.
+    """
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        super().__init__(opt)
+        client = _open(self.io_backend_opt)
+        self.cache = [
+            tuple(imfrombytes(client.get(path[f'{key}_path'], key)) for key in ('gt', 'lq'))
+            for path in tqdm(self.paths, desc='reading', unit='pair', leave=False, delay=1, disable=None)
+        ]
+
+    def pixels(self, index: int) -> tuple[Pixels, Pixels]:
+        return self.cache[index]
+
+
+def _open(io_backend: dict[str, Any]) -> FileClient:
+    return FileClient(io_backend['type'], **{key: value for key, value in io_backend.items() if key != 'type'})
+
+
+def _sizes(folder: Path) -> dict[str, tuple[int, int]]:
+    """(height, width) of each image of an LMDB by its key, from lines such as `0001_s001.png (480,480,3) raw`."""
+    sizes = {}
+    for line in (folder / 'meta_info.txt').read_text().splitlines():
+        name, shape, _ = line.split(' ')
+        height, width, _ = shape.strip('()').split(',')
+        sizes[name.partition('.')[0]] = int(height), int(width)
+    return sizes
