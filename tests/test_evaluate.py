@@ -237,7 +237,7 @@ def too_small(folder: Path) -> None:
     ('spoil', 'message'),
     [
         (wrong_size, r'LRbicx2/0.png is 20x24, but \S+GTmod2/0.png is 48x48: its x2 must be 24x24$'),
-        (too_small, r'GTmod2/0.png: 48x14 pixels; to be measured it must have 15x15$'),
+        (too_small, r'GTmod2/0.png: 48x14 pixels; at least 15x15 are needed'),
         (
             lambda folder: (folder / 'LRbicx2/0.png').unlink(),
             r'GTmod2/0.png has no LR image: there is no 0.png in \S+x2$',

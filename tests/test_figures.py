@@ -212,7 +212,7 @@ def test_figure5_measures_as_basicsr(tmp_path: Path, capsys: pytest.CaptureFixtu
     files = '--gt', tmp_path / 'GT' / '0.png', '--lq', tmp_path / 'LR' / '0.png', '--scale', 2
     networks = '--network', f'mine={tmp_path / "tiny.pth"}', tmp_path / 'theirs'
     run(crops, *files, *networks, '-o', tmp_path / 'figure.svg')
-    found = (tmp_path / 'figure.svg').read_text()
+    found = (tmp_path / 'figure.svg').read_text(encoding='utf-8')
     opt = {'crop_border': 2, 'test_y_channel': True}
     for name, image in {'bicubic': base, 'mine': sr, 'theirs': hr // 2}.items():
         figures = calculate_psnr(image, hr, **opt), calculate_ssim(image, hr, **opt)
@@ -364,9 +364,10 @@ def test_figure6_of_a_checkpoint(network: Callable, tmp_path: Path):
     cv2.imwrite(str(tmp_path / 'image.png'), (photograph(24, 32)[..., ::-1] * 255).astype(np.uint8))
     files = '--image', tmp_path / 'image.png', '--weights', tmp_path / 'net.pth', '-o', tmp_path / 'figure.svg'
     run(attention_maps, *files, '--window', 0, 3)
-    found = (tmp_path / 'figure.svg').read_text()
+    found = (tmp_path / 'figure.svg').read_text(encoding='utf-8')
     assert all(
-        f'>{text}<' in found for text in ('Spatial attention, net.pth', 'IDB 3, SAM 1 (global)', 'window (0, 3)')
+        f'>{text}<' in found
+        for text in ('Spatial attention, net.pth (sharing intra)', 'IDB 3, SAM 1 (global)', 'window (0, 3)')
     )
     with pytest.raises(FigureError, match='--window 3 0: the image has 3 x 4 whole windows of 8x8 pixels'):
         run(attention_maps, *files, '--window', 3, 0)

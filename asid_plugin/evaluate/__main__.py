@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -49,7 +50,12 @@ def run(args: argparse.Namespace) -> None:
     if not os.access(args.output, os.W_OK):
         raise EvaluationError(f'{args.output}: this folder cannot be written to')
     images = args.output / 'images' if args.save_images or args.html else None
-    evaluation = evaluate(sets, candidates, args.scale, images)
+    try:
+        evaluation = evaluate(sets, candidates, args.scale, images)
+    except BaseException:
+        with suppress(OSError):
+            args.output.rmdir()  # if nothing is in it
+        raise
     table = markdown(evaluation)
     print(table)
     for path in write(evaluation, table, args.output, args.html):
@@ -141,7 +147,11 @@ def _parser() -> argparse.ArgumentParser:
         help='folder to write to (default: results/evaluation)',
     )
     add('--save-images', action='store_true', help='write the images to OUT/images/SET/IMAGE/')
-    add('--html', action='store_true', help='write OUT/report.html with sliders, and the images')
+    add(
+        '--html',
+        action='store_true',
+        help='write OUT/report.html with sliders, and the images; it holds them all (Set5 with four networks: 4 MB)',
+    )
     add('--device', default='auto', choices=['auto', 'cpu', 'cuda'], help='default: auto, CUDA if there is any')
     add('--half', action='store_true', help='compute in float16 on CUDA, in bfloat16 on a CPU')
     return parser

@@ -139,7 +139,7 @@ def find_sets(
             there, or a set has no images at this scale.
     """
     folders: dict[str, Path] = {}
-    for path in paths:
+    for path in (path.expanduser() for path in paths):
         for folder in _set_folders(path):
             other = folders.setdefault(set_name(folder.resolve().name), folder)
             if other.resolve() != folder.resolve():
@@ -155,7 +155,7 @@ def find_sets(
         try:
             found.append(find_set(folders[name], scale))
         except NoImagesError as error:
-            if names or folders[name] in paths:
+            if names or folders[name] in [path.expanduser() for path in paths]:
                 raise
             skipped.append(error)
     if skipped and not found:
@@ -205,7 +205,7 @@ def load_sample(pair: Pair, scale: int, set_name: str = '') -> Sample:
     hr = full[:height, :width]
     least = LEAST_SIDE + 2 * scale
     if min(height, width) < least:
-        raise EvaluationError(f'{pair.hr}: {_size(full)} pixels; to be measured it must have {least}x{least}')
+        raise EvaluationError(f'{pair.hr}: {_size(full)} pixels; at least {least}x{least} are needed to measure SSIM')
     lq = downscale(hr, scale) if pair.lr is None else read_rgb(pair.lr)
     if lq.shape[:2] != (height // scale, width // scale):
         raise EvaluationError(

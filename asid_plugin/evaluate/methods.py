@@ -239,9 +239,12 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
 
 def split_spec(spec: str) -> tuple[str, str]:
     """NAME, '' if there is none, and WHAT. A file whose name has an equals sign is found all the same."""
-    name, equals, what = spec.partition('=')
-    if not equals or Path(spec).expanduser().exists():
+    if '=' not in spec or Path(spec).expanduser().exists():
         return '', spec
+    parts = spec.split('=')
+    splits = [('='.join(parts[:i]), '='.join(parts[i:])) for i in range(1, len(parts))]
+    there = (split for split in splits if split[1] == 'bicubic' or (split[1] and Path(split[1]).expanduser().exists()))
+    name, what = next(there, splits[0])  # a name may have an equals sign, too
     if not name.strip() or not what:
         raise EvaluationError(f'--network {spec}: should be NAME=FILE')
     return name.strip(), what
@@ -305,7 +308,10 @@ def load_option_file(path: Path, running: Running) -> Loaded:
     net = archs[network['type']](**{key: value for key, value in network.items() if key != 'type'})
     key = 'path: pretrain_network_g'
     if 'train' in opt:
-        key, paths = 'weights', {'pretrain_network_g': f'experiments/{opt.get("name")}/models/net_g_latest.pth'}
+        key, paths = (
+            'the weights that this training ends with',
+            {'pretrain_network_g': f'experiments/{opt.get("name")}/models/net_g_latest.pth'},
+        )
     try:
         _load_weights(net, paths)
     except (CheckpointError, EvaluationError) as error:

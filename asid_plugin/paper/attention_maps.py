@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from tqdm import tqdm
 from asid_plugin.archs import ASID
 from asid_plugin.archs.asid_arch import SHARING
 from asid_plugin.archs.attention import SpatialLayer
+from asid_plugin.archs.state_dict import infer_arguments
 from asid_plugin.checkpoint import load_asid
 from asid_plugin.image_io import read_image
 
@@ -181,7 +182,8 @@ def draw(net: ASID, image: NDArray[np.float32], window: tuple[int, int], title: 
     if not all(np.isfinite(row.weights).all() for row in rows.values()):
         raise FigureError("the network's attention is not finite (damaged weights)")
     grid = shown(net)
-    norm = Normalize(0, max(rows[layer].weights.max() for line in grid for layer in line))
+    # One weight that is far above the others must not leave these without differences.
+    norm = PowerNorm(0.5, 0, max(rows[layer].weights.max() for line in grid for layer in line))
 
     columns = max(map(len, grid))
     # A panel is a square window, or as tall beside its width as the image, within reason.
@@ -229,6 +231,7 @@ def _draw_row(
     dy, dx = row.y[1] - row.y[0], row.x[1] - row.x[0]
     top, left = row.y[0] // dy * dy - 0.5, row.x[0] // dx * dx - 0.5
     side = fill * min(dy, dx)
+    ax.set_facecolor('0.9')  # where the network pads with zeros
     ax.imshow(image.mean(axis=2), cmap='gray', vmin=0, vmax=1)
     ax.set(xlim=(left, left + len(row.x) * dx), ylim=(top + len(row.y) * dy, top))
     squares = [Rectangle((x - side / 2, y - side / 2), side, side) for y in row.y for x in row.x]
@@ -291,4 +294,4 @@ def _network(args: argparse.Namespace) -> tuple[ASID, str]:
     net = load_asid(args.weights)
     if net.conv_first.in_channels != 3:
         raise FigureError(f'{args.weights}: a network for {net.conv_first.in_channels} channels; images here have 3')
-    return net, args.weights.name
+    return net, f'{args.weights.name} (sharing {infer_arguments(net.state_dict())["sharing"]})'

@@ -80,7 +80,9 @@ def worst_box(hr: Pixels, sr: Pixels, border: int) -> Box:
     return int(left), int(top), side, side
 
 
-def draw(sample: Sample, results: Sequence[Result], box: Box, scale: int, columns: int | None = None) -> Figure:
+def draw(
+    sample: Sample, results: Sequence[Result], box: Box, scale: int, columns: int | None = None, how: str = ''
+) -> Figure:
     """Draw HR whole with the box on it, and beside it the box of HR and of every result, as pixels.
 
     Args:
@@ -89,6 +91,7 @@ def draw(sample: Sample, results: Sequence[Result], box: Box, scale: int, column
         box: What is shown of them, inside the image.
         scale: k, for the caption.
         columns: Of details; default: in two rows.
+        how: How networks ran, for the caption: ', by tiles'.
     """
     crops = [('HR', 'PSNR / SSIM', sample.hr)]
     crops += [(r.name, str(r.figures), r.pixels) for r in results]
@@ -108,7 +111,7 @@ def draw(sample: Sample, results: Sequence[Result], box: Box, scale: int, column
         FigureCanvasAgg(figure)
         ax = _show(figure, sample.hr, (_GAP + (left_column - whole_width) / 2, _GAP, whole_width, whole_height))
         outline(ax, left - 0.5, top - 0.5, width, height)
-        _caption(figure, _GAP + left_column / 2, _GAP + whole_height, left_column, f'{sample.name} (×{scale})')
+        _caption(figure, _GAP + left_column / 2, _GAP + whole_height, left_column, f'{sample.name} (×{scale}{how})')
         for i, (name, figures, pixels) in enumerate(crops):
             x = left_column + 2 * _GAP + i % columns * (column + _GAP)
             y = _GAP + i // columns * line
@@ -194,7 +197,8 @@ def main(args: argparse.Namespace) -> None:
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     results = run(sample, load_candidates(args.network, Running(args.scale, [args.how], device=device)), args.scale)
     box = tuple(args.box or worst_box(sample.hr, results[0].pixels, args.scale))
-    save(draw(sample, results, box, args.scale, args.columns), args.output, dpi=300)
+    how = f', {"by tiles" if args.how == "tiles" else "whole"}' if args.network else ''
+    save(draw(sample, results, box, args.scale, args.columns, how), args.output, dpi=300)
     print(f'{sample.name}, the detail is --box {" ".join(map(str, box))}')
 
 

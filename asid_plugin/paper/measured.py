@@ -54,7 +54,9 @@ def read_means(path: str | Path) -> list[Means]:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
         raise MeasuredError(f'{path}: {getattr(error, "strerror", None) or "not a CSV file"}') from None
-    missing = set(COLUMNS) - set(rows[0] if rows else ())
+    if not rows:
+        raise MeasuredError(f'{path}: there are no rows in it')
+    missing = set(COLUMNS) - set(rows[0])
     if missing:
         raise MeasuredError(f'{path}: no column {", ".join(sorted(missing))}; asid_plugin.evaluate writes such a file')
     means: dict[tuple[int, Method], Means] = {}

@@ -136,7 +136,8 @@ def _set_axes(ax: Axes, points: Sequence[Point], title: str) -> None:
     ax.set(ylim=(low - margin, high + margin), xlabel='Parameters (thousands)', ylabel=f'PSNR on {title} (dB)')
     if max(params) > 4 * min(params):
         ax.set(xscale='log', xlim=(min(params) / 1.4, max(params) * 1.4))
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.set_xlabel('Parameters (thousands, logarithmic)')
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         ax.xaxis.set_minor_locator(NullLocator())
     else:
         width = max(params) - min(params) or max(params)
