@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.data.transforms import augment, paired_random_crop
 from basicsr.utils import FileClient, bgr2ycbcr, imfrombytes, img2tensor
 from basicsr.utils.registry import DATASET_REGISTRY
 from numpy.typing import NDArray
+from torch import Tensor
 from torchvision.transforms.functional import normalize
 from tqdm import tqdm
 
@@ -32,21 +34,27 @@ class FastPairedImageDataset(PairedImageDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """A sample: `lq` and `gt`, (3, H, W) float32 RGB in [0, 1], and their paths."""
         opt, scale = self.opt, self.opt['scale']
-        gt, lq = self.pixels(index)
+        images = self.pixels(index)
         if opt['phase'] == 'train':
-            gt, lq = paired_random_crop(gt, lq, opt['gt_size'], scale, self.paths[index]['gt_path'])
+            crops = paired_random_crop(*images, opt['gt_size'], scale, self.paths[index]['gt_path'])
+            images = augment([crop.copy() for crop in crops], opt['use_hflip'], opt['use_rot'])
         else:
-            gt = gt[: lq.shape[0] * scale, : lq.shape[1] * scale]
-        images = [image.astype(np.float32) / 255.0 for image in (gt, lq)]
-        if opt['phase'] == 'train':
-            images = augment(images, opt['use_hflip'], opt['use_rot'])
-        if opt.get('color') == 'y':
-            images = [bgr2ycbcr(image, y_only=True)[..., None] for image in images]
-        gt, lq = img2tensor(images, bgr2rgb=True, float32=True)
-        if self.mean is not None or self.std is not None:
-            normalize(lq, self.mean, self.std, inplace=True)
-            normalize(gt, self.mean, self.std, inplace=True)
+            gt, lq = images
+            images = gt[: lq.shape[0] * scale, : lq.shape[1] * scale], lq
+        gt, lq = (self.to_tensor(image) for image in images)
         return {'lq': lq, 'gt': gt, **{name: self.paths[index][name] for name in ('lq_path', 'gt_path')}}
+
+    def to_tensor(self, image: Pixels) -> Tensor:
+        """What a sample has of an image: colours in another order, floating point, Y or normalised if asked."""
+        if self.opt.get('color') == 'y':
+            luma = bgr2ycbcr(image.astype(np.float32) / 255.0, y_only=True)[..., None]
+            tensor = img2tensor(luma, bgr2rgb=True, float32=True)
+        else:  # bytes are turned before they become floats, which is less to move
+            planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
+            tensor = torch.from_numpy(planes).float().div_(255)
+        if self.mean is not None or self.std is not None:
+            normalize(tensor, self.mean, self.std, inplace=True)
+        return tensor
 
 
 @DATASET_REGISTRY.register()
