@@ -1,6 +1,7 @@
 """The option files, and what is said of mistakes in them before anything starts."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -504,3 +505,26 @@ def test_of_two_processes_one_speaks(problems):
     assert result.returncode == 1  # torchrun's own, for any failure
     assert result.stderr.count('bad.yml: network_g: num_blok: unknown; did you mean num_block? (ASID)\n') == 1
     assert 'exitcode  : 2' in result.stderr
+
+
+@pytest.mark.parametrize(
+    ('edits', 'raw', 'message'),
+    [
+        ({'type': 'RawPairedImageDataset'}, True, None),
+        ({'type': 'CachedPairedImageDataset'}, False, None),
+        ({'type': 'RawPairedImageDataset'}, False, 'train_HR_sub.lmdb holds PNG files, not raw pixels; .*with --raw'),
+        ({}, True, 'train_HR_sub.lmdb holds raw pixels; type: RawPairedImageDataset reads it'),
+        ({'type': 'CachedPairedImageDataset'}, True, 'holds raw pixels; type: RawPairedImageDataset reads it'),
+        (
+            {'type': 'RawPairedImageDataset', 'io_backend:type': 'disk'},
+            True,
+            'RawPairedImageDataset reads lmdb; for folders there is CachedPairedImageDataset',
+        ),
+    ],
+)
+def test_raw_pixels_have_their_own_dataset(problems, work: Path, edits: Edits, raw: bool, message: str | None):
+    for meta_info in work.rglob('meta_info.txt') if raw else ():
+        meta_info.write_text(meta_info.read_text().replace(' 1\n', ' raw\n'))
+    found = problems({f'datasets:train:{key}': value for key, value in edits.items()})
+    assert len(found) == bool(message)
+    assert not message or re.search(message, found[0])

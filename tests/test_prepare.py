@@ -17,6 +17,7 @@ import lmdb
 import numpy as np
 import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
+from basicsr.utils import imfrombytes
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / 'scripts' / 'prepare_div2k.py'
@@ -384,3 +385,30 @@ def test_demo_holds_photographs_out(tmp_path):
         gt, lq = (read(tmp_path / 'val' / folder / f'{name}.png') for folder in ('GTmod2', 'LRbicx2'))
         assert gt.shape == (2 * lq.shape[0], 2 * lq.shape[1], 3)
         assert np.abs(np.clip(bicubic(gt, 2), 0, 255) - lq).max() < 0.5 + 1e-4
+
+
+def test_raw_lmdbs_hold_the_pixels(script, tmp_path, capsys):
+    hr, out = write(tmp_path / 'hr', {'a.png': photograph(60, 72)}), tmp_path / 'out'
+    lmdbs = script.prepare(hr, out, 'x', scales=[2], raw=True, **SMALL)
+    for path in lmdbs.values():
+        raw = path.with_name(f'{path.stem}_raw.lmdb')
+        lines = (raw / 'meta_info.txt').read_text().splitlines()
+        assert [line.split()[:2] for line in lines] == [
+            line.split()[:2] for line in (path / 'meta_info.txt').read_text().splitlines()
+        ]
+        assert all(line.endswith(' raw') for line in lines)
+        with lmdb.open(str(raw), readonly=True, lock=False) as env, env.begin() as txn:
+            values = {key.decode(): value for key, value in txn.cursor()}
+        with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as txn:
+            images = {key.decode(): imfrombytes(value, 'unchanged') for key, value in txn.cursor()}
+        assert values == {name: image.tobytes() for name, image in images.items()} and len(values) == 4
+    capsys.readouterr()
+    script.prepare(hr, out, 'x', scales=[2], raw=True, **SMALL)
+    assert capsys.readouterr().out.count('already done, 4 images, verified') == 4
+
+    flipped = bytearray((raw / 'data.mdb').read_bytes())
+    place = flipped.index(values['a_s001'][:64])
+    flipped[place] ^= 1
+    (raw / 'data.mdb').write_bytes(flipped)
+    with pytest.raises(script.PrepareError, match='a_s001 is missing or has other pixels'):
+        script.prepare(hr, out, 'x', scales=[2], raw=True, **SMALL)
