@@ -2,12 +2,16 @@
 
 import asid_plugin  # noqa: F401, I001  # also where its .pth file is not installed, BasicSR needs its import hook
 
+import signal
 from pathlib import Path
 
 import cv2
 import pytest
 import skimage.data
 from basicsr.utils.matlab_functions import imresize
+
+# Where a shell has started the tests in the background, Ctrl-C is ignored by them and by the commands that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY = {'type': 'ASID', 'num_feat': 16, 'num_block': 1, 'upscale': 2}
 
