@@ -132,10 +132,9 @@ class SpatialLayer(nn.Module):
 
     def forward(self, x: Tensor, attn: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, H, W, C) and a shared matrix or None, to (B, H, W, C) and the matrix used."""
-        # Residuals are added in place, here and elsewhere: a new map costs more than the sum.
         y, attn = self.attn(self.norm1(self.partition(x, self.groups)), attn)
-        x = self.reverse(y, self.groups, x.shape[1:3]).add_(x)
-        return self.ffn(self.norm2(x)).add_(x), attn
+        x = x + self.reverse(y, self.groups, x.shape[1:3])
+        return x + self.ffn(self.norm2(x)), attn
 
 
 Matrices = tuple[Tensor, Tensor]
@@ -230,7 +229,7 @@ class CAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
-        x = self.meso_attn(self.norm1(x)).add_(x)
-        x = self.ffn1(self.norm2(x)).add_(x)
-        x = self.global_attn(self.norm3(x)).add_(x)
-        return self.ffn2(self.norm4(x)).add_(x)
+        x = x + self.meso_attn(self.norm1(x))
+        x = x + self.ffn1(self.norm2(x))
+        x = x + self.global_attn(self.norm3(x))
+        return x + self.ffn2(self.norm4(x))

@@ -87,4 +87,4 @@ class IDB(nn.Module):
                 distilled, coarse = coarse.split([self.num_refined, coarse.shape[-1] - self.num_refined], dim=-1)
                 refined.append(distilled)
         features = self.aggregate(torch.cat([*refined, coarse], dim=-1))
-        return self.esa(self.conv(self.cam(features)).add_(x)), used
+        return self.esa(self.conv(self.cam(features)) + x), used

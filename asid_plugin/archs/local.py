@@ -63,7 +63,7 @@ class LM(nn.Module):
         # The gate scales the channels that conv_out reads: it scales conv_out's weight, not the whole map.
         weight = self.conv_out.weight * self.gate(y)[:, None, :]
         y = torch.baddbmm(self.conv_out.bias.to(y.dtype), y.flatten(1, 2), weight.transpose(1, 2))
-        return y.view_as(x).add_(x)
+        return x + y.view_as(x)
 
 
 @MODELS.register_module()
