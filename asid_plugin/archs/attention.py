@@ -6,9 +6,8 @@ Features are NHWC, (B, H, W, C), with H and W multiples of the window size; a to
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from .local import GFFN, DepthwiseConv
+from .local import GFFN, Conv1x1, DepthwiseConv, conv1x1, separable_parts
 
 
 def window_partition(x: Tensor, window_size: tuple[int, int]) -> Tensor:
@@ -57,6 +56,10 @@ def grid_reverse(groups: Tensor, grid_size: tuple[int, int], size: tuple[int, in
     return x.permute(0, 3, 1, 4, 2, 5).reshape(-1, height, width, groups.shape[-1])
 
 
+GROUPINGS = {'meso': (window_partition, window_reverse), 'global': (grid_partition, grid_reverse)}
+"""For each level, how a feature map is cut into groups of tokens, and put together again."""
+
+
 def relative_position_index(window_size: int) -> Tensor:
     """Entry of the bias table for each (query, key): (P², P²), (dy + P-1) * (2P-1) + dx + P-1 with d = query - key."""
     y, x = torch.meshgrid(torch.arange(window_size), torch.arange(window_size), indexing='ij')
@@ -70,24 +73,27 @@ class SpatialAttention(nn.Module):
 
     Args:
         dim: Channels.
+        level: 'meso' (a group is a window of P x P neighbours) or 'global' (a P x P grid over the whole image).
         window_size: P.
         shared: Use another layer's matrix, so no query, key or position bias of its own.
     """
 
-    def __init__(self, dim: int, window_size: int = 8, shared: bool = False) -> None:
+    def __init__(self, dim: int, level: str, window_size: int = 8, shared: bool = False) -> None:
         super().__init__()
         self.scale = dim**-0.5
+        self.group = (window_size, window_size)
+        self.partition, self.reverse = GROUPINGS[level]
         self.shared = shared
         if not shared:
-            self.query_key = nn.Linear(dim, 2 * dim, bias=False)
+            self.query_key = Conv1x1(dim, 2 * dim, bias=False)
             self.position_bias = nn.Parameter(torch.randn((2 * window_size - 1) ** 2))
             self.register_buffer('position_index', relative_position_index(window_size), persistent=False)
-        self.value = nn.Linear(dim, dim, bias=False)
-        self.proj = nn.Linear(dim, dim, bias=False)
+        self.value = Conv1x1(dim, dim, bias=False)
+        self.proj = Conv1x1(dim, dim, bias=False)
 
     def matrix(self, x: Tensor) -> Tensor:
-        """Attention matrices whose rows sum to one: (groups, P², C) to (groups, P², P²)."""
-        q, k = self.query_key(x).chunk(2, dim=-1)
+        """Attention matrices whose rows sum to one: (B, H, W, C) to (groups, P², P²)."""
+        q, k = self.partition(self.query_key(x), self.group).chunk(2, dim=-1)
         bias = self.position_bias[self.position_index].to(q.dtype)
         return torch.baddbmm(bias, q, k.transpose(1, 2), alpha=self.scale).softmax(dim=-1).to(q.dtype)
 
@@ -95,17 +101,17 @@ class SpatialAttention(nn.Module):
         """Attend within groups.
 
         Args:
-            x: (groups, P², C).
+            x: (B, H, W, C).
             attn: Matrix of another layer, (groups, P², P²); ignored unless `shared`.
 
         Returns:
-            The output, (groups, P², C), and the matrix used.
+            The output, (B, H, W, C), and the matrix used.
         """
         if not self.shared:
             attn = self.matrix(x)
         # A ((x Wv) Wo) = A (x (Wv Wo)): with one head and no biases, one product of maps instead of two.
-        value = F.linear(x, self.proj.weight @ self.value.weight)
-        return attn @ value, attn
+        value = self.partition(conv1x1(x, self.proj.weight @ self.value.weight), self.group)
+        return self.reverse(attn @ value, self.group, x.shape[1:3]), attn
 
 
 class SpatialLayer(nn.Module):
@@ -113,27 +119,22 @@ class SpatialLayer(nn.Module):
 
     Args:
         dim: Channels.
-        level: 'meso' (windows of P x P neighbours) or 'global' (P x P grids over the whole image).
+        level: 'meso' or 'global', as in `SpatialAttention`.
         window_size: P.
         shared: As in `SpatialAttention`.
     """
 
     def __init__(self, dim: int, level: str, window_size: int = 8, shared: bool = False) -> None:
         super().__init__()
-        self.groups = (window_size, window_size)
-        self.partition, self.reverse = {
-            'meso': (window_partition, window_reverse),
-            'global': (grid_partition, grid_reverse),
-        }[level]
         self.norm1 = nn.LayerNorm(dim, eps=1e-5)
-        self.attn = SpatialAttention(dim, window_size, shared)
+        self.attn = SpatialAttention(dim, level, window_size, shared)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.ffn = GFFN(dim)
 
     def forward(self, x: Tensor, attn: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, H, W, C) and a shared matrix or None, to (B, H, W, C) and the matrix used."""
-        y, attn = self.attn(self.norm1(self.partition(x, self.groups)), attn)
-        x = x + self.reverse(y, self.groups, x.shape[1:3])
+        y, attn = self.attn(self.norm1(x), attn)
+        x = x + y
         return x + self.ffn(self.norm2(x)), attn
 
 
@@ -189,22 +190,21 @@ class ChannelAttention(nn.Module):
         self.dim = dim
         self.level = level
         self.window_size = window_size
+        self.partition, self.reverse = GROUPINGS[level]
         self.temperature = nn.Parameter(torch.ones(()))
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv = Conv1x1(dim, 3 * dim, bias=False)
         self.qkv_dwconv = DepthwiseConv(3 * dim, bias=False)
-        self.proj = nn.Linear(dim, dim, bias=False)
+        self.proj = Conv1x1(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
         size, p = x.shape[1:3], self.window_size
-        if self.level == 'meso':
-            partition, reverse, group = window_partition, window_reverse, (p, p)
-        else:  # not SAM's grid: P x P groups of H/P x W/P tokens
-            partition, reverse, group = grid_partition, grid_reverse, (size[0] // p, size[1] // p)
-        qk, v = partition(self.qkv_dwconv(self.qkv(x)), group).split([2 * self.dim, self.dim], dim=-1)
-        q, k = l2_normalize(qk, dim=1).chunk(2, dim=-1)
+        # the global groups are not those of spatial attention, but P x P groups of H/P x W/P tokens
+        group = (p, p) if self.level == 'meso' else (size[0] // p, size[1] // p)
+        parts = (self.partition(part, group) for part in separable_parts(x, self.qkv, self.qkv_dwconv, 3))
+        q, k = l2_normalize(next(parts), dim=1), l2_normalize(next(parts), dim=1)
         attn = (q.transpose(1, 2) @ k * self.temperature).softmax(dim=-1)  # (groups, C, C)
-        return self.proj(reverse(v @ attn.transpose(1, 2), group, size))
+        return self.proj(self.reverse(next(parts) @ attn.transpose(1, 2), group, size))
 
 
 @MODELS.register_module()

@@ -5,7 +5,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from .attention import CAM, SAM, Matrices
-from .local import ESA, LM
+from .local import ESA, LM, Conv1x1
 
 
 class DistillationUnit(nn.Module):
@@ -24,7 +24,7 @@ class DistillationUnit(nn.Module):
         self.split = [num_local, dim - num_local]
         self.lm = LM(dim)
         self.sam = SAM(dim - num_local, window_size, shared)
-        self.fuse = nn.Linear(dim, dim) if fuse else nn.Identity()
+        self.fuse = Conv1x1(dim, dim) if fuse else nn.Identity()
 
     def forward(self, x: Tensor, attn: Matrices | None) -> tuple[Tensor, Matrices]:
         """(B, H, W, dim) and shared matrices or None, to (B, H, W, dim) and the matrices used."""
@@ -64,9 +64,9 @@ class IDB(nn.Module):
             DistillationUnit(width, num_local, channel_split and i < len(widths) - 1, window_size, shared[i])
             for i, width in enumerate(widths)
         )
-        self.aggregate = nn.Linear(num_feat, num_feat) if distillation else nn.Identity()
+        self.aggregate = Conv1x1(num_feat, num_feat) if distillation else nn.Identity()
         self.cam = CAM(num_feat, window_size)
-        self.conv = nn.Linear(num_feat, num_feat)
+        self.conv = Conv1x1(num_feat, num_feat)
         self.esa = ESA(num_feat)
 
     def forward(self, x: Tensor, attn: list[Matrices] | None = None) -> tuple[Tensor, list[Matrices]]:

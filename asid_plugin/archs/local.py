@@ -4,6 +4,8 @@ Features are NHWC, (B, H, W, C): there a 1x1 convolution is a linear layer, a La
 and a permuted view is the channels-last tensor that convolutions are fastest on.
 """
 
+from collections.abc import Iterator
+
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -17,11 +19,47 @@ class NHWCConv2d(nn.Conv2d):
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-class DepthwiseConv(NHWCConv2d):
-    """3x3 depthwise convolution on (B, H, W, C), zero padding."""
+def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve (B, H, W, C) with a 1x1 kernel, given as the (C', C) weight of a linear layer.
+
+    On a CPU this is oneDNN's convolution, two to three times as fast as MKL's matrix product where that knows no
+    AVX-512 (on AMD) and as fast elsewhere. oneDNN has no float64.
+    """
+    if x.device.type != 'cpu' or x.dtype == torch.float64:
+        return F.linear(x, weight, bias)
+    return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
+
+
+class Conv1x1(nn.Linear):
+    """1x1 convolution of (B, H, W, C), with the parameters of a linear layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv1x1(x, self.weight, self.bias)
+
+
+def depthwise3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve each channel of (B, H, W, C) with its 3x3 kernel, (C, 1, 3, 3), zero padding."""
+    return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=len(weight)).permute(0, 2, 3, 1)
+
+
+class DepthwiseConv(nn.Conv2d):
+    """3x3 depthwise convolution of (B, H, W, C), zero padding."""
 
     def __init__(self, dim: int, bias: bool = True) -> None:
         super().__init__(dim, dim, 3, padding=1, groups=dim, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return depthwise3x3(x, self.weight, self.bias)
+
+
+def separable_parts(x: Tensor, pointwise: Conv1x1, depthwise: DepthwiseConv, num_parts: int) -> Iterator[Tensor]:
+    """The equal parts of `depthwise(pointwise(x))`, layers without bias, along its channels, one after the other.
+
+    A slice of the whole is strided, which makes GELU up to 15 times slower on it, and the whole is the largest map of
+    the network: parts are contiguous, and need not be in memory all at once.
+    """
+    for weights in zip(pointwise.weight.chunk(num_parts), depthwise.weight.chunk(num_parts), strict=True):
+        yield depthwise3x3(conv1x1(x, weights[0]), weights[1])
 
 
 class ChannelGate(nn.Module):
@@ -52,18 +90,15 @@ class LM(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.conv_in = nn.Linear(dim, dim)
+        self.conv_in = Conv1x1(dim, dim)
         self.dwconv = DepthwiseConv(dim)
         self.gate = ChannelGate(dim)
-        self.conv_out = nn.Linear(dim, dim)
+        self.conv_out = Conv1x1(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
         y = F.gelu(self.dwconv(F.gelu(self.conv_in(x))))
-        # The gate scales the channels that conv_out reads: it scales conv_out's weight, not the whole map.
-        weight = self.conv_out.weight * self.gate(y)[:, None, :]
-        y = torch.baddbmm(self.conv_out.bias.to(y.dtype), y.flatten(1, 2), weight.transpose(1, 2))
-        return x + y.view_as(x)
+        return x + self.conv_out(y * self.gate(y)[:, None, None])
 
 
 @MODELS.register_module()
@@ -76,13 +111,13 @@ class GFFN(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.proj_in = nn.Linear(dim, 2 * dim, bias=False)
+        self.proj_in = Conv1x1(dim, 2 * dim, bias=False)
         self.dwconv = DepthwiseConv(2 * dim, bias=False)
-        self.proj_out = nn.Linear(dim, dim, bias=False)
+        self.proj_out = Conv1x1(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
-        a, b = self.dwconv(self.proj_in(x)).chunk(2, dim=-1)
+        a, b = separable_parts(x, self.proj_in, self.dwconv, 2)
         return self.proj_out(F.gelu(a) * b)
 
 
@@ -97,11 +132,11 @@ class ESA(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         hidden = max(dim // 4, 16)
-        self.conv1 = nn.Linear(dim, hidden)
-        self.conv_f = nn.Linear(hidden, hidden)
+        self.conv1 = Conv1x1(dim, hidden)
+        self.conv_f = Conv1x1(hidden, hidden)
         self.conv2 = nn.Conv2d(hidden, hidden, 3, stride=2)
         self.conv3 = nn.Conv2d(hidden, hidden, 3, padding=1)
-        self.conv4 = nn.Linear(hidden, dim)
+        self.conv4 = Conv1x1(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C); H and W at least 15, or the max pool has nothing to pool."""

@@ -17,21 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .asid_arch import check_sizes
-from .attention import (
-    grid_partition,
-    grid_reverse,
-    l2_normalize,
-    relative_position_index,
-    window_partition,
-    window_reverse,
-)
-from .local import ESA, GFFN, LM, DepthwiseConv, NHWCConv2d
+from .attention import GROUPINGS, l2_normalize, relative_position_index
+from .local import ESA, GFFN, LM, Conv1x1, DepthwiseConv, NHWCConv2d
 from .omnisr_layout import infer_arguments, our_layout
 from .windowed import Layouts, WindowedSR
 
 NUM_HEADS = 4
-GROUPINGS = {'meso': (window_partition, window_reverse), 'global': (grid_partition, grid_reverse)}
-"""For each level, how a feature map is cut into groups of tokens, and put together again."""
 
 
 class MultiHeadSpatialAttention(nn.Module):
@@ -50,10 +41,10 @@ class MultiHeadSpatialAttention(nn.Module):
         self.num_heads = num_heads
         self.group = (window_size, window_size)
         self.partition, self.reverse = GROUPINGS[level]
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv = Conv1x1(dim, 3 * dim, bias=False)
         self.position_bias = nn.Parameter(torch.randn(num_heads, (2 * window_size - 1) ** 2))
         self.register_buffer('position_index', relative_position_index(window_size), persistent=False)
-        self.proj = nn.Linear(dim, dim, bias=False)
+        self.proj = Conv1x1(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
@@ -82,9 +73,9 @@ class MultiHeadChannelAttention(nn.Module):
         self.window_size = window_size
         self.partition, self.reverse = GROUPINGS[level]
         self.temperature = nn.Parameter(torch.ones(num_heads, 1, 1))
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv = Conv1x1(dim, 3 * dim, bias=False)
         self.qkv_dwconv = DepthwiseConv(3 * dim, bias=False)
-        self.proj = nn.Linear(dim, dim, bias=False)
+        self.proj = Conv1x1(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
@@ -142,7 +133,7 @@ class OSAG(nn.Module):
         self.lm = LM(dim)
         self.meso_osa = OSA(num_attn, 'meso', window_size)
         self.global_osa = OSA(num_attn, 'global', window_size)
-        self.conv = nn.Linear(dim, dim)
+        self.conv = Conv1x1(dim, dim)
         self.esa = ESA(dim)
 
     def forward(self, x: Tensor) -> Tensor:

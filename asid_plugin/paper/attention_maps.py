@@ -118,7 +118,7 @@ def rows_of_pixel(net: ASID, image: Tensor, y: int, x: int) -> dict[Layer, Row]:
     height, width = net.padded_size(*image.shape[2:])
     # Every pixel's number goes through the layer's own partition: where it comes out, that pixel is.
     numbers = torch.arange(height * width).reshape(1, height, width, 1)
-    groups = {layer: module.partition(numbers, module.groups)[..., 0] for layer, module in layers.items()}
+    groups = {layer: module.attn.partition(numbers, module.attn.group)[..., 0] for layer, module in layers.items()}
     places = {layer: (group == y * width + x).nonzero()[0].tolist() for layer, group in groups.items()}
 
     def keep(layer: Layer, matrix: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def rows_of_pixel(net: ASID, image: Tensor, y: int, x: int) -> dict[Layer, Row]:
         kept = collect_matrices(net, image, keep)
     rows = {}
     for layer, weights in kept.items():
-        tokens = groups[layer][places[layer][0]].reshape(layers[layer].groups).numpy()
+        tokens = groups[layer][places[layer][0]].reshape(layers[layer].attn.group).numpy()
         weights = weights.float().reshape(tokens.shape).numpy()
         rows[layer] = Row(weights, tokens[:, 0] // width, tokens[0] % width)
     return rows
