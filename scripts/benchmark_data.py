@@ -60,12 +60,8 @@ def samples_a_second(opt: dict, num_batches: int) -> float:
     return 16 * num_batches / (time.perf_counter() - start)
 
 
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--repeat', type=int, default=5, help='rounds (default: 5)')
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+def table(repeat: int) -> str:
+    """Measure in `repeat` rounds; a Markdown table."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         with redirect_stdout(StringIO()):
@@ -75,14 +71,23 @@ def main() -> None:
                     update_png(root / 'HR' / f'{name}.png', load(name))
             prepare(root / 'HR', root, 'x', scales=[2], raw=True)
         rates: dict[str, list[float]] = {kind: [] for kind in TYPES}
-        for _ in tqdm(range(args.repeat), unit='round', leave=False):
+        for _ in tqdm(range(repeat), unit='round', leave=False):
             for kind in TYPES:
                 rates[kind].append(samples_a_second(options(root, kind), 20 if kind == YARDSTICK else 100))
     rows = []
     for kind, found in rates.items():
         ratio = statistics.median(a / b for a, b in zip(found, rates[YARDSTICK], strict=True))
         rows.append([kind, f'{statistics.median(found):.0f}', f'{min(found):.0f} to {max(found):.0f}', f'{ratio:.1f}'])
-    print(markdown.table(['dataset', 'median samples/s', 'min to max', 'of the yardstick'], rows))
+    return markdown.table(['dataset', 'median samples/s', 'min to max', f'of {YARDSTICK}'], rows)
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--repeat', type=int, default=5, help='rounds (default: 5)')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print(table(args.repeat))
 
 
 if __name__ == '__main__':

@@ -83,8 +83,9 @@ def test_ablations_equal_the_plain_reference(name: str):
     for parameter in net.parameters():
         parameter += 0.1 * torch.randn_like(parameter)
     x = torch.rand(2, 3, 17, 30, dtype=torch.float64)
-    expected = reference.asid(x, net.state_dict(), 3, ABLATIONS[name].get('sharing', 'inter'))
-    assert (net(x) - expected).abs().max() < 1e-12
+    for attention in (reference.PIXEL_BY_PIXEL, reference.VECTORISED):
+        expected = reference.asid(x, net.state_dict(), 3, ABLATIONS[name].get('sharing', 'inter'), attention)
+        assert (net(x) - expected).abs().max() < 1e-12
 
 
 def test_the_sizes_of_every_variant_are_checked():

@@ -279,7 +279,7 @@ def reference_matrices(net: ASID, x: torch.Tensor) -> dict[Layer, list[torch.Ten
     """What the plain network of tests/reference.py computes in its first block: by group, (1, 64, 64)."""
     w = reference.Weights(net.state_dict())
     shallow = reference.conv(net.pad(2 * x - 1), w.at('conv_first'), padding=1)
-    _, used = reference.idb(shallow, w.at('body.0'), 8, 4, None, 'none')
+    _, used = reference.idb(shallow, w.at('body.0'), 8, 4, None, 'none', reference.PIXEL_BY_PIXEL)
     return {
         Layer(1, depth, level): groups
         for depth, levels in enumerate(used, start=1)

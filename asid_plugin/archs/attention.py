@@ -201,10 +201,14 @@ class ChannelAttention(nn.Module):
         size, p = x.shape[1:3], self.window_size
         # the global groups are not those of spatial attention, but P x P groups of H/P x W/P tokens
         group = (p, p) if self.level == 'meso' else (size[0] // p, size[1] // p)
-        parts = (self.partition(part, group) for part in separable_parts(x, self.qkv, self.qkv_dwconv, 3))
-        q, k = l2_normalize(next(parts), dim=1), l2_normalize(next(parts), dim=1)
+        parts = separable_parts(x, self.qkv, self.qkv_dwconv, 3)
+        # each map is gone before the next is made
+        q = l2_normalize(self.partition(next(parts), group), dim=1)
+        k = l2_normalize(self.partition(next(parts), group), dim=1)
         attn = (q.transpose(1, 2) @ k * self.temperature).softmax(dim=-1)  # (groups, C, C)
-        return self.proj(self.reverse(next(parts) @ attn.transpose(1, 2), group, size))
+        del q, k
+        y = self.partition(next(parts), group) @ attn.transpose(1, 2)
+        return self.proj(self.reverse(y, group, size))
 
 
 @MODELS.register_module()

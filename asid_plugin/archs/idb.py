@@ -79,6 +79,11 @@ class IDB(nn.Module):
         Returns:
             F_out, (B, H, W, C), and the matrices that the units used.
         """
+        features, used = self.distill(x, attn)
+        return self.esa(self.conv(self.cam(features)) + x), used
+
+    def distill(self, x: Tensor, attn: list[Matrices] | None) -> tuple[Tensor, list[Matrices]]:
+        """Equations 4 and 5, from F_in to the aggregated features, (B, H, W, C); arguments as `forward`."""
         refined, used, coarse = [], [], x
         for i, unit in enumerate(self.units):
             coarse, matrices = unit(coarse, attn[i] if attn else used[0] if used else None)
@@ -86,5 +91,4 @@ class IDB(nn.Module):
             if i < len(self.units) - 1:
                 distilled, coarse = coarse.split([self.num_refined, coarse.shape[-1] - self.num_refined], dim=-1)
                 refined.append(distilled)
-        features = self.aggregate(torch.cat([*refined, coarse], dim=-1))
-        return self.esa(self.conv(self.cam(features)) + x), used
+        return self.aggregate(torch.cat([*refined, coarse], dim=-1)), used

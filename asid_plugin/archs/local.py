@@ -117,8 +117,8 @@ class GFFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
-        a, b = separable_parts(x, self.proj_in, self.dwconv, 2)
-        return self.proj_out(F.gelu(a) * b)
+        parts = separable_parts(x, self.proj_in, self.dwconv, 2)
+        return self.proj_out(F.gelu(next(parts)) * next(parts))
 
 
 @MODELS.register_module()

@@ -23,6 +23,7 @@ import asid_plugin
 from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoint import WRAPPERS, read_state_dict
 from asid_plugin.files import remove_unfinished, staging
+from asid_plugin.memory import keep_freed_memory
 from asid_plugin.tiling import self_ensemble, tiled
 
 AMP_DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -50,6 +51,8 @@ class ASIDModel(SRModel):
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
+        if self.device.type == 'cpu':
+            keep_freed_memory()
         get_root_logger().info(f'asid_plugin {asid_plugin.__version__}')
         if opt['dist']:  # channels-last convolutions: DDP copies the gradients of their few weights, and warns of it
             warnings.filterwarnings('ignore', 'Grad strides do not match bucket view strides')
