@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from asid_plugin.checkpoint import CheckpointError, load_asid
 from asid_plugin.image_io import FORMATS, Image, ImageError, check_size, read_image, write_image
+from asid_plugin.memory import keep_freed_memory
 from asid_plugin.tiling import tiled
 
 # 16 tiles of 64x64 at a time; larger tiles come in smaller batches, so that they need no more memory.
@@ -198,6 +199,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, 1 if an image failed, 2 if nothing was tried, 130 if interrupted."""
     args = _parser().parse_args(argv)
+    keep_freed_memory()
     try:
         targets = plan(args.input, args.output, args.ext)
         upscaler = load_upscaler(args)

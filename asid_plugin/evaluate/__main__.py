@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from asid_plugin.files import staging
+from asid_plugin.memory import keep_freed_memory
 
 from .benchmarks import find_sets
 from .methods import Running, load_candidates
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
         EvaluationError: Something is wrong with the arguments, a file or a network.
         OSError: OUT cannot be written.
     """
+    keep_freed_memory()
     running = how_to_run(args)
     sets = find_sets(args.datasets, args.scale, args.sets, lambda reason: print(f'left out: {reason}', file=sys.stderr))
     candidates = load_candidates(args.network, running)

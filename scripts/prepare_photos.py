@@ -1,0 +1,84 @@
+"""Data to train on from a folder, or several, of photographs of one's own: raw LMDBs, and pairs that are held out.
+
+    python scripts/prepare_photos.py ~/Pictures/best
+    python scripts/prepare_photos.py T91 BSDS400     # what the weights of this package were trained on
+
+What is written::
+
+    datasets/photos/HR/                                    links to the photographs to train on; from them:
+    datasets/photos/photos_HR_sub_raw.lmdb                 their sub-images
+    datasets/photos/photos_LR_bicubic_X2_sub_raw.lmdb      the same at half the size, and so on
+    datasets/photos/held_out/GTmod2/, LRbicx2/             every 48th photograph, whole, and at half the size
+
+Held out are the same photographs each time: the folders' files in order of their names, numbers 24, 72, 120 and so on.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prepare_demo import update_png
+from prepare_div2k import PrepareError, downscale, list_images, prepare, read_bgr, run
+
+EVERY = 48
+
+
+def held_out(photos: Sequence[Path]) -> list[Path]:
+    """The photographs to validate on; of few photographs the last one."""
+    return list(photos[EVERY // 2 :: EVERY]) or list(photos[-1:])
+
+
+def write_pairs(photos: Sequence[Path], out: Path, scale: int) -> None:
+    """Write `GTmodK` and `LRbicxK`, whose images are cropped to a multiple of the scale K."""
+    for photo in photos:
+        gt, _ = read_bgr(photo)
+        gt = gt[: gt.shape[0] // scale * scale, : gt.shape[1] // scale * scale]
+        update_png(out / f'GTmod{scale}' / f'{photo.stem}.png', gt)
+        update_png(out / f'LRbicx{scale}' / f'{photo.stem}.png', downscale(gt, scale))
+
+
+def prepare_photos(folders: Sequence[Path], out: Path, scales: Sequence[int], crop_size: int, workers: int) -> None:
+    """Do what the command does, whose options the arguments are. A second call verifies it.
+
+    Raises:
+        PrepareError: Two photographs have the same name, there are fewer than two, or see `prepare_div2k.prepare`.
+    """
+    photos: dict[str, Path] = {}
+    for folder in folders:
+        for stem, path in sorted(list_images(folder).items()):
+            if stem in photos:
+                raise PrepareError(f'{path} and {photos[stem]} have the same name; rename one')
+            photos[stem] = path.resolve()
+    if len(photos) < 2:
+        raise PrepareError(f'{", ".join(map(str, folders))}: {len(photos)} photographs; at least 2 are needed')
+    kept_back = held_out(list(photos.values()))
+    hr = out / 'HR'
+    hr.mkdir(parents=True, exist_ok=True)
+    for path in photos.values():
+        link = hr / path.name
+        if path not in kept_back and not link.exists():
+            link.symlink_to(path)
+    wanted = {path.name for path in photos.values() if path not in kept_back}
+    if strange := sorted(link.name for link in hr.iterdir() if link.name not in wanted):
+        raise PrepareError(f'{hr} has images of another set: {", ".join(strange[:3])}. Remove the folder {out}')
+    for scale in scales:
+        write_pairs(kept_back, out / 'held_out', scale)
+    print(f'{len(wanted)} photographs to train on, {len(kept_back)} held out')
+    prepare(hr, out, 'photos', scales=scales, crop_size=crop_size, step=crop_size // 2, raw=True, workers=workers)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('folders', nargs='+', type=Path, metavar='FOLDER', help='of photographs; not those in folders inside')
+    add('--out', type=Path, default=Path('datasets/photos'), help='folder to write to (%(default)s)')
+    add('--scales', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (2 3 4)')
+    add('--crop-size', type=int, default=240, help='side of a sub-image in HR pixels, at least 64 times the scale')
+    add('--workers', type=int, default=2, help='processes (%(default)s)')
+    return run(prepare_photos, **vars(parser.parse_args(arguments)))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
