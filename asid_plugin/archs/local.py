@@ -22,8 +22,8 @@ class NHWCConv2d(nn.Conv2d):
 def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Convolve (B, H, W, C) with a 1x1 kernel, given as the (C', C) weight of a linear layer.
 
-    On a CPU this is oneDNN's convolution, two to three times as fast as MKL's matrix product where that knows no
-    AVX-512 (on AMD) and as fast elsewhere. oneDNN has no float64.
+    On a CPU this is oneDNN's convolution: on AMD, where MKL knows no AVX-512, it is two to three times as fast as the
+    matrix product. oneDNN has no float64.
     """
     if x.device.type != 'cpu' or x.dtype == torch.float64:
         return F.linear(x, weight, bias)
