@@ -1,0 +1,102 @@
+"""Training on photographs of one's own: the data, and the curve of a training."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import training_curve
+from prepare_photos import main, prepare_photos
+from skimage import data
+
+from asid_plugin.evaluate.protocol import downscale
+
+# isort: split
+from basicsr.data import build_dataset
+
+LOG = """\
+2026-11-24 07:58:37,218 INFO: Start training from epoch: 0, iter: 0
+2026-11-24 07:58:59,520 INFO: [train..][epoch:  0, iter:     900, lr:(2.000e-04,)] [eta: 6:01:09, time (data): 0.2 (0.0)] l_pix: 5.2180e-02 
+2026-11-24 07:59:59,520 INFO: [train..][epoch:  0, iter:   1,000, lr:(1.000e-03,)] [eta: 6:01:09, time (data): 0.2 (0.0)] l_pix: 4.0000e-02 
+2026-11-24 08:00:01,520 INFO: Validation held_out
+\t # psnr: 31.5000\tBest: 31.5000 @ 1000 iter
+\t # ssim: 0.9100\tBest: 0.9100 @ 1000 iter
+"""  # noqa: E501, W291  # as BasicSR writes it
+RESUMED = """\
+2026-11-24 09:00:01,520 INFO: [train..][epoch:  0, iter:   1,000, lr:(1.000e-03,)] [eta: 6:01:09, time (data): 0.2 (0.0)] l_pix: 3.9000e-02 
+2026-11-24 09:00:09,520 INFO: [train..][epoch:  1, iter:   1,100, lr:(1.000e-03,)] [eta: 6:01:09, time (data): 0.2 (0.0)] l_pix: 3.5000e-02 
+"""  # noqa: E501, W291
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Five photographs of 100x120."""
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    for i in range(5):
+        cv2.imwrite(str(folder / f'{i}.png'), data.astronaut()[40 * i : 40 * i + 100, 180:300])
+    return folder
+
+
+def test_prepared_photographs_train_and_one_is_held_out(photos: Path, tmp_path: Path):
+    out = tmp_path / 'out'
+    for _ in range(2):  # the second call verifies
+        prepare_photos([photos], out, (2,), 64, 1)
+    assert sorted(path.name for path in (out / 'HR').iterdir()) == ['0.png', '1.png', '2.png', '3.png']
+    gt, lq = (cv2.imread(str(out / 'held_out' / kind / '4.png')) for kind in ('GTmod2', 'LRbicx2'))
+    assert np.array_equal(gt, cv2.imread(str(photos / '4.png')))
+    assert np.array_equal(lq, downscale(gt, 2))
+    opt = {
+        'name': 'photos',
+        'type': 'RawPairedImageDataset',
+        'phase': 'train',
+        'scale': 2,
+        'dataroot_gt': str(out / 'photos_HR_sub_raw.lmdb'),
+        'dataroot_lq': str(out / 'photos_LR_bicubic_X2_sub_raw.lmdb'),
+        'io_backend': {'type': 'lmdb'},
+        'gt_size': 64,
+        'use_hflip': False,
+        'use_rot': False,
+    }
+    assert build_dataset(opt)[0]['lq'].shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ('break_it', 'message'),
+    [
+        (lambda folder: [folder, folder], 'have the same name; rename one'),
+        (
+            lambda folder: [path.unlink() for path in sorted(folder.iterdir())[1:]] and [folder],
+            '1 photographs; at least 2',
+        ),
+    ],
+)
+def test_what_cannot_be_prepared_is_said(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture, break_it, message
+):
+    folders = break_it(photos)
+    assert main([*map(str, folders), '--out', str(tmp_path / 'out')]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_curve_is_read_from_the_logs_of_a_resumed_training(tmp_path: Path):
+    (tmp_path / 'train_x_20261124_075837.log').write_text(LOG)
+    (tmp_path / 'train_x_20261124_090000.log').write_text(RESUMED)
+    out = tmp_path / 'curve.csv'
+    assert training_curve.main([str(tmp_path), '-o', str(out)]) == 0
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row['iter'], row['l_pix'], row['psnr']) for row in rows] == [
+        ('900', '0.05218', ''),
+        ('1000', '0.039', '31.5'),
+        ('1100', '0.035', ''),
+    ]
+    assert out.with_suffix('.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_no_log_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert training_curve.main([str(tmp_path), '-o', str(tmp_path / 'curve.csv')]) == 2
+    assert 'no train_*.log' in capsys.readouterr().err
+    assert not (tmp_path / 'curve.csv').exists()
