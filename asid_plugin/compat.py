@@ -1,8 +1,8 @@
-"""What is wrong between BasicSR 1.4.2 (2022) and today's stack, mended while the program runs.
+"""What is wrong between BasicSR 1.4.2 (2022), MMEngine 0.10 and today's stack, mended while the program runs.
 
 Every mend is one function that says what is broken and since when, and that changes nothing where nothing is broken.
 The import hook (`asid_plugin.startup`) runs those of `BEFORE` before BasicSR's code and those of `AFTER` after
-it. No file of BasicSR, torch or torchvision is touched.
+it; `asid_plugin.mm` runs those of `MMENGINE`. No file of BasicSR, MMEngine, torch or torchvision is touched.
 
 Two things on the list of what changed need no mend, only care, and the tests hold them: since torch 2.6 `torch.load`
 takes tensors and plain values only, which BasicSR's checkpoints and training states are; and BasicSR's source
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
+from pickle import UnpicklingError
 from threading import Lock
 from types import ModuleType
 from typing import Any
@@ -36,6 +37,13 @@ def before_import() -> None:
 def after_import() -> None:
     """Mend what keeps an imported BasicSR from running; a second call does nothing."""
     for mend in AFTER:
+        mend()
+
+
+@functools.cache
+def mend_mmengine() -> None:
+    """Mend what keeps MMEngine from resuming and from running on a CPU; a second call does nothing."""
+    for mend in MMENGINE:
         mend()
 
 
@@ -146,16 +154,8 @@ def dist_without_cuda() -> None:
     """
     from basicsr.utils import dist_util
 
-    def on_gloo(original: Callable) -> Callable:
-        @functools.wraps(original)
-        def start(backend: str, *args: Any, **kwargs: Any) -> None:
-            with _cpu_as_cuda_device() as no_cuda:
-                original('gloo' if no_cuda and backend == 'nccl' else backend, *args, **kwargs)
-
-        return start
-
     for original in (dist_util._init_dist_pytorch, dist_util._init_dist_slurm):
-        rebind(original, on_gloo(original))
+        rebind(original, _on_gloo(original))
 
 
 def process_group_left_open() -> None:
@@ -233,6 +233,82 @@ def resume_without_cuda() -> None:
     rebind(original, parse_options)
 
 
+def mmengine_checkpoints() -> None:
+    """Let MMEngine read its own checkpoints again, which torch refuses since 2.6: they hold its log.
+
+    The log is made of `HistoryBuffer`s, and these of NumPy arrays and of references to their own methods. They are all
+    that is allowed in addition to tensors; code in a checkpoint is refused as before.
+    """
+    import numpy
+    from mmengine.logging import HistoryBuffer
+
+    def method(owner: type, name: str) -> Any:
+        if owner is not HistoryBuffer or name.startswith('_'):
+            raise UnpicklingError(f'a checkpoint asks for {name} of {owner}')
+        return getattr(owner, name)
+
+    array, scalar = (numpy.zeros(1).__reduce__()[0], numpy.float64(0).__reduce__()[0])
+    cores = ('numpy.core.multiarray', 'numpy._core.multiarray')  # before NumPy 2, and since
+    functions = [(function, f'{core}.{function.__name__}') for function in (array, scalar) for core in cores]
+    types = [numpy.ndarray, numpy.dtype, *(type(numpy.dtype(kind)) for kind in 'fdilq')]
+    torch.serialization.add_safe_globals([HistoryBuffer, (method, 'builtins.getattr'), *types, *functions])
+
+
+def mmengine_dist_without_cuda() -> None:
+    """Let `--launcher pytorch` and `slurm` start on a machine without CUDA, which MMEngine takes for given.
+
+    As in BasicSR, see `dist_without_cuda` and `process_group_left_open`.
+    """
+    from mmengine.dist import utils
+
+    def leaving(original: Callable) -> Callable:
+        start = _on_gloo(original)
+
+        @functools.wraps(original)
+        def init_dist(*args: Any, **kwargs: Any) -> None:
+            start(*args, **kwargs)
+            atexit.register(_leave_process_group)
+
+        return init_dist
+
+    for name in ('_init_dist_pytorch', '_init_dist_slurm'):
+        setattr(utils, name, leaving(getattr(utils, name)))
+
+
+def mmengine_ddp_without_cuda() -> None:
+    """Let models on the CPU be distributed, where `Runner` names a GPU to DistributedDataParallel."""
+    from mmengine.model import MMDistributedDataParallel
+
+    original = MMDistributedDataParallel.__init__
+
+    @functools.wraps(original)
+    def init(self: MMDistributedDataParallel, module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
+        if all(parameter.device.type == 'cpu' for parameter in module.parameters()):
+            kwargs['device_ids'] = None
+        original(self, module, *args, **kwargs)
+
+    MMDistributedDataParallel.__init__ = init
+
+
+def mmengine_amp_without_cuda() -> None:
+    """Let `AmpOptimWrapper` be used on a CPU: it refuses, although MMEngine's own `autocast` has bfloat16 there."""
+    from mmengine.optim import AmpOptimWrapper
+    from mmengine.optim.optimizer import amp_optimizer_wrapper
+
+    original = AmpOptimWrapper.__init__
+
+    @functools.wraps(original)
+    def init(self: AmpOptimWrapper, *args: Any, **kwargs: Any) -> None:
+        disabled = functools.partial(torch.amp.GradScaler, 'cpu', enabled=False)  # bfloat16 needs none
+        with ExitStack() as stack:
+            if not torch.cuda.is_available():
+                stack.enter_context(_replaced(amp_optimizer_wrapper, 'is_cuda_available', lambda: True))
+                stack.enter_context(_replaced(amp_optimizer_wrapper, 'GradScaler', disabled))
+            original(self, *args, **kwargs)
+
+    AmpOptimWrapper.__init__ = init
+
+
 def _new_module(name: str, **content: Any) -> ModuleType:
     module = module_from_spec(ModuleSpec(name, loader=None))
     vars(module).update(content)
@@ -268,6 +344,15 @@ def _cpu_as_cuda_device() -> Iterator[bool]:
         yield no_cuda
 
 
+def _on_gloo(original: Callable) -> Callable:
+    @functools.wraps(original)
+    def start(backend: str, *args: Any, **kwargs: Any) -> None:
+        with _cpu_as_cuda_device() as no_cuda:
+            original('gloo' if no_cuda and backend == 'nccl' else backend, *args, **kwargs)
+
+    return start
+
+
 def _leave_process_group() -> None:
     failed = hasattr(sys, 'last_type')  # then nobody waits for the others, or they would hang together
     if torch.distributed.is_initialized() and not failed:
@@ -292,6 +377,12 @@ AFTER = [
     ddp_without_cuda,
     local_rank_argument,
     resume_without_cuda,
+]
+MMENGINE = [
+    mmengine_checkpoints,
+    mmengine_dist_without_cuda,
+    mmengine_ddp_without_cuda,
+    mmengine_amp_without_cuda,
 ]
 
 _KEPT_ALIVE: list[torch.library.Library] = []  # a torch library's declarations go when it does

@@ -1,0 +1,13 @@
+"""ASID for MMEngine: what `options/mmengine` names, in registries of the scope `asid`.
+
+A config needs `custom_imports = dict(imports=['asid_plugin.mm'])`, which costs little: the modules that define the
+parts are imported when MMEngine first looks for one.
+"""
+
+from asid_plugin import compat
+
+from . import registry
+
+__all__ = ['registry']
+
+compat.mend_mmengine()

@@ -1,0 +1,119 @@
+"""A network for super-resolution as a model of MMEngine."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from basicsr.losses import build_loss
+from mmengine.dist import is_distributed
+from mmengine.model import BaseModel
+from mmengine.runner.checkpoint import load_state_dict
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+from asid_plugin import archs  # noqa: F401  # registers ASID and its blocks in MMEngine's own MODELS
+from asid_plugin.checkpoint import CheckpointError, read_state_dict
+from asid_plugin.mm.registry import MODELS
+from asid_plugin.tiling import self_ensemble, tiled
+
+
+@MODELS.register_module()
+class SuperResolver(BaseModel):
+    """Trains a network by a loss between pixels, and upscales whole images or tiles.
+
+    Args:
+        generator: The network, of MMEngine's registry; it must have `upscale`, its scale k, as ASID and OmniSR do.
+        pixel_loss: The loss, of BasicSR's registry.
+        pretrained: Weights to start from, any file that `read_state_dict` reads.
+        strict_load: All of these must be there and fit; else those that don't are left out, with a warning.
+        tile: Side of the test tiles in LR pixels; None for the whole image.
+        tile_overlap: LR pixels that neighbouring tiles share.
+        tile_batch: Tiles that go through the network at once.
+        self_ensemble: In testing, average over the eight flips and turns of the image.
+        data_preprocessor: As `BaseModel`'s.
+
+    Raises:
+        CheckpointError: `pretrained` is no checkpoint or, with `strict_load`, one of another network.
+    """
+
+    def __init__(
+        self,
+        generator: dict[str, Any],
+        pixel_loss: dict[str, Any],
+        pretrained: str | Path | None = None,
+        strict_load: bool = True,
+        tile: int | None = None,
+        tile_overlap: int = 24,
+        tile_batch: int = 16,
+        self_ensemble: bool = False,
+        data_preprocessor: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor or {'type': 'SRDataPreprocessor'})
+        self.generator = MODELS.build(generator)
+        self.pixel_loss = build_loss(pixel_loss)
+        self.tile = tile
+        self.tile_overlap = tile_overlap
+        self.tile_batch = tile_batch
+        self.self_ensemble = self_ensemble
+        if is_distributed():  # DDP copies the gradients of the few channels-last weights, and warns of it
+            warnings.filterwarnings('ignore', 'Grad strides do not match bucket view strides')
+        if pretrained:
+            self.load_pretrained(pretrained, strict_load)
+
+    def load_pretrained(self, path: str | Path, strict: bool) -> None:
+        """Load the network's weights; see the class."""
+        # in a checkpoint of this class they have the network's name before theirs
+        state_dict = {key.removeprefix('generator.'): value for key, value in read_state_dict(path).items()}
+        if not strict:
+            load_state_dict(self.generator, state_dict, logger='current')
+            return
+        try:
+            self.generator.load_state_dict(state_dict)
+        except RuntimeError as error:
+            raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
+
+    def forward(
+        self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None = None, mode: str = 'tensor'
+    ) -> Tensor | dict[str, Tensor] | list[BaseDataElement]:
+        """Do one of three things with a batch that the data preprocessor made.
+
+        Args:
+            inputs: (B, 3, H, W), RGB in [0, 1].
+            data_samples: What else is known of the images.
+            mode: 'tensor', 'loss' or 'predict'.
+
+        Returns:
+            The network's output (B, 3, kH, kW); or what `loss` or `predict` returns.
+
+        Raises:
+            ValueError: Another mode.
+        """
+        if mode == 'tensor':
+            return self.generator(inputs)
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        raise ValueError(f'mode must be tensor, loss or predict, got {mode!r}')
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
+        """The loss, in float32; every sample has `gt` (3, kH, kW), RGB in [0, 1]."""
+        gt = torch.stack([sample.gt for sample in data_samples])
+        return {'loss_pix': self.pixel_loss(self.generator(inputs).float(), gt)}
+
+    def predict(self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None = None) -> list[BaseDataElement]:
+        """Give every sample `sr`, (3, kH, kW) uint8 BGR; samples are made if there are none."""
+        sr = self_ensemble(self.upscale, inputs) if self.self_ensemble else self.upscale(inputs)
+        samples = data_samples or [BaseDataElement() for _ in inputs]
+        for sample, image in zip(samples, self.data_preprocessor.to_images(sr.float()), strict=True):
+            sample.sr = image
+        return list(samples)
+
+    def upscale(self, inputs: Tensor) -> Tensor:
+        """Run the network on (B, 3, H, W), whole or by tiles."""
+        if self.tile is None:
+            return self.generator(inputs)
+        upscale = self.generator.upscale
+        return tiled(self.generator, inputs, upscale, self.tile, self.tile_overlap, self.tile_batch)

@@ -1,0 +1,121 @@
+"""Transforms of pairs. A sample's `lq` and `gt` are (H, W, 3) uint8 BGR images; crops and flips are BasicSR's."""
+
+from typing import Any
+
+import mmcv
+import numpy as np
+from basicsr.data.transforms import augment, paired_random_crop
+from mmcv.transforms import BaseTransform
+from mmengine import fileio
+from mmengine.structures import BaseDataElement
+
+from asid_plugin.mm.registry import TRANSFORMS
+
+Sample = dict[str, Any]
+
+
+@TRANSFORMS.register_module()
+class LoadImagePair(BaseTransform):
+    """Read `lq` and `gt` from `lq_path` and `gt_path`, files or `folder.lmdb/key`.
+
+    Args:
+        backend_args: Of MMEngine's file backend for files; the local disk without it.
+
+    Raises:
+        ValueError: An image is missing or damaged.
+    """
+
+    def __init__(self, backend_args: dict[str, Any] | None = None) -> None:
+        self.backend_args = backend_args
+
+    def transform(self, results: Sample) -> Sample:
+        for side in ('lq', 'gt'):
+            if f'{side}_path' in results:
+                results[side] = self.read(results[f'{side}_path'])
+        return results
+
+    def read(self, path: str) -> np.ndarray:
+        folder, _, key = path.rpartition('/')
+        if folder.endswith('.lmdb'):
+            content = fileio.get(key, {'backend': 'lmdb', 'db_path': folder})
+        else:
+            content = fileio.get(path, self.backend_args)
+        image = mmcv.imfrombytes(content, backend='cv2') if content else None
+        if image is None:
+            raise ValueError(f'{path}: {"not an image, or damaged" if content else "nothing there"}')
+        return image
+
+
+@TRANSFORMS.register_module()
+class PairedRandomCrop(BaseTransform):
+    """Cut a patch of `lq` and the same of `gt`, at a place that Python's `random` draws.
+
+    Args:
+        lq_size: Side of the patch, LR pixels.
+
+    Raises:
+        ValueError: An image is too small, or `gt` has not `scale` times the sides of `lq`.
+    """
+
+    def __init__(self, lq_size: int) -> None:
+        self.lq_size = lq_size
+
+    def transform(self, results: Sample) -> Sample:
+        scale = results['scale']
+        results['gt'], results['lq'] = paired_random_crop(
+            results['gt'], results['lq'], self.lq_size * scale, scale, results['gt_path']
+        )
+        return results
+
+
+@TRANSFORMS.register_module()
+class PairedAugment(BaseTransform):
+    """Flip and turn both images the same way.
+
+    Args:
+        hflip: Mirror every other pair.
+        rotation: Turn by a multiple of 90 degrees, all equally often (with `hflip`).
+    """
+
+    def __init__(self, hflip: bool = True, rotation: bool = True) -> None:
+        self.hflip = hflip
+        self.rotation = rotation
+
+    def transform(self, results: Sample) -> Sample:
+        results['gt'], results['lq'] = augment([results['gt'], results['lq']], self.hflip, self.rotation)
+        return results
+
+
+@TRANSFORMS.register_module()
+class CropToScale(BaseTransform):
+    """Cut off what `gt` has beyond `scale` times the sides of `lq`, at the bottom and right.
+
+    Raises:
+        ValueError: `gt` is smaller than that.
+    """
+
+    def transform(self, results: Sample) -> Sample:
+        if 'gt' in results:
+            size = tuple(side * results['scale'] for side in results['lq'].shape[:2])
+            results['gt'] = results['gt'][: size[0], : size[1]]
+            if results['gt'].shape[:2] != size:
+                right = f'at least {size}, {results["scale"]} times {results["lq_path"]}'
+                raise ValueError(f'{results["gt_path"]}: (height, width) must be {right}')
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackPair(BaseTransform):
+    """Pack tensors as MMEngine's models take them: `inputs`, which is `lq`, and `data_samples` with `gt`.
+
+    Both are (3, H, W) uint8 BGR, as mmcv's `ImageToTensor` makes them. What else is known of the pair is the sample's
+    metainfo: `lq_path`, `gt_path`, `scale`, `dataset`.
+    """
+
+    META = ('lq_path', 'gt_path', 'scale', 'dataset')
+
+    def transform(self, results: Sample) -> Sample:
+        sample = BaseDataElement(metainfo={key: results[key] for key in self.META if key in results})
+        if 'gt' in results:
+            sample.gt = results['gt']
+        return {'inputs': results['lq'], 'data_samples': sample}

@@ -1,0 +1,5 @@
+"""The paper's 3.2 M iterations."""
+
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=5.0e-4, weight_decay=1.0e-4, betas=(0.9, 0.999)))
+param_scheduler = dict(type='MultiStepLR', by_epoch=False, milestones=[800000, 1600000, 2400000], gamma=0.5)
+train_cfg = dict(type='SRTrainLoop', max_iters=3200000, val_interval=5000)

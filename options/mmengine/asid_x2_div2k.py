@@ -1,0 +1,17 @@
+"""ASID x2 as in the paper: DIV2K, 3.2 M iterations (1000 epochs) of 16 patches of 64x64 LR pixels.
+
+    python scripts/prepare_div2k.py
+    python -m asid_plugin.mm.train options/mmengine/asid_x2_div2k.py
+    torchrun --nproc_per_node=4 -m asid_plugin.mm.train options/mmengine/asid_x2_div2k.py --launcher pytorch \
+        --cfg-options train_dataloader.batch_size=4
+
+--resume goes on from the last checkpoint. Paths are relative to where the command is run.
+"""
+
+_base_ = ['_base_/div2k.py', '_base_/benchmarks.py', '_base_/schedule.py', '_base_/runtime.py']
+
+model = dict(
+    type='SuperResolver',
+    generator=dict(type='ASID', num_feat=48, num_block=3, upscale=2),
+    pixel_loss=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
+)
