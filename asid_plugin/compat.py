@@ -42,7 +42,7 @@ def after_import() -> None:
 
 @functools.cache
 def mend_mmengine() -> None:
-    """Mend what keeps MMEngine from resuming and from running on a CPU; a second call does nothing."""
+    """Mend what keeps MMEngine from resuming, validating alone and running on a CPU; a second call does nothing."""
     for mend in MMENGINE:
         mend()
 
@@ -309,6 +309,20 @@ def mmengine_amp_without_cuda() -> None:
     AmpOptimWrapper.__init__ = init
 
 
+def mmengine_val_without_training() -> None:
+    """Let `Runner.val` be called alone with a `save_best`, which has nowhere to save to before a training begins."""
+    from mmengine.hooks import CheckpointHook
+
+    original = CheckpointHook.after_val_epoch
+
+    @functools.wraps(original)
+    def after_val_epoch(self: CheckpointHook, runner: Any, metrics: dict[str, float]) -> None:
+        if hasattr(self, 'file_backend'):  # `before_train` sets it
+            original(self, runner, metrics)
+
+    CheckpointHook.after_val_epoch = after_val_epoch
+
+
 def _new_module(name: str, **content: Any) -> ModuleType:
     module = module_from_spec(ModuleSpec(name, loader=None))
     vars(module).update(content)
@@ -383,6 +397,7 @@ MMENGINE = [
     mmengine_dist_without_cuda,
     mmengine_ddp_without_cuda,
     mmengine_amp_without_cuda,
+    mmengine_val_without_training,
 ]
 
 _KEPT_ALIVE: list[torch.library.Library] = []  # a torch library's declarations go when it does
