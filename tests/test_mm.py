@@ -77,7 +77,7 @@ def tiny(data: Path, tmp_path: Path) -> Callable[..., Config]:
 
     def build(name: str = 'tiny', **more: Any) -> Config:
         cfg = Config.fromfile(CONFIGS / 'asid_x2_div2k.py')
-        for change in (changes, more, {'work_dir': str(tmp_path / name), 'experiment_name': name}):
+        for change in (changes, more, {'work_dir': str(tmp_path / name), 'experiment_name': f'{tmp_path.name}_{name}'}):
             cfg.merge_from_dict(change)
         del cfg.test_dataloader.dataset.datasets[1:]
         return cfg
@@ -152,8 +152,8 @@ def test_figures_are_basicsrs(tiny: Callable, data: Path, tmp_path: Path):
     metrics = [{'type': 'PSNR'}, {'type': 'SSIM', 'crop_border': 3, 'test_y_channel': False}]
     cfg = tiny(default_hooks={'visualization': {'in_val': True}})
     cfg.val_evaluator = metrics
-    runner = run(cfg, 'val')
-    figures = runner.val_loop.run()
+    run(cfg, 'val')
+    figures = scalars(tmp_path / 'tiny')[-1]
     opts = [
         {'type': 'calculate_psnr', 'crop_border': 2, 'test_y_channel': True},
         {'type': 'calculate_ssim', 'crop_border': 3, 'test_y_channel': False},
@@ -238,10 +238,10 @@ def test_two_processes(tiny: Callable, tmp_path: Path):
     assert 'terminate called' not in output and 'Grad strides' not in output
     written = sorted(path.name for path in (tmp_path / 'both' / 'visualization' / 'iter_8' / 'val').iterdir())
     assert written == ['0.png', '1.png', '2.png']
-    figures = scalars(tmp_path / 'both')[-1]
-    alone = tiny('alone', model={'pretrained': str(tmp_path / 'both' / 'iter_8.pth')})
-    for key, value in run(alone, 'val').val_loop.run().items():
-        assert figures[key] == pytest.approx(value, abs=1e-9)
+    run(tiny('alone', model={'pretrained': str(tmp_path / 'both' / 'iter_8.pth')}), 'val')
+    figures, expected = (scalars(tmp_path / name)[-1] for name in ('both', 'alone'))
+    for key in ('val/PSNR', 'val/SSIM'):
+        assert figures[key] == pytest.approx(expected[key], abs=1e-9)
 
 
 @pytest.mark.parametrize('kind', ['lmdb', 'folder'])
@@ -342,11 +342,51 @@ def test_checkpoints_that_are_tested(tiny: Callable, tmp_path: Path, capsys: pyt
     assert np.abs(sr - expected).max() <= 0.501
 
 
-def test_no_config(tmp_path: Path, capsys: pytest.CaptureFixture):
+@pytest.mark.parametrize(
+    ('content', 'options', 'message'),
+    [
+        (None, [], 'bad.py: FileNotFoundError: '),
+        ('model = dict(', [], 'bad.py: SyntaxError: '),
+        ('model = dict(generator=network)', [], "bad.py: NameError: name 'network' is not defined"),
+        ('', ['--launcher', 'pytorch'], 'torchrun --nproc_per_node=N -m asid_plugin.mm.train'),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture, content: str | None, options: list[str], message: str
+):
+    if content is not None:
+        (tmp_path / 'bad.py').write_text(content)
     with pytest.raises(SystemExit) as stop:
-        train.main([str(tmp_path / 'nothing.py')])
+        train.main([str(tmp_path / 'bad.py'), *options])
     assert stop.value.code == 2
-    assert 'nothing.py' in capsys.readouterr().err.splitlines()[-1]
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_example_in_the_readme(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The config for one's own photographs, cut short; then what it trained is tested."""
+    example = re.search(r'```python\n# mine_x2\.py\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
+    if example is None:
+        pytest.skip('README.md has no example for MMEngine')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'options').symlink_to(ROOT / 'options')
+    (tmp_path / 'mine_x2.py').write_text(example[1])
+    write_pairs(tmp_path / 'photos', 4, size=144)
+    mine = tmp_path / 'datasets' / 'mine'
+    prepare_div2k.prepare(tmp_path / 'photos' / 'GT', mine, 'mine', scales=[2])
+    for name in ('Set5', 'Set14', 'B100', 'Urban100'):
+        for ours, theirs in (('GTmod2', 'GT'), ('LRbicx2', 'LR')):
+            shutil.copytree(data / 'val' / theirs, tmp_path / 'datasets' / name / ours)
+    short = ['model.generator.num_feat=16', 'model.generator.num_block=1', 'train_dataloader.num_workers=1']
+    short += ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'experiment_name=readme']
+    train.main(['mine_x2.py', '--cfg-options', *short])
+    test.main(
+        ['mine_x2.py', 'work_dirs/mine_x2/iter_2.pth', '--cfg-options', *short[:2], 'experiment_name=readme_test']
+    )
+    [log] = Path('work_dirs/mine_x2').glob('*/*.json')
+    tested = json.loads(log.read_text())
+    assert tested['Set5/PSNR'] == pytest.approx(scalars('work_dirs/mine_x2')[-1]['Set5/PSNR'], abs=1e-9)
+    assert {f'{name}/SSIM' for name in ('Set5', 'Set14', 'B100', 'Urban100')} <= set(tested)
+    assert len(list(Path('work_dirs/mine_x2/visualization/test').glob('*/*.png'))) == 12
 
 
 def test_tiles_and_prediction_without_ground_truth():

@@ -1,6 +1,7 @@
 """What the commands `train` and `test` have in common."""
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -31,8 +32,10 @@ def read_config(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Co
     """Read the config that the arguments name and change it as they say."""
     try:
         cfg = Config.fromfile(args.config)
-    except (OSError, SyntaxError, NameError, KeyError, ImportError) as error:
-        parser.error(f'{args.config}: {" ".join(str(error).split())}')
+    except Exception as error:  # a config is a program, which fails in any way
+        parser.error(f'{args.config}: {type(error).__name__}: {" ".join(str(error).split())}')
+    if args.launcher == 'pytorch' and 'RANK' not in os.environ:
+        parser.error(f'--launcher pytorch needs torchrun: torchrun --nproc_per_node=N -m {parser.prog.split()[-1]} ...')
     cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
