@@ -74,7 +74,7 @@ def install(registry: ArchRegistry = MAIN_REGISTRY) -> list[ArchSupport]:
         What was added.
     """
     # before all others: ASID's keys are its own, and theirs may be looser
-    others = tuple(support.architecture.id for support in registry if support.architecture.id != 'ASID')
+    others = tuple(support.architecture.id for support in registry)
     return registry.add(ArchSupport.from_architecture(ASIDArch(), others), ignore_duplicates=True)
 
 
