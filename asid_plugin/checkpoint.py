@@ -1,5 +1,6 @@
 """Checkpoint files of ASID: BasicSR's, MMEngine's and the authors' .pth or .ckpt, and .safetensors."""
 
+import errno
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from asid_plugin.archs import ASID
 from asid_plugin.archs.author_layout import JUNK, to_author_layout
 from asid_plugin.archs.state_dict import infer_arguments, our_layout
 from asid_plugin.files import whole_file
+from asid_plugin.unpickling import load_pickled
 
 SUFFIXES = ('.pth', '.ckpt', '.safetensors')
 """Of the files that are written; the first two are by `torch.save`."""
@@ -23,14 +24,6 @@ WRAPPERS = ('params_ema', 'params', 'state_dict')
 """Keys that a state dict may stand behind, best first: BasicSR's two, then MMEngine's."""
 ENDS = (('conv_first.weight', 'conv_up.weight'), ('input.weight', 'up.0.weight'))
 """A parameter of the first and of the last layer of our networks, in our layouts and in the released ones."""
-# What MMEngine pickles beside the weights: its log, in numbers of NumPy 1 or 2.
-_IGNORED = (
-    'mmengine.logging.history_buffer.HistoryBuffer',
-    'builtins.getattr',
-    'numpy.ndarray',
-    'numpy.dtype',
-    *(f'numpy.{core}.multiarray.{name}' for core in ('core', '_core') for name in ('_reconstruct', 'scalar')),
-)
 
 
 class CheckpointError(ValueError):
@@ -58,16 +51,6 @@ LAYOUTS: Mapping[str, Layout] = {
     'mmengine': Layout(prefix='generator.', wrapper='state_dict'),
     'spandrel': Layout(),
 }
-
-
-class _Ignored:
-    """What is unpickled in the place of any object of `_IGNORED`: nothing is called, nothing is kept."""
-
-    def __init__(self, *args: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
 
 
 def read_state_dict(path: str | Path, wrappers: Sequence[str | None] = WRAPPERS) -> dict[str, Tensor]:
@@ -116,8 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.suffix.lower() == '.safetensors':
             return load_file(path)
-        with torch.serialization.safe_globals([(_Ignored, name) for name in _IGNORED]):
-            content = torch.load(path, map_location='cpu', weights_only=True)
+        content = load_pickled(path)
     except Exception as error:  # a damaged or foreign file makes unpickling fail in any way
         if unsafe := re.search(r'Unsupported global: GLOBAL (\S+)', str(error)):
             raise CheckpointError(
@@ -168,7 +150,7 @@ def save_state_dict(state_dict: Mapping[str, Tensor], path: str | Path, layout: 
         try:
             torch.save({how.wrapper: weights} if how.wrapper else weights, unfinished)
         except RuntimeError as error:
-            raise _not_written(path, error) from None
+            raise OSError(errno.EIO, f'cannot be written ({" ".join(str(error).split())[:100]})', str(path)) from None
 
 
 def save_safetensors(state_dict: Mapping[str, Tensor], path: str | Path, network_g: Mapping[str, Any]) -> None:
@@ -182,17 +164,11 @@ def save_safetensors(state_dict: Mapping[str, Tensor], path: str | Path, network
     Raises:
         OSError: The file could not be written.
     """
-    try:
-        save_file(_detached(state_dict), path, {'format': 'pt', 'network_g': json.dumps(network_g)})
-    except SafetensorError as error:
-        raise _not_written(path, error) from None
+    content = save(_detached(state_dict), {'format': 'pt', 'network_g': json.dumps(network_g)})
+    Path(path).write_bytes(content)  # the library's own file would be for its owner's eyes only
 
 
 def _detached(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors on the CPU, contiguous, none a view of another's memory, which a file would hold twice or refuse."""
     weights = {key: value.detach().cpu() for key, value in state_dict.items()}
     return {key: value.clone(memory_format=torch.contiguous_format) for key, value in weights.items()}
-
-
-def _not_written(path: str | Path, error: Exception) -> OSError:
-    return OSError(f'{path}: cannot be written: {" ".join(str(error).split())[:100]}')

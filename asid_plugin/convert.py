@@ -44,8 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         convert(args.input, args.output, args.layout)
-    except (CheckpointError, OSError) as error:
+    except CheckpointError as error:
         print(f'error: {error}', file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f'error: {args.output}: {error.strerror}', file=sys.stderr)
         return 2
     print(f'wrote {args.output}, {args.layout} layout')
     return 0
