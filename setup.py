@@ -47,7 +47,7 @@ setup(
         'pyyaml',
         'safetensors',
         'scikit-image',
-        'spandrel>=0.4.2',  # loads the networks that ASID is compared with
+        'spandrel>=0.4.2',  # loads the networks that ASID is compared with, and, where others use it, ASID
         'torch>=2.6',  # from here on torch.load refuses pickled code
         'torchvision',
         'tqdm',

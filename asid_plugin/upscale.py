@@ -76,7 +76,7 @@ def load_upscaler(args: argparse.Namespace) -> Upscaler:
         raise UsageError(f'--tile {args.tile} --tile-overlap {args.tile_overlap}: the overlap must be smaller')
     if args.weights is None:
         raise UsageError(
-            'the package has no trained weights yet: pass --weights FILE (.pth or .safetensors); '
+            'the package has no trained weights yet: pass --weights FILE (.pth, .ckpt or .safetensors); '
             'bash scripts/quickstart.sh trains some in minutes'
         )
     has_cuda = torch.cuda.is_available()
@@ -262,7 +262,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=[*(suffix[1:] for suffix in FORMATS), 'keep'],
         help="format in a folder: png (the default; loses nothing), another, or keep for each input's own",
     )
-    add('--weights', type=Path, metavar='FILE', help='a checkpoint of ASID, .pth or .safetensors')
+    add('--weights', type=Path, metavar='FILE', help='a checkpoint of ASID, .pth, .ckpt or .safetensors')
     add('--scale', type=int, help="a check: stop unless the checkpoint's scale is this (default: any)")
     add(
         '--tile',

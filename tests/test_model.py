@@ -1,5 +1,6 @@
 """ASIDModel in BasicSR's own loop and step by step: what it adds to SRModel."""
 
+import json
 import os
 import re
 import signal
@@ -15,6 +16,8 @@ import torch
 import yaml
 from basicsr.models import build_model
 from basicsr.utils.options import ordered_yaml
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from asid_plugin.archs import ASID
 from asid_plugin.archs.author_layout import to_author_layout
@@ -125,6 +128,22 @@ def test_ema_is_tested_and_saved(options: dict, tmp_path: Path):
     torch.testing.assert_close(saved['params_ema']['conv_first.weight'], expected.detach())
 
 
+@pytest.mark.parametrize('ema_decay', [0, 0.5])
+def test_safetensors_are_written_beside(options: dict, tmp_path: Path, ema_decay: float):
+    options['logger']['safetensors'] = True
+    model = make_model(options, tmp_path, ema_decay=ema_decay)
+    step(model)
+    model.save(0, 3)
+    model.save(0, -1)
+    files = sorted(path.name for path in (tmp_path / 'models').iterdir())
+    assert files == [f'net_g_{when}{suffix}' for when in ('3', 'latest') for suffix in ('.pth', '.safetensors')]
+    written = load_file(tmp_path / 'models' / 'net_g_3.safetensors')
+    assert written.keys() == model.tested_net.state_dict().keys()
+    assert all(torch.equal(written[key], value) for key, value in model.tested_net.state_dict().items())
+    with safe_open(tmp_path / 'models' / 'net_g_3.safetensors', 'pt') as file:
+        assert json.loads(file.metadata()['network_g']) == options['network_g']
+
+
 def test_tiles_and_self_ensemble_in_testing(options: dict, tmp_path: Path):
     options['val'] |= {'tile': 16, 'tile_overlap': 4, 'self_ensemble': True}
     model = make_model(options, tmp_path)
@@ -172,8 +191,12 @@ def test_what_a_kill_left_is_removed(options: dict, tmp_path: Path):
     assert not left.exists()
 
 
-def test_a_failed_save_leaves_nothing(options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize('safetensors', [False, True])
+def test_a_failed_save_leaves_nothing(
+    options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safetensors: bool
+):
     """Fill the disk half-way through a file: BasicSR gives up with a warning, the old file must survive."""
+    options['logger']['safetensors'] = safetensors
     model = make_model(options, tmp_path)
     model.save(0, 1)
     good = (tmp_path / 'models' / 'net_g_1.pth').read_bytes()
@@ -187,7 +210,7 @@ def test_a_failed_save_leaves_nothing(options: dict, tmp_path: Path, monkeypatch
     with pytest.raises(OSError, match='could not be written'):
         model.save(0, 1)
     assert (tmp_path / 'models' / 'net_g_1.pth').read_bytes() == good
-    assert len(list((tmp_path / 'models').iterdir())) == 1
+    assert len(list((tmp_path / 'models').iterdir())) == 1 + safetensors
 
 
 def test_a_deeper_network_starts_from_a_shallower_one(options: dict, tmp_path: Path):

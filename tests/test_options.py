@@ -115,7 +115,7 @@ def test_options_that_are_right_pass(problems):
     everything = {
         'train:amp': 'bf16', 'train:grad_clip': 0.5, 'train:accumulate': 2, 'train:fft_opt': {'type': 'FFTLoss'},
         'val:tile': 64, 'val:tile_overlap': 0, 'val:tile_batch': 4, 'val:self_ensemble': True, 'val:amp': 'fp16',
-        'compile': True, 'channels_last': True,
+        'compile': True, 'channels_last': True, 'logger:safetensors': True,
     }  # fmt: skip
     assert problems(everything) == []
 
@@ -237,6 +237,8 @@ val:tile = 64; val:tile_overlap = 64
     val: tile_overlap: 64 is not less than tile, 64
 val:tile = 16
     val: tile_overlap: 24 is not less than tile, 16
+logger:safetensors = 1
+    logger: safetensors: 1 should be true or false
 val:metrics:psnr:test_y = true
     val: metrics: psnr: test_y: unknown; did you mean test_y_channel? (calculate_psnr)
 val:metrics:psnr:crop_border = DELETED
@@ -425,8 +427,9 @@ def test_only_runs_that_use_the_plugin_are_checked(problems):
 
 def test_asid_in_a_model_of_basicsr(problems):
     assert problems({'model_type': 'SRModel', 'train:optim_g:type': 'Adam'}) == []
-    assert problems({'model_type': 'SRModel', 'train:grad_clip': 1.0, 'compile': True}) == [
+    assert problems({'model_type': 'SRModel', 'train:grad_clip': 1.0, 'compile': True, 'logger:safetensors': True}) == [
         'compile: read by ASIDModel only, and model_type is SRModel',
+        'logger: safetensors: read by ASIDModel only, and model_type is SRModel',
         'train: grad_clip: read by ASIDModel only, and model_type is SRModel',
         "train: optim_g: type: 'AdamW' is unknown; did you mean Adam?",
     ]

@@ -8,10 +8,32 @@ from torch import Tensor
 
 from .author_layout import from_author_layout, is_author_layout
 
+OUR_KEYS = {
+    'conv_first.weight',
+    'body.0.units.0.sam.meso_layer.attn.position_bias',
+    'body.0.cam.global_attn.temperature',
+    'body.0.esa.conv_f.weight',
+    'conv_up.weight',
+}
+"""Some that every ASID has, whatever its arguments, and no other network."""
+AUTHOR_KEYS = {
+    'input.weight',
+    'block0.residual_layer.0.SLA1.attn.rel_pos_bias.weight',
+    'block0.residual_layer.0.BlockC.cttn2.temperature',
+    'block0.esa.conv_f.weight',
+    'up.0.weight',
+}
+"""The same ones in the authors' layout."""
+
 
 def our_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A flat state dict in our layout, be it in ours or the authors'."""
     return from_author_layout(state_dict) if is_author_layout(state_dict) else dict(state_dict)
+
+
+def is_asid(state_dict: Mapping[str, Any]) -> bool:
+    """Whether the keys are those of an ASID, in our layout or the authors'; the values are not looked at."""
+    return any(keys <= state_dict.keys() for keys in (OUR_KEYS, AUTHOR_KEYS))
 
 
 def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 import asid_plugin
 from asid_plugin.archs.windowed import WindowedSR
-from asid_plugin.checkpoint import WRAPPERS, read_state_dict
+from asid_plugin.checkpoint import WRAPPERS, read_state_dict, save_safetensors
 from asid_plugin.files import remove_unfinished, staging
 from asid_plugin.memory import keep_freed_memory
 from asid_plugin.tiling import self_ensemble, tiled
@@ -45,6 +45,7 @@ class ASIDModel(SRModel):
         val:tile_overlap (int): LR pixels that neighbouring tiles share, 24 by default.
         val:tile_batch (int): Tiles that go through the network at once, 16 by default.
         val:self_ensemble (bool): Average over the eight flips and turns of the image.
+        logger:safetensors (bool): Write the weights as .safetensors, too, beside each .pth; the averaged ones, if any.
 
     Any network may be `network_g`, and most optimizers of `torch.optim` `train:optim_g:type`.
     """
@@ -199,7 +200,7 @@ class ASIDModel(SRModel):
 
         Args:
             net: The network.
-            load_path: .pth (BasicSR's or the authors') or .safetensors.
+            load_path: .pth or .ckpt (BasicSR's, MMEngine's or the authors') or .safetensors.
             strict: All weights must be there and fit; else those that don't are left out, with a warning.
             param_key: Preferred among the state dicts in the file.
 
@@ -228,10 +229,19 @@ class ASIDModel(SRModel):
         super().save(epoch, current_iter)
 
     @master_only
-    def save_network(self, *args: Any, **kwargs: Any) -> None:
-        """BasicSR's, but the file appears whole or not at all."""
-        with self.staged('models', num_files=1):
-            super().save_network(*args, **kwargs)
+    def save_network(
+        self,
+        net: nn.Module | list[nn.Module],
+        net_label: str,
+        current_iter: int,
+        param_key: str | list[str] = 'params',
+    ) -> None:
+        """BasicSR's, but the file appears whole or not at all, and with logger:safetensors a second one beside it."""
+        with self.staged('models', num_files=1) as folder:
+            super().save_network(net, net_label, current_iter, param_key)
+            for path in list(folder.iterdir()) if self.opt['logger'].get('safetensors') else ():
+                best = self.get_bare_model(net[-1] if isinstance(net, list) else net)  # the averaged one comes last
+                save_safetensors(best.state_dict(), path.with_suffix('.safetensors'), self.opt['network_g'])
 
     @master_only
     def save_training_state(self, epoch: int, current_iter: int) -> None:
@@ -251,7 +261,8 @@ class ASIDModel(SRModel):
         """Let BasicSR write what belongs to the folder path:`key` into a temporary one first.
 
         Raises:
-            OSError: What it wrote is not `num_files` complete files: BasicSR only warns when it cannot save.
+            OSError: What it wrote is not `num_files` complete files: BasicSR only warns when it cannot save. Files in
+                another format than `torch.save`'s do not count.
         """
         final = self.opt['path'][key]
         with staging(final) as folder:

@@ -97,7 +97,8 @@ def check_general(opt: Options) -> Iterator[Problem]:
     datasets, logger = mapping(opt, 'datasets'), mapping(opt, 'logger')
     yield from section(('datasets',), datasets, dict.fromkeys(datasets, rules.SECTION))
     if opt['is_train'] and logger:
-        yield from section(('logger',), logger, rules.LOGGER, ['print_freq', 'save_checkpoint_freq', 'use_tb_logger'])
+        required = ['print_freq', 'save_checkpoint_freq', 'use_tb_logger']
+        yield from _known_section(opt, ('logger',), rules.LOGGER, required)
         if mapping(logger, 'wandb').get('project') and logger.get('use_tb_logger') is not True:
             yield Problem(('logger', 'use_tb_logger'), 'should be true with a wandb project')
 

@@ -155,6 +155,7 @@ ASID_KEYS: dict[Key, dict[str, Rule]] = {
         'self_ensemble': FLAG,
         'amp': AMP,
     },
+    ('logger',): {'safetensors': FLAG},
 }
 
 # Where digits are text all the same.

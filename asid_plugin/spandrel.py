@@ -1,0 +1,81 @@
+"""ASID in spandrel, which ComfyUI, chaiNNer and traiNNer-redux load models with.
+
+Importing this module is enough: from then on `spandrel.ModelLoader` knows ASID's checkpoints by their keys.
+"""
+
+from typing import Any
+
+from asid_plugin.archs import ASID  # before spandrel, whose imports it mends
+from asid_plugin.archs.state_dict import infer_arguments, is_asid, our_layout
+from asid_plugin.checkpoint import network_part
+from asid_plugin.variants import find
+
+# isort: split
+from spandrel import (
+    MAIN_REGISTRY,
+    Architecture,
+    ArchRegistry,
+    ArchSupport,
+    ImageModelDescriptor,
+    ModelTiling,
+    SizeRequirements,
+    StateDict,
+)
+
+
+class ASIDArch(Architecture[ASID]):
+    """ASID, ASID-D8 and the paper's ablations, in our layout or the authors'."""
+
+    def __init__(self) -> None:
+        super().__init__(id='ASID', detect=lambda state_dict: is_asid(network_part(state_dict)))
+
+    def load(self, state_dict: StateDict) -> ImageModelDescriptor[ASID]:
+        """Build the network that a state dict is of, as spandrel's registry asks for it.
+
+        Args:
+            state_dict: One that `detect` accepts.
+
+        Raises:
+            ValueError: The shapes are of no ASID.
+            RuntimeError: Weights are missing, or do not fit together.
+        """
+        weights = our_layout(network_part(state_dict))
+        arguments = infer_arguments(weights)
+        return ImageModelDescriptor(
+            ASID(**arguments),
+            weights,
+            architecture=self,
+            purpose='SR' if arguments['upscale'] > 1 else 'Restoration',
+            tags=tags(arguments),
+            supports_half=True,
+            supports_bfloat16=True,
+            scale=arguments['upscale'],
+            input_channels=arguments['num_in_ch'],
+            output_channels=arguments['num_out_ch'],
+            # none: the network pads to whole windows itself, with zeros; by spandrel's mirroring the image is another
+            size_requirements=SizeRequirements(),
+            tiling=ModelTiling.SUPPORTED,
+        )
+
+
+def tags(arguments: dict[str, Any]) -> list[str]:
+    """The arguments of an ASID in spandrel's manner, such as ['ASID-D8', '48nf', '8nb', 'w8', 'inter']."""
+    variant = find({'type': 'ASID', **arguments})
+    named = [variant.name] if variant else []
+    sizes = [f'{arguments["num_feat"]}nf', f'{arguments["num_block"]}nb', f'w{arguments["window_size"]}']
+    without = [f'no {name}' for name in ('distillation', 'channel_split') if not arguments[name]]
+    return [*named, *sizes, arguments['sharing'], *without]
+
+
+def install(registry: ArchRegistry = MAIN_REGISTRY) -> list[ArchSupport]:
+    """Add ASID to a registry of spandrel; where it is already, nothing happens.
+
+    Returns:
+        What was added.
+    """
+    # before all others: ASID's keys are its own, and theirs may be looser
+    others = tuple(support.architecture.id for support in registry)
+    return registry.add(ArchSupport.from_architecture(ASIDArch(), others), ignore_duplicates=True)
+
+
+install()
