@@ -157,7 +157,7 @@ network_g:type = DELETED
 network_g:num_feat = 50
     network_g: ASID: num_feat must be a multiple of 4, got 50
 network_g:sharing = intre
-    network_g: sharing: 'intre' should be inter or intra or none; did you mean inter?
+    network_g: sharing: 'intre' should be inter, intra or none; did you mean intra?
 network_g:distillation = false
     network_g: ASID: channel_split needs distillation
 network_g:upscale = 4
@@ -206,7 +206,7 @@ train:pixel_opt = DELETED
 train:pixel_opt:type = L1
     train: pixel_opt: type: 'L1' is unknown;
 train:pixel_opt:reduction = man
-    train: pixel_opt: reduction: 'man' should be none or mean or sum; did you mean mean?
+    train: pixel_opt: reduction: 'man' should be none, mean or sum; did you mean mean?
 train:fft_opt = {type: FFTLoss, weight: 1}
     train: fft_opt: weight: unknown; did you mean loss_weight? (FFTLoss)
 

@@ -31,14 +31,10 @@ from .schema import ONLY_ASID, OPTIMIZERS, SCHEDULERS, network_schema, options_s
 from .signatures import needed, parameters
 from .structure import structural_problems, without
 
-# What parse_options writes into the options, besides phase and scale of each dataset.
-_PARSED = [
-    *((key,) for key in ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')),
-    *(
-        ('path', key)
-        for key in ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
-    ),
-]
+# What parse_options writes into the options, at the top, in `path` and in each dataset.
+_PARSED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
+_PARSED_PATH = ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
+_PARSED_DATASET = ('phase', 'scale')
 
 
 def install() -> None:
@@ -87,8 +83,9 @@ def check_options(opt: Options) -> list[Problem]:
 
 def check_structure(opt: Options) -> Iterator[Problem]:
     """Check keys and values by the schema."""
-    parsed = [('datasets', name, key) for name in mapping(opt, 'datasets') for key in ('phase', 'scale')]
-    written = without(opt, [*_PARSED, *parsed])
+    parsed: list[Key] = [(key,) for key in _PARSED] + [('path', key) for key in _PARSED_PATH]
+    parsed += [('datasets', name, key) for name in mapping(opt, 'datasets') for key in _PARSED_DATASET]
+    written = without(opt, parsed)
     for problem in structural_problems(written, options_schema(opt['is_train'])):
         if problem.message == ONLY_ASID:
             problem = replace(problem, message=f'{ONLY_ASID}, and model_type is {opt["model_type"]}')

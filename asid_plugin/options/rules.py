@@ -3,13 +3,11 @@
 Each rule is a JSON Schema; those that depend on what is registered are definitions that `schema` makes.
 """
 
-from typing import Any
-
 from docstring_parser.google import GoogleParser, Section, SectionType
 
 from asid_plugin.models.asid_model import AMP_DTYPES, ASIDModel
 
-Schema = dict[str, Any]
+from .signatures import Schema
 
 FLAG: Schema = {'type': 'boolean'}
 TEXT: Schema = {'type': 'string', 'minLength': 1}
@@ -46,7 +44,7 @@ def _rules(**rules: tuple[Schema, str]) -> dict[str, Schema]:
 def _asid_rules(title: str, **rules: Schema) -> dict[str, Schema]:
     """Rules of the keys that `ASIDModel` describes in a section of its docstring."""
     texts = {entry.args[1].partition(' ')[0]: entry.description for entry in _ASID_OPTIONS if entry.args[0] == title}
-    return _rules(**{key: (schema, ' '.join(texts[key].split())) for key, schema in rules.items()})
+    return _rules(**{key: (schema, ' '.join(texts.get(key, '').split())) for key, schema in rules.items()})
 
 
 _BACKEND = {
@@ -131,6 +129,7 @@ VAL = _rules(
     ),
     suffix=(_or_none(TEXT), "Last part of the written images' names; the experiment's name if ~."),
 )
+BETTER = {'enum': ['higher', 'lower'], 'default': 'higher', 'description': 'Which of two values is better.'}
 LOGGER = _rules(
     print_freq=(_count(1), 'Iterations between lines of the log.'),
     save_checkpoint_freq=(_count(1), 'Iterations between checkpoints.'),
@@ -141,7 +140,7 @@ LOGGER = _rules(
 # What ASIDModel reads and BasicSR's own models do not, by section.
 _TITLES = ('Options at the top level', 'Options under `train`', 'Options under `val`')
 _ASID_OPTIONS = (
-    GoogleParser([Section(title, title, SectionType.MULTIPLE) for title in _TITLES]).parse(ASIDModel.__doc__).meta
+    GoogleParser([Section(title, title, SectionType.MULTIPLE) for title in _TITLES]).parse(ASIDModel.__doc__ or '').meta
 )
 ASID_GENERAL = _asid_rules(_TITLES[0], compile={'type': ['boolean', 'object']}, channels_last=FLAG)
 ASID_TRAIN = _asid_rules(

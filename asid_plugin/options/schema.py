@@ -4,7 +4,9 @@
 """
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import torch
 from basicsr.models import lr_scheduler
@@ -18,8 +20,8 @@ from basicsr.utils.registry import (
 )
 
 from . import rules
-from .rules import SECTION, Schema
-from .signatures import component, of_type
+from .rules import SECTION
+from .signatures import Schema, component, of_type
 
 # Models whose every key is known here. Of others (GANs, say) only the parts that all models share are checked.
 KNOWN_MODELS = ('ASIDModel', 'SRModel', 'SwinIRModel')
@@ -31,8 +33,7 @@ SCHEDULERS = {
     'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
     'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR,
 }
-# Arguments that BasicSR gives.
-GIVEN = {'optimizer': ['params'], 'scheduler': ['optimizer'], 'metric': ['img', 'img2']}
+SHIPPED = Path(__file__).with_name('schema.json')
 ONLY_ASID = 'read by ASIDModel only'
 
 
@@ -65,6 +66,11 @@ def options_schema(is_train: bool | None = None) -> Schema:
     }
 
 
+def to_json() -> str:
+    """The schema as it is written to a file; its optimizers are those of the installed torch."""
+    return json.dumps(options_schema(), indent=1, ensure_ascii=False) + '\n'
+
+
 def network_schema() -> Schema:
     """Schema of the section `network_g` alone."""
     return component(registered(ARCH_REGISTRY))
@@ -75,18 +81,8 @@ def _definitions() -> dict[str, Schema]:
         'model': {'enum': sorted(registered(MODEL_REGISTRY))},
         'network': network_schema(),
         'loss': component(registered(LOSS_REGISTRY)),
-        'scheduler': component(SCHEDULERS, GIVEN['scheduler']),
-        'metric': component(
-            registered(METRIC_REGISTRY),
-            GIVEN['metric'],
-            {
-                'better': {
-                    'enum': ['higher', 'lower'],
-                    'default': 'higher',
-                    'description': 'Which of two values is better.',
-                }
-            },
-        ),
+        'scheduler': component(SCHEDULERS, given=['optimizer']),
+        'metric': component(registered(METRIC_REGISTRY), given=['img', 'img2'], extra={'better': rules.BETTER}),
         'adam': _optimizers(['Adam']),
         'optimizer': _optimizers(OPTIMIZERS),
         'training': _training(),
@@ -96,7 +92,7 @@ def _definitions() -> dict[str, Schema]:
 
 def _optimizers(names: Iterable[str]) -> Schema:
     lr = {'required': ['lr'], 'errorMessage': 'missing; the learning rate'}
-    schema = component({name: OPTIMIZERS[name] for name in names}, GIVEN['optimizer'])
+    schema = component({name: OPTIMIZERS[name] for name in names}, given=['params'])
     return {**schema, 'allOf': [lr, *schema['allOf']]}
 
 

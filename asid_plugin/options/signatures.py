@@ -92,6 +92,7 @@ def _parameter_schemas(function: Callable) -> dict[str, Schema]:
     return schemas
 
 
+@functools.cache
 def _docstring(function: Callable) -> Docstring:
     try:
         return google.parse(inspect.getdoc(function) or '')

@@ -6,7 +6,7 @@ from typing import Any
 from jsonschema import Draft4Validator, Draft7Validator, ValidationError, validators
 
 from .problems import Key, Options, Problem, is_number, nearest, unknown
-from .rules import Schema
+from .signatures import Schema
 
 # As in draft 4, and as most code has it, 8.0 is no integer; and what is not finite is no number.
 _TYPES = Draft4Validator.TYPE_CHECKER.redefine('number', lambda _, value: is_number(value))
@@ -61,7 +61,8 @@ def in_words(schema: Schema) -> str:
 
 def _in_words(schema: Schema) -> str:
     if 'enum' in schema:
-        return ' or '.join(map(str, schema['enum']))
+        *others, last = map(str, schema['enum'])
+        return f'{", ".join(others)} or {last}' if others else last
     if kind := schema.get('properties', {}).get('type', {}).get('const'):
         return f'type: {kind}'
     limits = [f'{words} {schema[keyword]}' for keyword, words in _LIMIT_WORDS.items() if keyword in schema]
