@@ -302,7 +302,7 @@ def load_option_file(path: Path, running: Running) -> Loaded:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EvaluationError(f'{path}: not a YAML file: {" ".join(str(error).split())[:150]}') from error
     network, paths = mapping(opt, 'network_g'), mapping(opt, 'path')
-    for problem in check_network({'scale': mapping(opt).get('scale', running.scale), 'network_g': network}):
+    for problem in check_network({'network_g': network}):
         raise EvaluationError(f'{path}: {problem}')
     if opt.get('scale', running.scale) != running.scale:
         raise EvaluationError(f'{path}: scale: {opt["scale"]}, but --scale is {running.scale}')

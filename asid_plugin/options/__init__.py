@@ -76,7 +76,15 @@ def check_options(opt: Options) -> list[Problem]:
     wrong = {problem.key for problem in structural}
     opt = without(opt, wrong)  # from here on, what is there is of the right kind
     problems += structural
-    for check in (check_general, check_datasets, check_built_network, check_path, check_train, check_val):
+    for check in (
+        check_general,
+        check_datasets,
+        _check_built_network,
+        check_upscale,
+        check_path,
+        check_train,
+        check_val,
+    ):
         problems += (problem for problem in check(opt) if problem.key not in wrong)
     return problems
 
@@ -107,21 +115,25 @@ def check_general(opt: Options) -> Iterator[Problem]:
 
 
 def check_network(opt: Options) -> Iterator[Problem]:
-    """Check `network_g` alone: by the schema, and by building it."""
+    """Check the section `network_g` alone: by the schema, and by building the network without memory."""
     problems = structural_problems(mapping(opt, 'network_g'), network_schema(), ('network_g',))
     yield from problems
-    yield from check_built_network(without(opt, [problem.key for problem in problems]))
+    yield from _check_built_network(without(opt, [problem.key for problem in problems]))
 
 
-def check_built_network(opt: Options) -> Iterator[Problem]:
-    """Check `network_g` by building it without memory."""
-    network, archs = mapping(opt, 'network_g'), registered(ARCH_REGISTRY)
-    yield from _check_built(('network_g',), network, archs)
-    if 'type' in network:
-        parameter = parameters(archs[network['type']]).get('upscale')
-        if parameter and network.get('upscale', parameter.default) != opt.get('scale'):
-            given = network.get('upscale', f'left at {parameter.default}')
-            yield Problem(('network_g', 'upscale'), f'{given}, but scale is {opt.get("scale")}; they must be equal')
+def _check_built_network(opt: Options) -> Iterator[Problem]:
+    yield from _check_built(('network_g',), mapping(opt, 'network_g'), registered(ARCH_REGISTRY))
+
+
+def check_upscale(opt: Options) -> Iterator[Problem]:
+    """Check that the network's scale is that of the images."""
+    network = mapping(opt, 'network_g')
+    if 'type' not in network or 'scale' not in opt:
+        return
+    parameter = parameters(registered(ARCH_REGISTRY)[network['type']]).get('upscale')
+    if parameter and network.get('upscale', parameter.default) != opt['scale']:
+        given = network.get('upscale', f'left at {parameter.default}')
+        yield Problem(('network_g', 'upscale'), f'{given}, but scale is {opt["scale"]}; they must be equal')
 
 
 def check_path(opt: Options) -> Iterator[Problem]:
