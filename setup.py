@@ -37,7 +37,9 @@ setup(
     install_requires=[
         'addict',
         'basicsr>=1.4.2,<1.5',
+        'docstring-parser',
         'jinja2',
+        'jsonschema',
         'lmdb',
         'matplotlib>=3.7',
         'mmcv-lite',
@@ -54,7 +56,11 @@ setup(
     ],
     extras_require={'test': ['pytest', 'ruff', 'selenium']},
     packages=find_packages(include=['asid_plugin', 'asid_plugin.*']),
-    package_data={'asid_plugin.evaluate': ['report.html'], 'asid_plugin.paper': ['data/*.csv']},
+    package_data={
+        'asid_plugin.evaluate': ['report.html'],
+        'asid_plugin.options': ['schema.json'],
+        'asid_plugin.paper': ['data/*.csv'],
+    },
     data_files=[('', ['asid_plugin/asid_plugin.pth'])],
     distclass=DistributionWithData,
     cmdclass={'install_data': InstallPth},

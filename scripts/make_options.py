@@ -21,6 +21,7 @@ from asid_plugin.variants import VARIANTS, Variant
 OPTIONS = Path(__file__).resolve().parents[1] / 'options'
 TEMPLATE_UPSCALE = 2
 ABLATION_HEADER = """\
+# yaml-language-server: $schema=../../asid_plugin/options/schema.json
 # {name} x{k} as in the paper's ablation studies: DIV2K, 640 k iterations (200 epochs) of 16 patches of 64x64 LR pixels.
 #
 #   python scripts/prepare_div2k.py

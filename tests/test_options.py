@@ -157,7 +157,7 @@ network_g:type = DELETED
 network_g:num_feat = 50
     network_g: ASID: num_feat must be a multiple of 4, got 50
 network_g:sharing = intre
-    network_g: ASID: sharing must be one of inter, intra, none, got 'intre'
+    network_g: sharing: 'intre' should be inter, intra or none; did you mean intra?
 network_g:distillation = false
     network_g: ASID: channel_split needs distillation
 network_g:upscale = 4
@@ -206,7 +206,7 @@ train:pixel_opt = DELETED
 train:pixel_opt:type = L1
     train: pixel_opt: type: 'L1' is unknown;
 train:pixel_opt:reduction = man
-    train: pixel_opt: L1Loss: Unsupported reduction mode: man.
+    train: pixel_opt: reduction: 'man' should be none, mean or sum; did you mean mean?
 train:fft_opt = {type: FFTLoss, weight: 1}
     train: fft_opt: weight: unknown; did you mean loss_weight? (FFTLoss)
 
@@ -349,7 +349,10 @@ def test_testing_has_its_own_needs(problems):
     only_training = 'datasets: train: not for testing, which knows test and val (test_1, test_2 ...)'
     assert problems({'datasets:train': {'type': 'PairedImageDataset'}}, **demo_test) == [only_training]
     assert problems({'val:suffix': DELETED}, **demo_test) == ['val: suffix: missing; it must be text, or ~']
-    assert 'val: save_img: missing; it must be true or false' in problems({'val': None}, **demo_test)
+    assert problems({'val': {}}, **demo_test) == ['val: save_img: missing; it must be true or false']
+    assert problems({'val': None}, **demo_test) == [
+        'val: None should be a section (lines of key: value below it, indented)'
+    ]
     os.remove('experiments/demo_ASID_x2/models/net_g_latest.pth')
     assert problems(**demo_test) == [
         f'path: pretrain_network_g: no file experiments/demo_ASID_x2/models/net_g_latest.pth in {os.getcwd()}; '

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, get_args
 
 from basicsr.utils.registry import ARCH_REGISTRY
 from mmengine.registry import MODELS
@@ -14,7 +14,8 @@ from .local import NHWCConv2d
 from .state_dict import infer_arguments, our_layout
 from .windowed import Layouts, WindowedSR
 
-SHARING = ('inter', 'intra', 'none')
+Sharing = Literal['inter', 'intra', 'none']
+SHARING = get_args(Sharing)
 
 
 @ARCH_REGISTRY.register()
@@ -48,7 +49,7 @@ class ASID(WindowedSR):
         num_block: int = 3,
         upscale: int = 2,
         window_size: int = 8,
-        sharing: str = 'inter',
+        sharing: Sharing = 'inter',
         distillation: bool = True,
         channel_split: bool = True,
     ) -> None:

@@ -17,7 +17,9 @@ from asid_plugin import compat
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.checkpoint import WRAPPERS, CheckpointError, read_state_dict
 from asid_plugin.complexity import count_parameters
-from asid_plugin.options.rules import Options, component, mapping, registered
+from asid_plugin.options import check_network
+from asid_plugin.options.problems import Options, mapping
+from asid_plugin.options.schema import registered
 from asid_plugin.paper.reported import table1
 from asid_plugin.tiling import self_ensemble, tiled
 from asid_plugin.variants import find
@@ -300,12 +302,11 @@ def load_option_file(path: Path, running: Running) -> Loaded:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EvaluationError(f'{path}: not a YAML file: {" ".join(str(error).split())[:150]}') from error
     network, paths = mapping(opt, 'network_g'), mapping(opt, 'path')
-    archs = registered(ARCH_REGISTRY)
-    for problem in component(('network_g',), network, archs):
+    for problem in check_network({'network_g': network}):
         raise EvaluationError(f'{path}: {problem}')
     if opt.get('scale', running.scale) != running.scale:
         raise EvaluationError(f'{path}: scale: {opt["scale"]}, but --scale is {running.scale}')
-    net = archs[network['type']](**{key: value for key, value in network.items() if key != 'type'})
+    net = registered(ARCH_REGISTRY)[network['type']](**{key: value for key, value in network.items() if key != 'type'})
     key = 'path: pretrain_network_g'
     if 'train' in opt:
         key, paths = (

@@ -34,18 +34,27 @@ class ASIDModel(SRModel):
     """`SRModel` with tiled testing, mixed precision, and checkpoints that are whole.
 
     Options beyond `SRModel`'s, all optional:
+
+    Options at the top level:
         compile (bool | dict): `torch.compile` the network; a dict is its arguments, such as mode.
         channels_last (bool): Keep weights and images channels-last. ASID is so inside anyway; other networks gain.
-        train:amp, val:amp ('bf16' | 'fp16'): Autocast in training, in testing.
-        train:fft_opt (dict): Another loss, built like pixel_opt.
-        train:grad_clip (float): Largest norm of the gradient.
-        train:accumulate (int): Parts in which a batch goes through the network: the same gradient (of losses that are
+
+    Options under `train`:
+        amp ('bf16' | 'fp16'): Autocast in training.
+        fft_opt (dict): Another loss, built like pixel_opt.
+        grad_clip (float): Largest norm of the gradient.
+        accumulate (int): Parts in which a batch goes through the network: the same gradient (of losses that are
             means), less memory.
-        val:tile (int): Side of the test tiles in LR pixels; the whole image without it.
-        val:tile_overlap (int): LR pixels that neighbouring tiles share, 24 by default.
-        val:tile_batch (int): Tiles that go through the network at once, 16 by default.
-        val:self_ensemble (bool): Average over the eight flips and turns of the image.
-        logger:safetensors (bool): Write the weights as .safetensors, too, beside each .pth; the averaged ones, if any.
+
+    Options under `val`:
+        tile (int): Side of the test tiles in LR pixels; the whole image without it.
+        tile_overlap (int): LR pixels that neighbouring tiles share, 24 by default.
+        tile_batch (int): Tiles that go through the network at once, 16 by default.
+        self_ensemble (bool): Average over the eight flips and turns of the image.
+        amp ('bf16' | 'fp16'): Autocast in testing.
+
+    Options under `logger`:
+        safetensors (bool): Write the weights as .safetensors, too, beside each .pth; the averaged ones, if any.
 
     Any network may be `network_g`, and most optimizers of `torch.optim` `train:optim_g:type`.
     """

@@ -7,37 +7,34 @@ program with one line per mistake: the file, the key, what is wrong and what wou
 
 import argparse
 import functools
-import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
-from basicsr.models import lr_scheduler
 from basicsr.utils import options as basicsr_options
-from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY
+from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY
 from torch import distributed
 
 from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoint import CheckpointError, read_state_dict
 from asid_plugin.compat import rebind
 
-from . import rules
 from .datasets import check_datasets, located
-from .rules import Key, Options, Problem, component, is_number, mapping, read_numbers, registered, section, unknown
+from .problems import Key, Options, Problem, is_number, mapping, read_numbers
+from .schema import ONLY_ASID, OPTIMIZERS, SCHEDULERS, network_schema, options_schema, registered
+from .signatures import needed, parameters
+from .structure import structural_problems, without
 
-# Models whose every key is known here. Of others (GANs, say) only the parts that all models share are checked.
-KNOWN_MODELS = ('ASIDModel', 'SRModel', 'SwinIRModel')
-_NO_OPTIMIZERS = ('Optimizer', 'LBFGS', 'SparseAdam')  # the base, and two that want another loop or other gradients
-OPTIMIZERS = {k: v for k, v in vars(torch.optim).items() if inspect.isclass(v) and k not in _NO_OPTIMIZERS}
-SCHEDULERS = {
-    'MultiStepLR': lr_scheduler.MultiStepRestartLR,
-    'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
-    'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR,
-}
+# What parse_options writes into the options, at the top, in `path` and in each dataset.
+_PARSED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
+_PARSED_PATH = ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
+_PARSED_DATASET = ('phase', 'scale')
 
 
 def install() -> None:
@@ -75,51 +72,75 @@ def check_options(opt: Options) -> list[Problem]:
     """
     problems: list[Problem] = []
     opt = read_numbers(opt, problems)
-    for check in (check_general, check_datasets, check_network, check_path, check_train, check_val):
-        problems += check(opt)
+    structural = list(check_structure(opt))
+    wrong = {problem.key for problem in structural}
+    opt = without(opt, wrong)  # from here on, what is there is of the right kind
+    problems += structural
+    for check in (
+        check_general,
+        check_datasets,
+        _check_built_network,
+        check_upscale,
+        check_path,
+        check_train,
+        check_val,
+    ):
+        problems += (problem for problem in check(opt) if problem.key not in wrong)
     return problems
 
 
+def check_structure(opt: Options) -> Iterator[Problem]:
+    """Check keys and values by the schema."""
+    parsed: list[Key] = [(key,) for key in _PARSED] + [('path', key) for key in _PARSED_PATH]
+    parsed += [('datasets', name, key) for name in mapping(opt, 'datasets') for key in _PARSED_DATASET]
+    written = without(opt, parsed)
+    for problem in structural_problems(written, options_schema(opt['is_train'])):
+        if problem.message == ONLY_ASID:
+            problem = replace(problem, message=f'{ONLY_ASID}, and model_type is {opt["model_type"]}')
+        yield problem
+
+
 def check_general(opt: Options) -> Iterator[Problem]:
-    """Check the keys at the top, and `logger`."""
-    required = ['name', 'model_type', 'scale', 'num_gpu', 'datasets', 'network_g', 'path']
-    yield from _known_section(opt, (), rules.GENERAL, required + (['train', 'logger'] if opt['is_train'] else ['val']))
-    model, models = opt.get('model_type'), registered(MODEL_REGISTRY)
-    if model not in list(models):
-        yield Problem(('model_type',), f'{model!r} is {unknown(model, models)}')
-    found = torch.cuda.device_count()
-    if is_number(opt.get('num_gpu')) and opt['num_gpu'] > found:
-        yield Problem(('num_gpu',), f'{opt["num_gpu"]}, but this machine shows {found}; auto takes what there is')
-    threads = not opt.get('dist') and is_number(opt.get('num_gpu')) and opt['num_gpu'] > 1  # DataParallel
+    """Check the GPUs that there are, and that the keys at the top and of `logger` agree."""
+    num_gpu, found = opt.get('num_gpu', 0), torch.cuda.device_count()
+    if num_gpu > found:
+        yield Problem(('num_gpu',), f'{num_gpu}, but this machine shows {found}; auto takes what there is')
+    threads = not opt.get('dist') and num_gpu > 1  # DataParallel
     if threads and (opt.get('compile') or mapping(opt, 'train').get('amp') or mapping(opt, 'val').get('amp')):
         right = 'start with torchrun and --launcher pytorch, or set num_gpu: 1'
-        yield Problem(('num_gpu',), f'compile and amp do not go with {opt["num_gpu"]} GPUs in one process; {right}')
-    datasets, logger = mapping(opt, 'datasets'), mapping(opt, 'logger')
-    yield from section(('datasets',), datasets, dict.fromkeys(datasets, rules.SECTION))
-    if opt['is_train'] and logger:
-        required = ['print_freq', 'save_checkpoint_freq', 'use_tb_logger']
-        yield from _known_section(opt, ('logger',), rules.LOGGER, required)
-        if mapping(logger, 'wandb').get('project') and logger.get('use_tb_logger') is not True:
-            yield Problem(('logger', 'use_tb_logger'), 'should be true with a wandb project')
+        yield Problem(('num_gpu',), f'compile and amp do not go with {num_gpu} GPUs in one process; {right}')
+    logger = mapping(opt, 'logger')
+    if opt['is_train'] and mapping(logger, 'wandb').get('project') and logger.get('use_tb_logger') is not True:
+        yield Problem(('logger', 'use_tb_logger'), 'should be true with a wandb project')
 
 
 def check_network(opt: Options) -> Iterator[Problem]:
-    """Check `network_g` by building it without memory."""
-    network, archs = mapping(opt, 'network_g'), registered(ARCH_REGISTRY)
-    yield from component(('network_g',), network, archs)
-    if network.get('type') in list(archs):
-        parameter = inspect.signature(archs[network['type']]).parameters.get('upscale')
-        if parameter and network.get('upscale', parameter.default) != opt.get('scale'):
-            given = network.get('upscale', f'left at {parameter.default}')
-            yield Problem(('network_g', 'upscale'), f'{given}, but scale is {opt.get("scale")}; they must be equal')
+    """Check the section `network_g` alone: by the schema, and by building the network without memory."""
+    problems = structural_problems(mapping(opt, 'network_g'), network_schema(), ('network_g',))
+    yield from problems
+    yield from _check_built_network(without(opt, [problem.key for problem in problems]))
+
+
+def _check_built_network(opt: Options) -> Iterator[Problem]:
+    yield from _check_built(('network_g',), mapping(opt, 'network_g'), registered(ARCH_REGISTRY))
+
+
+def check_upscale(opt: Options) -> Iterator[Problem]:
+    """Check that the network's scale is that of the images."""
+    network = mapping(opt, 'network_g')
+    if 'type' not in network or 'scale' not in opt:
+        return
+    parameter = parameters(registered(ARCH_REGISTRY)[network['type']]).get('upscale')
+    if parameter and network.get('upscale', parameter.default) != opt['scale']:
+        given = network.get('upscale', f'left at {parameter.default}')
+        yield Problem(('network_g', 'upscale'), f'{given}, but scale is {opt["scale"]}; they must be equal')
 
 
 def check_path(opt: Options) -> Iterator[Problem]:
     """Check `path`: the files to start from."""
     path = mapping(opt, 'path')
-    yield from _known_section(opt, ('path',), rules.PATH)
     for key, what in (('pretrain_network_g', 'weights'), ('resume_state', 'a training state')):
-        if isinstance(path.get(key), str) and not os.path.isfile(path[key]):
+        if path.get(key) and not os.path.isfile(path[key]):
             yield Problem(('path', key), f'no file {located(path[key])}; it should be {what}, or ~')
     yield from _check_weights(opt)
     experiment = Path('experiments', str(opt.get('name')))
@@ -153,80 +174,67 @@ def _check_weights(opt: Options) -> Iterator[Problem]:
 
 def check_train(opt: Options) -> Iterator[Problem]:
     """Check `train`."""
-    if not opt['is_train'] or not isinstance(opt.get('train'), Mapping):
+    if not opt['is_train'] or 'train' not in opt:
         return
-    train, losses = mapping(opt, 'train'), registered(LOSS_REGISTRY)
-    yield from _known_section(opt, ('train',), rules.TRAIN, ['optim_g', 'scheduler', 'total_iter'])
-    for name in ('pixel_opt', 'fft_opt', 'perceptual_opt'):
-        if mapping(train, name):  # a PerceptualLoss would download VGG's weights when built
-            yield from component(('train', name), train[name], losses, build=name != 'perceptual_opt')
-    if not mapping(train, 'pixel_opt') and not mapping(train, 'perceptual_opt'):
+    train, losses = opt['train'], registered(LOSS_REGISTRY)
+    for name in ('pixel_opt', 'fft_opt'):  # a PerceptualLoss would download VGG's weights when built
+        yield from _check_built(('train', name), mapping(train, name), losses)
+    if train.get('pixel_opt') is None and train.get('perceptual_opt') is None:
         yield Problem(('train', 'pixel_opt'), 'missing; a loss is needed, such as type: L1Loss')
-    yield from _check_optimizer(opt, train)
+    yield from _check_optimizer(train)
     batch, parts = mapping(opt, 'datasets', 'train').get('batch_size_per_gpu'), train.get('accumulate')
-    if is_number(batch) and is_number(parts) and parts > 0 and batch % parts:
+    if is_number(batch) and parts and batch % parts:
         yield Problem(('train', 'accumulate'), f'{parts} does not divide batch_size_per_gpu, {batch}')
     for name in ('pixel_opt', 'fft_opt'):
-        if is_number(parts) and parts > 1 and mapping(train, name).get('reduction') == 'sum':
+        if parts and parts > 1 and mapping(train, name).get('reduction') == 'sum':
             yield Problem(('train', 'accumulate'), f'{parts} parts need losses that are means, but {name} is a sum')
 
 
-def _check_optimizer(opt: Options, train: Options) -> Iterator[Problem]:
-    optim, scheduler = mapping(train, 'optim_g'), mapping(train, 'scheduler')
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    if optim:
-        optimizers = {'Adam': torch.optim.Adam} if _is_basicsr(opt) else OPTIMIZERS  # BasicSR itself knows but one
-        yield from component(('train', 'optim_g'), optim, optimizers, {'params': [parameter]})
-        if 'lr' not in optim:
-            yield Problem(('train', 'optim_g', 'lr'), 'missing; the learning rate')
-    if scheduler:
-        given = {'optimizer': torch.optim.SGD([parameter], lr=1)}
-        wrong = list(component(('train', 'scheduler'), scheduler, SCHEDULERS, given))
-        yield from wrong
-        periods, total = scheduler.get('periods'), train.get('total_iter')
-        if periods and not wrong and is_number(total) and sum(periods) < total:  # BasicSR fails when they have passed
-            message = f'{periods} end before total_iter, {total}; their sum must reach it'
-            yield Problem(('train', 'scheduler', 'periods'), message)
+def _check_optimizer(train: Options) -> Iterator[Problem]:
+    scheduler, parameter = mapping(train, 'scheduler'), torch.nn.Parameter(torch.zeros(1))
+    yield from _check_built(('train', 'optim_g'), mapping(train, 'optim_g'), OPTIMIZERS, {'params': [parameter]})
+    given = {'optimizer': torch.optim.SGD([parameter], lr=1)}
+    wrong = list(_check_built(('train', 'scheduler'), scheduler, SCHEDULERS, given))
+    yield from wrong
+    periods, total = scheduler.get('periods'), train.get('total_iter', 0)
+    if periods and not wrong and sum(periods) < total:  # BasicSR fails when they have passed
+        message = f'{periods} end before total_iter, {total}; their sum must reach it'
+        yield Problem(('train', 'scheduler', 'periods'), message)
 
 
 def check_val(opt: Options) -> Iterator[Problem]:
-    """Check `val`: tiles and metrics."""
+    """Check `val`: tiles."""
     val = mapping(opt, 'val')
-    if not val and opt['is_train']:
-        return
-    required = ['save_img']
-    if opt['is_train']:
-        required.append('val_freq')
-    elif val.get('save_img'):
-        required.append('suffix')  # part of the images' names
-    yield from _known_section(opt, ('val',), rules.VAL, required)
-    for name in mapping(val, 'metrics'):
-        key, metric, given = ('val', 'metrics', name), mapping(val['metrics'], name), {'img': None, 'img2': None}
-        yield from component(key, metric, registered(METRIC_REGISTRY), given, ['better'], build=False)
     tile, overlap = val.get('tile'), val.get('tile_overlap', 24)
     window = mapping(opt, 'network_g').get('window_size', 8)
-    if is_number(tile) and is_number(window) and window > 0 and tile % window:
+    if tile and is_number(window) and window > 0 and tile % window:
         yield Problem(('val', 'tile'), f'{tile} is not a multiple of the window size {window}')
-    if is_number(tile) and is_number(overlap) and overlap >= tile:
+    if tile and overlap >= tile:
         yield Problem(('val', 'tile_overlap'), f'{overlap} is not less than tile, {tile}')
 
 
-def _is_basicsr(opt: Options) -> bool:
-    """Whether the model is BasicSR's, which does not read what `ASIDModel` adds."""
-    model = registered(MODEL_REGISTRY).get(str(opt.get('model_type')))
-    return getattr(model, '__module__', '').startswith('basicsr.')
-
-
-def _known_section(
-    opt: Options, key: Key, basicsr_rules: Mapping[str, rules.Rule], required: Iterable[str] = ()
+def _check_built(
+    key: Key, options: Options, kinds: Mapping[str, Callable], given: Mapping[str, Any] | None = None
 ) -> Iterator[Problem]:
-    """Check a section whose keys depend on the model."""
-    options, model, ours = mapping(opt, *key), opt.get('model_type'), rules.ASID_KEYS.get(key, {})
-    if _is_basicsr(opt):
-        for name in (name for name in ours if options.get(name)):
-            yield Problem((*key, name), f'read by ASIDModel only, and model_type is {model}')
-    closed = model in KNOWN_MODELS or model not in list(registered(MODEL_REGISTRY))
-    yield from section(key, options, {**basicsr_rules, **ours}, required, closed)
+    """Check the arguments in a section by calling the class or function that it names, for what that says of them.
+
+    Args:
+        key: Where the section stands.
+        options: The section; with a type that is unknown, or without an argument that is needed, nothing is called.
+        kinds: The classes and functions by name; called on the meta device (shapes without memory).
+        given: Arguments that the caller gives.
+    """
+    arguments = {**options, **(given or {})}
+    name = arguments.pop('type', None)
+    if name is None or not needed(kinds[name]) <= arguments.keys():
+        return
+    try:
+        with torch.device('meta'), torch.random.fork_rng(devices=[]):
+            kinds[name](**arguments)
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        yield Problem(key, f'{name}: {(str(error) or repr(error)).splitlines()[0]}')
+    except (NotImplementedError, RuntimeError):
+        pass  # it needs real tensors, and says what it has to say when the run builds it
 
 
 def _line(problem: Problem, file: str, forced: Iterable[str]) -> str:
@@ -250,7 +258,8 @@ def _stop_if_unreadable(error: Exception, is_train: bool) -> None:
         if not isinstance(opt, Mapping):
             _stop_if_any([f'{args.opt}: no options in it'])
         elif uses_plugin(opt):
-            _stop_if_any(f'{args.opt}: {problem}' for problem in check_general({**opt, 'is_train': is_train}))
+            opt = read_numbers({**opt, 'is_train': is_train}, problems := [])
+            _stop_if_any(f'{args.opt}: {problem}' for problem in (*problems, *check_structure(opt)))
             if args.force_yml:
                 right = f'right is section:key=value, with sections that {args.opt} has'
                 _stop_if_any([f'--force_yml: {" ".join(args.force_yml)}: {right} ({type(error).__name__}: {error})'])

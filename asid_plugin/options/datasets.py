@@ -1,4 +1,4 @@
-"""The datasets of an option file: their keys, and whether the images that they name are there and belong together."""
+"""The datasets of an option file: whether the images that they name are there and belong together."""
 
 import os
 import re
@@ -9,12 +9,11 @@ import cv2
 import lmdb
 import torch
 from basicsr.utils import scandir
-from basicsr.utils.registry import DATASET_REGISTRY
 
-from .rules import DATASET, GENERAL, Key, Options, Problem, mapping, registered, section, unknown
+from .problems import Key, Options, Problem, mapping
+from .schema import PAIRED
 
 RAW = 'RawPairedImageDataset'
-PAIRED = ('PairedImageDataset', 'CachedPairedImageDataset', RAW)
 _META = re.compile(r'(?P<name>[^.]+)\..*\((?P<height>\d+), ?(?P<width>\d+), ?\d+\)')
 _MAKER = 'scripts/prepare_div2k.py makes it'
 _BENCHMARK = 'the README (Test) says what belongs there; without it, delete this section'
@@ -29,35 +28,20 @@ class ImagesError(ValueError):
 
 
 def check_datasets(opt: Options) -> Iterator[Problem]:
-    """Check the section `datasets`."""
-    datasets, types = mapping(opt, 'datasets'), registered(DATASET_REGISTRY)
-    phases = ('train', 'val') if opt['is_train'] else ('test', 'val')
-    known = 'train and val (val_1, val_2 ...)' if opt['is_train'] else 'test and val (test_1, test_2 ...)'
-    if opt['is_train'] and 'train' not in datasets:
-        yield Problem(('datasets', 'train'), 'missing; training needs it')
-    for name in datasets:
-        key, dataset = ('datasets', name), mapping(datasets, name)
-        phase = name if name == 'train' else name.partition('_')[0]
-        if phase not in phases:
-            yield Problem(key, f'not for {"training" if opt["is_train"] else "testing"}, which knows {known}')
-        elif dataset.get('type') not in list(types):
-            yield Problem((*key, 'type'), f'{dataset.get("type")!r} is {unknown(dataset.get("type"), types)}')
-        elif dataset['type'] in PAIRED:  # what another class reads, only that class knows
-            yield from _check_paired(key, dataset, opt)
+    """Check the images that the section `datasets` names."""
+    for name, dataset in mapping(opt, 'datasets').items():
+        if dataset.get('type') in PAIRED:  # what another class reads, only that class knows
+            yield from _check_paired(('datasets', name), dataset, opt)
 
 
 def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]:
     train = dataset['phase'] == 'train'
-    required = ['name', 'dataroot_gt', 'dataroot_lq', 'io_backend']
-    if train:
-        required += ['gt_size', 'use_hflip', 'use_rot', 'num_worker_per_gpu', 'batch_size_per_gpu']
-    wrong = list(section(key, dataset, DATASET, required))
-    yield from wrong
-    if dataset.get('prefetch_mode') == 'cuda' and not (torch.cuda.is_available() and dataset.get('pin_memory') is True):
+    if dataset.get('prefetch_mode') == 'cuda' and not (torch.cuda.is_available() and dataset.get('pin_memory')):
         yield Problem((*key, 'prefetch_mode'), 'cuda needs a GPU and pin_memory: true; cpu and ~ work everywhere')
-    if dataset.get('persistent_workers') is True and not (train and dataset.get('num_worker_per_gpu')):
+    if dataset.get('persistent_workers') and not (train and dataset.get('num_worker_per_gpu')):
         yield Problem((*key, 'persistent_workers'), 'true needs workers: training, and num_worker_per_gpu above 0')
-    if wrong or not all(GENERAL[name].fits(opt.get(name)) for name in ('scale', 'num_gpu')):
+    needed = ('dataroot_gt', 'dataroot_lq', 'io_backend', *(('gt_size', 'batch_size_per_gpu') if train else ()))
+    if not dataset.keys() >= set(needed) or not opt.keys() >= {'scale', 'num_gpu'}:
         return
     if train and dataset['gt_size'] % opt['scale']:
         yield Problem((*key, 'gt_size'), _fitting(dataset['gt_size'], opt['scale']))

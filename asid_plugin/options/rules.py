@@ -1,286 +1,166 @@
-"""What the keys of an option file may be: BasicSR's, for the models that are known here, and this package's."""
+"""What the keys of an option file may be: BasicSR's, for the models that are known here, and this package's.
 
-import inspect
-import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any
+Each rule is a JSON Schema; those that depend on what is registered are definitions that `schema` makes.
+"""
 
-import torch
-from basicsr.utils.registry import Registry
+from docstring_parser.google import GoogleParser, Section, SectionType
 
-from asid_plugin.models.asid_model import AMP_DTYPES
+from asid_plugin.models.asid_model import AMP_DTYPES, ASIDModel
 
-Key = tuple[str, ...]
-Options = Mapping[str, Any]
+from .signatures import Schema
+
+FLAG: Schema = {'type': 'boolean'}
+TEXT: Schema = {'type': 'string', 'minLength': 1}
+SECTION: Schema = {'type': 'object'}
+SECTION_OR_NONE: Schema = {'type': ['object', 'null']}
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A mistake in an option file: the key it is at, and in words what is wrong and what would be right."""
-
-    key: Key
-    message: str
-
-    def __str__(self) -> str:
-        return ': '.join((*self.key, self.message))
+def refer(name: str) -> Schema:
+    """Schema that is a definition; in an `allOf`, beside which draft 7 allows other keywords."""
+    return {'allOf': [{'$ref': f'#/definitions/{name}'}]}
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What a value may be: a test, and the same in words."""
-
-    fits: Callable[[Any], bool]
-    words: str
+def _one_of(*values: str) -> Schema:
+    return {'enum': list(values)}
 
 
-def is_number(value: Any) -> bool:
-    """Whether `value` is a finite int or float; true and false are not numbers here."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _whole(least: int) -> Schema:
+    return {'type': 'integer', 'minimum': least}
 
 
-def _whole(least: int) -> Rule:
-    return Rule(lambda v: isinstance(v, int) and is_number(v) and v >= least, f'a whole number of at least {least}')
-
-
-def _count(least: int) -> Rule:
+def _count(least: int) -> Schema:
     # As _whole, but 5000.0 will do: BasicSR's own files count iterations in !!float.
-    return Rule(lambda v: is_number(v) and v == int(v) and v >= least, f'a whole number of at least {least}')
+    return {'type': 'number', 'multipleOf': 1, 'minimum': least}
 
 
-def _or_none(rule: Rule) -> Rule:
-    return Rule(lambda v: v is None or rule.fits(v), f'{rule.words}, or ~')
+def _or_none(schema: Schema) -> Schema:
+    return {'anyOf': [schema, {'type': 'null'}]}
 
 
-def _one_of(*values: str) -> Rule:
-    return Rule(lambda v: v in values, ' or '.join(values))
+def _rules(**rules: tuple[Schema, str]) -> dict[str, Schema]:
+    return {key: {**schema, 'description': description} for key, (schema, description) in rules.items()}
 
 
-ANY = Rule(lambda v: True, 'anything')
-FLAG = Rule(lambda v: isinstance(v, bool), 'true or false')
-TEXT = Rule(lambda v: isinstance(v, str) and v != '', 'text')
-SECTION = Rule(lambda v: isinstance(v, Mapping), 'a section (lines of key: value below it, indented)')
-BACKEND = Rule(lambda v: isinstance(v, Mapping) and v.get('type') in ('disk', 'lmdb'), 'type: disk or type: lmdb')
-COMPILE = Rule(lambda v: FLAG.fits(v) or SECTION.fits(v), "true or false, or a section of torch.compile's arguments")
-NUM_GPU = Rule(lambda v: v == 'auto' or _whole(0).fits(v), 'auto, or a whole number of at least 0')
-AMP = _or_none(_one_of(*AMP_DTYPES))
+def _asid_rules(title: str, **rules: Schema) -> dict[str, Schema]:
+    """Rules of the keys that `ASIDModel` describes in a section of its docstring."""
+    texts = {entry.args[1].partition(' ')[0]: entry.description for entry in _ASID_OPTIONS if entry.args[0] == title}
+    return _rules(**{key: (schema, ' '.join(texts.get(key, '').split())) for key, schema in rules.items()})
 
-GENERAL = {
-    'name': TEXT,
-    'model_type': TEXT,
-    'scale': _whole(1),
-    'num_gpu': NUM_GPU,
-    'manual_seed': _whole(0),
-    'datasets': SECTION,
-    'network_g': SECTION,
-    'path': SECTION,
-    'train': SECTION,
-    'val': _or_none(SECTION),
-    'logger': SECTION,
-    'dist_params': SECTION,
-    'find_unused_parameters': FLAG,
-    'plugin': ANY,
-    'dist': ANY,
-    'rank': ANY,
-    'world_size': ANY,
-    'auto_resume': ANY,
-    'is_train': ANY,
-    'root_path': ANY,
+
+_BACKEND = {
+    'anyOf': [{**SECTION, 'required': ['type'], 'properties': {'type': {'const': kind}}} for kind in ('disk', 'lmdb')]
 }
-PATH = {
-    'pretrain_network_g': _or_none(TEXT),
-    'param_key_g': _or_none(TEXT),
-    'strict_load_g': FLAG,
-    'resume_state': _or_none(TEXT),
-    'ignore_resume_networks': ANY,
-    'experiments_root': ANY,
-    'models': ANY,
-    'training_states': ANY,
-    'log': ANY,
-    'visualization': ANY,
-    'results_root': ANY,
-}
-DATASET = {
-    'name': TEXT,
-    'type': TEXT,
-    'phase': ANY,
-    'scale': ANY,
-    'dataroot_gt': TEXT,
-    'dataroot_lq': TEXT,
-    'io_backend': BACKEND,
-    'meta_info_file': _or_none(TEXT),
-    'color': _or_none(_one_of('y')),
-    'mean': ANY,
-    'std': ANY,
-    'filename_tmpl': Rule(lambda v: isinstance(v, str) and '{}' in v, "text with {} in the place of the GT's name"),
-    'gt_size': _whole(1),
-    'use_hflip': FLAG,
-    'use_rot': FLAG,
-    'use_shuffle': FLAG,
-    'num_worker_per_gpu': _whole(0),
-    'batch_size_per_gpu': _whole(1),
-    'dataset_enlarge_ratio': _count(1),
-    'prefetch_mode': _or_none(_one_of('cpu', 'cuda')),
-    'num_prefetch_queue': _whole(1),
-    'pin_memory': FLAG,
-    'persistent_workers': FLAG,
-}
-TRAIN = {
-    'ema_decay': Rule(lambda v: is_number(v) and 0 <= v < 1, 'a number from 0 to below 1'),
-    'optim_g': SECTION,
-    'scheduler': SECTION,
-    'total_iter': _count(1),
-    'warmup_iter': _count(-1),
-    'pixel_opt': _or_none(SECTION),
-    'perceptual_opt': _or_none(SECTION),
-}
-VAL = {'val_freq': _count(1), 'save_img': FLAG, 'pbar': FLAG, 'suffix': _or_none(TEXT), 'metrics': _or_none(SECTION)}
-LOGGER = {'print_freq': _count(1), 'save_checkpoint_freq': _count(1), 'use_tb_logger': FLAG, 'wandb': _or_none(SECTION)}
+_LOSS = {**SECTION_OR_NONE, **refer('loss')}
+_AMP = _or_none(_one_of(*AMP_DTYPES))
+
+GENERAL = _rules(
+    name=(TEXT, 'Names the folder in experiments/ (training) or results/ (testing).'),
+    model_type=({'type': 'string', **refer('model')}, 'Class that trains and tests the network.'),
+    scale=(_whole(1), 'Scale k; upscale of network_g is the same.'),
+    num_gpu=(
+        {'anyOf': [_one_of('auto'), _whole(0)]},
+        'auto takes all that are visible, or the CPU where there is none.',
+    ),
+    manual_seed=(_whole(0), 'Seed of all random numbers; a random one without it.'),
+    datasets=(SECTION, 'train and val in training, test in testing; val_1, val_2 ... where there are several.'),
+    network_g=({**SECTION, **refer('network')}, 'The network: its type and arguments.'),
+    path=(SECTION, 'Files to start from.'),
+    train=(SECTION, 'How to train.'),
+    val=(SECTION_OR_NONE, 'How to validate or test.'),
+    logger=(SECTION, 'What to report and save in training.'),
+    dist_params=(SECTION, 'How several processes find each other: backend, port.'),
+    find_unused_parameters=(FLAG, "DistributedDataParallel's; not needed for ASID."),
+    plugin=({}, 'Not needed: a line that imports asid_plugin where its start-up hook is not installed.'),
+)
+PATH = _rules(
+    pretrain_network_g=(_or_none(TEXT), 'Weights to start from, or to test: a checkpoint.'),
+    param_key_g=(_or_none(TEXT), "Which of a checkpoint's state dicts to take, such as params or params_ema."),
+    strict_load_g=(FLAG, 'All weights must be there and fit; false takes what fits.'),
+    resume_state=(_or_none(TEXT), 'Training state to go on from; --auto_resume finds the last one.'),
+    ignore_resume_networks=({}, 'Networks whose weights resume_state leaves as they are.'),
+)
+DATASET = _rules(
+    name=(TEXT, 'Its name in logs, tables and folders.'),
+    dataroot_gt=(TEXT, 'Folder or LMDB of the GT images.'),
+    dataroot_lq=(TEXT, 'Folder or LMDB of the LQ images.'),
+    io_backend=(_BACKEND, 'disk reads folders of image files, lmdb reads LMDBs.'),
+    meta_info_file=(_or_none(TEXT), "List of the GT images' names, one a line; without it, all of the folder."),
+    color=(_or_none(_one_of('y')), 'y gives the luma only.'),
+    mean=({}, 'Subtracted from each channel.'),
+    std=({}, 'Divides each channel.'),
+    filename_tmpl=(
+        {'type': 'string', 'pattern': r'\{\}', 'examples': ['{}x2']},
+        "Names of the LQ images, with {} in the place of the GT's name.",
+    ),
+    gt_size=(_whole(1), 'Side of the GT patches in pixels, a multiple of scale.'),
+    use_hflip=(FLAG, 'Flip patches at random.'),
+    use_rot=(FLAG, 'Turn patches by 90 degrees at random.'),
+    use_shuffle=(FLAG, 'Shuffle the images each epoch.'),
+    num_worker_per_gpu=(_whole(0), 'Processes that load data, for each process that trains.'),
+    batch_size_per_gpu=(_whole(1), 'Patches in a batch, for each process that trains.'),
+    dataset_enlarge_ratio=(_count(1), 'How often an epoch draws each image.'),
+    prefetch_mode=(
+        _or_none(_one_of('cpu', 'cuda')),
+        'Fetch the next batches ahead: cpu with a thread, cuda onto the GPU.',
+    ),
+    num_prefetch_queue=(_whole(1), 'Batches that prefetch_mode: cpu holds.'),
+    pin_memory=(FLAG, 'Load into memory from which a GPU copies faster.'),
+    persistent_workers=(FLAG, 'Keep the workers from epoch to epoch.'),
+)
+TRAIN = _rules(
+    ema_decay=(
+        {'type': 'number', 'minimum': 0, 'exclusiveMaximum': 1},
+        'Decay of the running average of the weights, which is then what is tested; 0 for none.',
+    ),
+    optim_g=(SECTION, 'The optimizer: its type and arguments.'),
+    scheduler=({**SECTION, **refer('scheduler')}, 'How the learning rate falls: type and arguments.'),
+    pixel_opt=(_LOSS, 'Loss between pixels.'),
+    perceptual_opt=(_LOSS, 'Loss between features of VGG.'),
+    total_iter=(_count(1), 'Iterations in all.'),
+    warmup_iter=(_count(-1), 'Iterations over which the learning rate rises; -1 for none.'),
+)
+VAL = _rules(
+    val_freq=(_count(1), 'Iterations between validations.'),
+    save_img=(FLAG, 'Write the images.'),
+    pbar=(FLAG, 'Show a progress bar.'),
+    metrics=(
+        {**SECTION_OR_NONE, 'additionalProperties': {**SECTION, **refer('metric')}},
+        'Under a name each, what to measure: type and arguments.',
+    ),
+    suffix=(_or_none(TEXT), "Last part of the written images' names; the experiment's name if ~."),
+)
+BETTER = {'enum': ['higher', 'lower'], 'default': 'higher', 'description': 'Which of two values is better.'}
+LOGGER = _rules(
+    print_freq=(_count(1), 'Iterations between lines of the log.'),
+    save_checkpoint_freq=(_count(1), 'Iterations between checkpoints.'),
+    use_tb_logger=(FLAG, 'Log for TensorBoard.'),
+    wandb=(SECTION_OR_NONE, 'Log to Weights & Biases: project, resume_id.'),
+)
 
 # What ASIDModel reads and BasicSR's own models do not, by section.
-ASID_KEYS: dict[Key, dict[str, Rule]] = {
-    (): {'compile': COMPILE, 'channels_last': FLAG},
-    ('train',): {
-        'fft_opt': _or_none(SECTION),
-        'amp': AMP,
-        'accumulate': _whole(1),
-        'grad_clip': _or_none(Rule(lambda v: is_number(v) and v > 0, 'a number above 0')),
-    },
-    ('val',): {
-        'tile': _or_none(_whole(16)),
-        'tile_overlap': _whole(0),
-        'tile_batch': _whole(1),
-        'self_ensemble': FLAG,
-        'amp': AMP,
-    },
-    ('logger',): {'safetensors': FLAG},
-}
-
-# Where digits are text all the same.
-TEXT_KEYS = {
-    'name',
-    'type',
-    'suffix',
-    'filename_tmpl',
-    'dataroot_gt',
-    'dataroot_lq',
-    'meta_info_file',
-    'path',
-    'wandb',
-    'plugin',
-}
-_NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?', re.IGNORECASE)
-
-
-def read_numbers(value: Any, problems: list[Problem], key: Key = ()) -> Any:
-    """Turn numbers that YAML took for text into numbers.
-
-    YAML 1.1 reads 5e-4 as text (it wants 5.0e-4), and `--force_yml` passes on as text what is not made of digits.
-
-    Args:
-        value: Options, or any value in them; not changed.
-        problems: Receives one problem for every such number.
-        key: Where `value` stands.
-
-    Returns:
-        A copy of `value` with the numbers put right.
-    """
-    if isinstance(value, Mapping):
-        return {k: v if k in TEXT_KEYS else read_numbers(v, problems, (*key, str(k))) for k, v in value.items()}
-    if isinstance(value, list):
-        return [read_numbers(v, problems, key) for v in value]
-    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
-        return value
-    mantissa, _, exponent = value.lower().partition('e')
-    plain = f'{mantissa if "." in mantissa else mantissa + ".0"}e{int(exponent):+d}' if exponent else value
-    problems.append(Problem(key, f"'{value}' is text, not a number; write {plain}, or in --force_yml !!float {value}"))
-    return float(value) if exponent or '.' in value else int(value)
-
-
-def unknown(name: Any, known: Iterable[str]) -> str:
-    """Say that a key or type is unknown, and which known one is nearest to it."""
-    known = sorted(known)
-    near = get_close_matches(str(name).lower(), [item.lower() for item in known], n=1)
-    found = next((item for item in known if item.lower() in near), None)
-    return f'unknown; did you mean {found}?' if near else f'unknown; known are {", ".join(known)}'
-
-
-def registered(registry: Registry) -> dict[str, Callable]:
-    """What one of BasicSR's registries holds, by every name under which it is found there."""
-    items = list(registry)
-    return {name.removesuffix('_basicsr'): item for name, item in items} | dict(items)
-
-
-def mapping(options: Any, *keys: str) -> Options:
-    """The section at `keys`; empty where there is none, or something else in its place."""
-    for key in keys:
-        options = options.get(key) if isinstance(options, Mapping) else None
-    return options if isinstance(options, Mapping) else {}
-
-
-def section(
-    key: Key, options: Options, rules: Mapping[str, Rule], required: Iterable[str] = (), closed: bool = True
-) -> Iterator[Problem]:
-    """Check the keys and values of one section against its rules.
-
-    Args:
-        key: Where the section stands.
-        options: The section.
-        rules: Rule of every known key.
-        required: Keys that must be there.
-        closed: Whether a key without a rule is a mistake.
-    """
-    for name in required:
-        if name not in options:
-            yield Problem((*key, name), f'missing; it must be {rules[name].words}')
-    for name, value in options.items():
-        if name not in rules:
-            if closed:
-                yield Problem((*key, str(name)), unknown(name, rules))
-        elif not rules[name].fits(value):
-            yield Problem((*key, name), f'{value!r} should be {rules[name].words}')
-
-
-def component(
-    key: Key,
-    options: Options,
-    types: Mapping[str, Callable],
-    given: Mapping[str, Any] | None = None,
-    ignored: Iterable[str] = (),
-    build: bool = True,
-) -> Iterator[Problem]:
-    """Check a section that names a class or function (`type`) and its arguments, as BasicSR's factories take it.
-
-    Args:
-        key: Where the section stands.
-        options: The section.
-        types: What `type` may be: classes or functions by name.
-        given: Arguments that the caller of the class or function gives it.
-        ignored: Keys that are BasicSR's and not arguments.
-        build: Whether to call it, on the meta device (shapes without memory), for what it says of its arguments.
-    """
-    given, name = given or {}, options.get('type')
-    if name not in list(types):
-        yield Problem((*key, 'type'), f'{name!r} is {unknown(name, types)}')
-        return
-    parameters = inspect.signature(types[name]).parameters
-    names = [k for k, p in parameters.items() if p.kind is not p.VAR_KEYWORD and k not in given]
-    # BasicSR's metrics take **kwargs only to overlook `better`; a mistyped argument would be overlooked with it.
-    takes_any = not ignored and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    settings = {k: v for k, v in options.items() if k in names or takes_any and k != 'type'}
-    missing = [k for k in names if parameters[k].default is inspect.Parameter.empty and k not in settings]
-    for argument in options:
-        if argument not in ('type', *ignored, *settings):
-            yield Problem((*key, str(argument)), f'{unknown(argument, names)} ({name})')
-    for argument in missing:
-        yield Problem((*key, argument), f'missing; {name} needs it')
-    if build and not missing:
-        try:
-            with torch.device('meta'), torch.random.fork_rng(devices=[]):
-                types[name](**given, **settings)
-        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-            yield Problem(key, f'{name}: {(str(error) or repr(error)).splitlines()[0]}')
-        except (NotImplementedError, RuntimeError):
-            pass  # it needs real tensors, and says what it has to say when the run builds it
+_TITLES = (
+    'Options at the top level',
+    'Options under `train`',
+    'Options under `val`',
+    'Options under `logger`',
+)
+_ASID_OPTIONS = (
+    GoogleParser([Section(title, title, SectionType.MULTIPLE) for title in _TITLES]).parse(ASIDModel.__doc__ or '').meta
+)
+ASID_GENERAL = _asid_rules(_TITLES[0], compile={'type': ['boolean', 'object']}, channels_last=FLAG)
+ASID_TRAIN = _asid_rules(
+    _TITLES[1],
+    fft_opt=_LOSS,
+    amp=_AMP,
+    accumulate=_whole(1),
+    grad_clip=_or_none({'type': 'number', 'exclusiveMinimum': 0}),
+)
+ASID_VAL = _asid_rules(
+    _TITLES[2],
+    tile=_or_none(_whole(16)),
+    tile_overlap=_whole(0),
+    tile_batch=_whole(1),
+    self_ensemble=FLAG,
+    amp=_AMP,
+)
+ASID_LOGGER = _asid_rules(_TITLES[3], safetensors=FLAG)

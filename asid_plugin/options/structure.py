@@ -1,0 +1,107 @@
+"""Options held against their JSON Schema, and what it finds in words."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft4Validator, Draft7Validator, ValidationError, validators
+
+from .problems import Key, Options, Problem, is_number, nearest, unknown
+from .signatures import Schema
+
+# As in draft 4, and as most code has it, 8.0 is no integer; and what is not finite is no number.
+_TYPES = Draft4Validator.TYPE_CHECKER.redefine('number', lambda _, value: is_number(value))
+_Validator = validators.extend(Draft7Validator, type_checker=_TYPES)
+
+_TYPE_WORDS = {
+    'array': 'a list',
+    'boolean': 'true or false',
+    'integer': 'a whole number',
+    'number': 'a number',
+    'object': 'a section (lines of key: value below it, indented)',
+    'string': 'text',
+}
+_LIMIT_WORDS = {'minimum': 'of at least', 'exclusiveMinimum': 'above', 'exclusiveMaximum': 'below'}
+
+
+def structural_problems(options: Any, schema: Schema, key: Key = ()) -> list[Problem]:
+    """What a schema finds wrong with options: unknown keys, missing ones, and values that can't be.
+
+    Args:
+        options: Any value.
+        schema: Draft 7; `errorMessage`, where it has one, is the message.
+        key: Where the options stand.
+
+    Returns:
+        At most one problem for each key.
+    """
+    found: dict[Key, Problem] = {}
+    for error in _Validator(schema).iter_errors(options):
+        for problem in _problems(error, (*key, *map(str, error.absolute_path))):
+            found.setdefault(problem.key, problem)
+    return list(found.values())
+
+
+def without(options: Options, keys: Iterable[Key]) -> dict[str, Any]:
+    """A copy of options without the values at some keys."""
+    keys = set(keys)
+    deeper = {name: [key[1:] for key in keys if key[0] == name and len(key) > 1] for name in options}
+    return {
+        name: without(value, deeper[name]) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+        if (name,) not in keys
+    }
+
+
+def in_words(schema: Schema) -> str:
+    """What a value that fits a schema is: 'a whole number of at least 16, or ~'."""
+    choices = schema.get('anyOf') or [{**schema, 'type': kind} for kind in _list(schema.get('type', 'object'))]
+    words = [_in_words(choice) for choice in choices if choice.get('type') != 'null']
+    return ' or '.join(words) + (', or ~' if len(words) < len(choices) else '')
+
+
+def _in_words(schema: Schema) -> str:
+    if 'enum' in schema:
+        *others, last = map(str, schema['enum'])
+        return f'{", ".join(others)} or {last}' if others else last
+    if kind := schema.get('properties', {}).get('type', {}).get('const'):
+        return f'type: {kind}'
+    limits = [f'{words} {schema[keyword]}' for keyword, words in _LIMIT_WORDS.items() if keyword in schema]
+    kind = 'integer' if schema.get('multipleOf') == 1 else schema['type']
+    example = [f'like {schema["examples"][0]}'] if 'examples' in schema else []
+    return ' '.join([_TYPE_WORDS[kind], *example, ' and '.join(limits)]).rstrip()
+
+
+def _list(value: Any) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _problems(error: ValidationError, key: Key) -> Iterator[Problem]:
+    """The problems that one error of jsonschema stands for."""
+    schema, value = error.schema, error.instance
+    message, title = schema.get('errorMessage'), schema.get('title')
+    if error.validator == 'additionalProperties':
+        known = schema['properties']
+        for name in (name for name in value if name not in known):
+            yield Problem((*key, name), unknown(name, known) + (f' ({title})' if title else ''))
+    elif error.validator == 'required':
+        for name in (name for name in error.validator_value if name not in value):
+            yield Problem((*key, name), message or _missing(name, schema))
+    elif message and 'propertyNames' in error.relative_schema_path:
+        yield Problem((*key, value), message)
+    else:
+        yield Problem(key, message or _wrong(value, schema, key[-1] if key else ''))
+
+
+def _missing(name: str, schema: Schema) -> str:
+    rule = schema.get('properties', {}).get(name, {})
+    if name == 'type' and 'enum' in rule:  # nothing, `type:` and a mistyped name are one mistake to those who make it
+        return _wrong(None, rule, name)
+    return f'missing; {schema["title"]} needs it' if 'title' in schema else f'missing; it must be {in_words(rule)}'
+
+
+def _wrong(value: Any, schema: Schema, name: str) -> str:
+    choices = schema.get('enum', ())
+    if name in ('type', 'model_type') and choices:
+        return f'{value!r} is {unknown(value, choices)}'
+    near = nearest(value, choices) if isinstance(value, str) else None
+    return f'{value!r} should be {in_words(schema)}' + (f'; did you mean {near}?' if near else '')
