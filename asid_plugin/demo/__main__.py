@@ -75,7 +75,7 @@ def free_port(host: str, port: int | None) -> int | None:
         with socket.create_server((host, port or 0), family=family) as server:
             return None if port is None else server.getsockname()[1]
     except (OSError, OverflowError) as error:
-        raise UsageError(f'--host {host}, --port {port}: {getattr(error, "strerror", error)}') from error
+        raise UsageError(f'--host, --port: {getattr(error, "strerror", error)}') from error
 
 
 def _serve(upscalers: dict[str, Upscaler], max_pixels: int, host: str, port: int | None, folder: str) -> None:

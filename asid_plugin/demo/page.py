@@ -47,14 +47,18 @@ class Page:
                     picture = gr.File(label='Picture', file_types=[*FORMATS], height=150)
                     scale = gr.Radio([(f'x{scale}', scale) for scale in scales], value=scales[0], label='Scale')
                     weights = gr.Dropdown(self.names(scales[0]), label='Weights')
-                    button = gr.Button('Enlarge', variant='primary')
+                    button = gr.Button('Enlarge', variant='primary', interactive=False)
                     download = gr.DownloadButton('Download the PNG', interactive=False)
                 with gr.Column(scale=4):
                     slider = gr.ImageSlider(
-                        label='bicubic | ASID', interactive=False, height=720, max_height=720, buttons=['fullscreen']
+                        label='bicubic | ASID',
+                        interactive=False,
+                        height='75vh',
+                        max_height=2000,
+                        buttons=['fullscreen'],
                     )
             running = button.click(self._enlarge, [picture, weights], [slider, download], show_progress_on=slider)
-            picture.change(self._clear, None, [slider, download], show_progress='hidden', cancels=running)
+            picture.change(_clear, picture, [slider, download, button], show_progress='hidden', cancels=running)
             scale.change(self._offer, scale, weights, show_progress='hidden')
         return blocks
 
@@ -62,15 +66,9 @@ class Page:
         names = self.names(scale)
         return gr.Dropdown(names, value=names[0])
 
-    def _clear(self) -> tuple[None, gr.DownloadButton]:
-        return None, gr.DownloadButton(interactive=False)
-
     def _enlarge(
-        self, path: str | None, name: str, progress: gr.Progress = _PROGRESS
+        self, path: str, name: str, progress: gr.Progress = _PROGRESS
     ) -> tuple[tuple[Path, Path], gr.DownloadButton]:
-        if path is None:
-            raise gr.Error('Drop a picture first.', print_exception=False)
-
         def report(done: int, total: int) -> None:
             progress((done, total), unit='tiles')
 
@@ -81,6 +79,11 @@ class Page:
             sentence = str(error).removeprefix(os.path.join(os.path.dirname(path), ''))
             raise gr.Error(html.escape(sentence), print_exception=False) from error
         return (before, after), gr.DownloadButton(value=after, interactive=True)
+
+
+def _clear(path: str | None) -> tuple[None, gr.DownloadButton, gr.Button]:
+    """Let no result stand beside another picture."""
+    return None, gr.DownloadButton(interactive=False), gr.Button(interactive=path is not None)
 
 
 def serve(page: Page, host: str, port: int | None) -> gr.Blocks:
@@ -143,4 +146,4 @@ def bicubic(image: Image, scale: int) -> Image:
 
 def _check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise ImageError(f'{path}: {width}x{height} pixels are too many; at most {max_pixels} are taken in all')
+        raise ImageError(f'{path}: {width}x{height} is too large; pictures of up to {max_pixels:,} pixels are taken')
