@@ -17,6 +17,8 @@ from asid_plugin.upscale import Upscaler, image_failures
 
 _DELETE_EVERY, _DELETE_AFTER = 600, 3600  # seconds
 _THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
+# Gradio limits the images in pixels, whatever the height of the slider.
+_CSS = '#slider img { max-height: 75vh !important; }'
 _PROGRESS = gr.Progress()
 
 
@@ -43,7 +45,7 @@ class Page:
         with gr.Blocks(title='ASID', analytics_enabled=False, delete_cache=cache, fill_width=True) as blocks:
             gr.Markdown('# ASID\nDrop a picture, enlarge it, and compare the result with bicubic interpolation.')
             with gr.Row():
-                with gr.Column(scale=1, min_width=260):
+                with gr.Column(scale=1, min_width=300):
                     picture = gr.File(label='Picture', file_types=[*FORMATS], height=150)
                     scale = gr.Radio([(f'x{scale}', scale) for scale in scales], value=scales[0], label='Scale')
                     weights = gr.Dropdown(self.names(scales[0]), label='Weights')
@@ -54,8 +56,8 @@ class Page:
                         label='bicubic | ASID',
                         interactive=False,
                         height='75vh',
-                        max_height=2000,
                         buttons=['fullscreen'],
+                        elem_id='slider',
                     )
             running = button.click(self._enlarge, [picture, weights], [slider, download], show_progress_on=slider)
             picture.change(_clear, picture, [slider, download, button], show_progress='hidden', cancels=running)
@@ -105,6 +107,7 @@ def serve(page: Page, host: str, port: int | None) -> gr.Blocks:
         footer_links=[],
         run_history=False,
         theme=_THEME,
+        css=_CSS,
     )
     return blocks
 
