@@ -7,6 +7,10 @@ from setuptools import Distribution, find_packages, setup
 from distutils.command.install_data import install_data  # after setuptools, which provides it
 
 ROOT = Path(__file__).parent
+DEMO = [
+    'gradio>=6.31,<7',
+    'imagesize>=2',  # from here on it knows BMP
+]
 
 
 class InstallPth(install_data):
@@ -54,7 +58,7 @@ setup(
         'torchvision',
         'tqdm',
     ],
-    extras_require={'test': ['pytest', 'ruff', 'selenium']},
+    extras_require={'demo': DEMO, 'test': [*DEMO, 'pytest', 'ruff', 'selenium']},
     packages=find_packages(include=['asid_plugin', 'asid_plugin.*']),
     package_data={
         'asid_plugin.evaluate': ['report.html'],

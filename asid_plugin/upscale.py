@@ -4,7 +4,8 @@ import argparse
 import mimetypes
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,18 +177,26 @@ def upscale_file(source: Path, target: Path, upscaler: Upscaler) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        try:
+        with image_failures(source, image, upscaler.tile):
             notes = write_image(upscaler(image, progress), target)
-        except FloatingPointError as error:
-            raise ImageError(f'{source}: {error}') from error
-        except (RuntimeError, MemoryError, cv2.error) as error:
-            if not _is_out_of_memory(error):
-                raise
-            hint = f'a --tile below {upscaler.tile}' if upscaler.tile else '--tile 64'
-            raise ImageError(f'{source}: out of memory at {width}x{height} pixels; try {hint}') from error
     for note in notes:
         tqdm.write(f'note: {target}: {note}', file=sys.stderr)
     tqdm.write(f'{source} ({width}x{height}) -> {target} ({width * upscaler.scale}x{height * upscaler.scale})')
+
+
+@contextmanager
+def image_failures(source: Path, image: Image, tile: int) -> Iterator[None]:
+    """Make the failures of this image, read from `source` and run by tiles of `tile`, ImageErrors that name it."""
+    try:
+        yield
+    except FloatingPointError as error:
+        raise ImageError(f'{source}: {error}') from error
+    except (RuntimeError, MemoryError, cv2.error) as error:
+        if not _is_out_of_memory(error):
+            raise
+        height, width = image.rgb.shape[:2]
+        hint = f'a --tile below {tile}' if tile else '--tile 64'
+        raise ImageError(f'{source}: out of memory at {width}x{height} pixels; try {hint}') from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -230,6 +239,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
+def add_running_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a network is run: `--tile`, `--tile-overlap`, `--half` and `--device`."""
+    add = parser.add_argument
+    add(
+        '--tile',
+        type=int,
+        default=64,
+        help='size of the tiles that the network sees, in input pixels, 0 for the whole image at once (takes memory '
+        'that grows with it). Default: 64, as in the published figures',
+    )
+    add(
+        '--tile-overlap',
+        type=int,
+        default=24,
+        help='overlap of the tiles, in which one fades into the next (default: 24)',
+    )
+    add(
+        '--half',
+        action='store_true',
+        help='compute in float16 on CUDA, in bfloat16 on a CPU (8 significant bits, seldom faster)',
+    )
+    add('--device', default='auto', choices=['auto', 'cpu', 'cuda'], help='default: auto, CUDA if there is any')
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='python -m asid_plugin.upscale',
@@ -264,25 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add('--weights', type=Path, metavar='FILE', help='a checkpoint of ASID, .pth, .ckpt or .safetensors')
     add('--scale', type=int, help="a check: stop unless the checkpoint's scale is this (default: any)")
-    add(
-        '--tile',
-        type=int,
-        default=64,
-        help='size of the tiles that the network sees, in input pixels, 0 for the whole image at once (takes memory '
-        'that grows with it). Default: 64, as in the published figures',
-    )
-    add(
-        '--tile-overlap',
-        type=int,
-        default=24,
-        help='overlap of the tiles, in which one fades into the next (default: 24)',
-    )
-    add(
-        '--half',
-        action='store_true',
-        help='compute in float16 on CUDA, in bfloat16 on a CPU (8 significant bits, seldom faster)',
-    )
-    add('--device', default='auto', choices=['auto', 'cpu', 'cuda'], help='default: auto, CUDA if there is any')
+    add_running_options(parser)
     return parser
 
 

@@ -2,13 +2,17 @@
 
 import asid_plugin  # noqa: F401, I001  # also where its .pth file is not installed, BasicSR needs its import hook
 
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 import skimage.data
 from basicsr.utils.matlab_functions import imresize
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 
 # Where a shell has started the tests in the background, Ctrl-C is ignored by them and by the commands that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,3 +75,32 @@ def options(tmp_path: Path) -> dict:
         },
         'logger': {'print_freq': 1, 'save_checkpoint_freq': 3, 'use_tb_logger': False},
     }
+
+
+@pytest.fixture(scope='session')
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """A headless browser that finds this machine alone."""
+    browser, driver = shutil.which('chromium') or shutil.which('chromium-browser'), shutil.which('chromedriver')
+    if not browser or not driver:
+        pytest.skip('chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)')
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
+    for argument in (
+        '--headless=new',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-dev-shm-usage',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+        '--no-first-run',
+        '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+        '--force-device-scale-factor=1',
+        '--force-color-profile=srgb',
+        '--window-size=1150,700',  # wider, the text is centred, of an odd width on half a pixel
+        f'--user-data-dir={tmp_path_factory.mktemp("chromium")}',
+    ):
+        options.add_argument(argument)
+    with webdriver.Chrome(options, Service(driver)) as chrome:  # with both paths selenium looks for no downloads
+        yield chrome

@@ -1,7 +1,6 @@
 """The HTML report, in a real headless Chromium that has no network."""
 
 import re
-import shutil
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -13,9 +12,7 @@ import numpy as np
 import pytest
 import skimage.data
 from numpy.typing import NDArray
-from selenium import webdriver
 from selenium.webdriver import ActionChains, Chrome
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -68,34 +65,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('report')
     write_report(evaluation(folder), folder / 'report.html', 'A <title>')
     return folder / 'report.html'
-
-
-@pytest.fixture(scope='module')
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    browser, driver = shutil.which('chromium') or shutil.which('chromium-browser'), shutil.which('chromedriver')
-    if not browser or not driver:
-        pytest.skip('chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)')
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
-    for argument in (
-        '--headless=new',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-dev-shm-usage',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        '--no-first-run',
-        '--host-resolver-rules=MAP * ~NOTFOUND',
-        '--force-device-scale-factor=1',
-        '--force-color-profile=srgb',
-        '--window-size=1150,700',  # wider, the text is centred, of an odd width on half a pixel
-        f'--user-data-dir={tmp_path_factory.mktemp("chromium")}',
-    ):
-        options.add_argument(argument)
-    with webdriver.Chrome(options, Service(driver)) as chrome:  # with both paths selenium looks for no downloads
-        yield chrome
 
 
 @pytest.fixture
