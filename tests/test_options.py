@@ -432,9 +432,9 @@ def test_asid_in_a_model_of_basicsr(problems):
     assert problems({'model_type': 'SRModel', 'train:optim_g:type': 'Adam'}) == []
     assert problems({'model_type': 'SRModel', 'train:grad_clip': 1.0, 'compile': True, 'logger:safetensors': True}) == [
         'compile: read by ASIDModel only, and model_type is SRModel',
-        'logger: safetensors: read by ASIDModel only, and model_type is SRModel',
         'train: grad_clip: read by ASIDModel only, and model_type is SRModel',
         "train: optim_g: type: 'AdamW' is unknown; did you mean Adam?",
+        'logger: safetensors: read by ASIDModel only, and model_type is SRModel',
     ]
     # What a GAN's model reads besides is not known here, and passes.
     gan = {'model_type': 'SRGANModel', 'train:optim_g:type': 'Adam', 'network_d': {'type': 'UNetDiscriminatorSN'}}
