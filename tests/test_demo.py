@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import urlopen
 
 import cv2
+import gradio
 import numpy as np
 import pytest
 import skimage.data
@@ -24,6 +26,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 from asid_plugin import upscale
 from asid_plugin.archs import ASID
 from asid_plugin.demo.__main__ import main
+from asid_plugin.demo.page import Page
+from asid_plugin.upscale import Upscaler
 
 MAX_PIXELS = 10_000
 SLIDER = '[data-testid=imageslider-image]'
@@ -242,3 +246,18 @@ def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_p
     monkeypatch.delitem(sys.modules, 'asid_plugin.demo.page', raising=False)
     monkeypatch.setitem(sys.modules, 'gradio', None)
     assert fails('--weights', weights[0]) == "gradio is not installed: pip install 'asid-plugin[demo]'"
+
+
+def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path):
+    """Its page was closed or was given another picture; the network goes through 256 of 969 tiles."""
+    seen = []
+
+    def net(lq: torch.Tensor) -> torch.Tensor:
+        seen.append(len(lq))
+        page.awaited.clear()
+        return lq.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    page = Page({'doubled': Upscaler(net, 2, tile=16, overlap=15)}, MAX_PIXELS)
+    with pytest.raises(gradio.Error, match='Nobody waits'):
+        page._enlarge(str(picture), 'doubled', SimpleNamespace(session_hash='closed'))
+    assert seen == [256]

@@ -6,7 +6,9 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from asid_plugin.checkpoint import CheckpointError, load_asid
@@ -85,10 +87,14 @@ def _serve(upscalers: dict[str, Upscaler], max_pixels: int, host: str, port: int
         from .page import Page, serve  # here, because it is slow, and an extra
     except ModuleNotFoundError as error:
         raise UsageError(f"{error.name} is not installed: pip install 'asid-plugin[demo]'") from error
-    blocks = serve(Page(upscalers, max_pixels), host, port)
+    page = Page(upscalers, max_pixels)
+    blocks = serve(page, host, port)
     print(f'The page is at {blocks.local_url} until Ctrl-C', flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    blocks.block_thread()
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+    page.awaited.clear()
+    blocks.close(verbose=False)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         '--max-pixels',
         type=int,
         default=4_000_000,
-        help='larger pictures are refused (default: 4000000, some minutes on a CPU)',
+        help='larger pictures are refused (default: 4000000, which at x4 takes minutes on a CPU and 3.5 GiB)',
     )
     add_running_options(parser)
     return parser

@@ -4,7 +4,7 @@ import html
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -29,10 +29,12 @@ class Page:
     Attributes:
         upscalers: The networks by the names that are shown.
         max_pixels: Pictures of more pixels are refused.
+        awaited: By session, the enlargement that somebody waits for; any other stops at its next tiles.
     """
 
     upscalers: Mapping[str, Upscaler]
     max_pixels: int
+    awaited: dict[str, object] = field(default_factory=dict)
 
     def names(self, scale: int) -> list[str]:
         """The networks of a scale."""
@@ -60,18 +62,31 @@ class Page:
                         elem_id='slider',
                     )
             running = button.click(self._enlarge, [picture, weights], [slider, download], show_progress_on=slider)
-            picture.change(_clear, picture, [slider, download, button], show_progress='hidden', cancels=running)
+            picture.change(self._clear, picture, [slider, download, button], show_progress='hidden', cancels=running)
             scale.change(self._offer, scale, weights, show_progress='hidden')
+            blocks.unload(self._leave)
         return blocks
 
     def _offer(self, scale: int) -> gr.Dropdown:
         names = self.names(scale)
         return gr.Dropdown(names, value=names[0])
 
+    def _clear(self, path: str | None, request: gr.Request) -> tuple[None, gr.DownloadButton, gr.Button]:
+        """Let no result stand beside another picture."""
+        self._leave(request)
+        return None, gr.DownloadButton(interactive=False), gr.Button(interactive=path is not None)
+
+    def _leave(self, request: gr.Request) -> None:
+        self.awaited.pop(request.session_hash, None)
+
     def _enlarge(
-        self, path: str, name: str, progress: gr.Progress = _PROGRESS
+        self, path: str, name: str, request: gr.Request, progress: gr.Progress = _PROGRESS
     ) -> tuple[tuple[Path, Path], gr.DownloadButton]:
+        this = self.awaited[request.session_hash] = object()
+
         def report(done: int, total: int) -> None:
+            if self.awaited.get(request.session_hash) is not this:
+                raise gr.Error('Nobody waits for it.', visible=False, print_exception=False)
             progress((done, total), unit='tiles')
 
         try:
@@ -81,11 +96,6 @@ class Page:
             sentence = str(error).removeprefix(os.path.join(os.path.dirname(path), ''))
             raise gr.Error(html.escape(sentence), print_exception=False) from error
         return (before, after), gr.DownloadButton(value=after, interactive=True)
-
-
-def _clear(path: str | None) -> tuple[None, gr.DownloadButton, gr.Button]:
-    """Let no result stand beside another picture."""
-    return None, gr.DownloadButton(interactive=False), gr.Button(interactive=path is not None)
 
 
 def serve(page: Page, host: str, port: int | None) -> gr.Blocks:
