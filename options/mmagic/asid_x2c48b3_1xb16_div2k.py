@@ -1,25 +1,28 @@
-# ASID x2 in mmagic 1.2, by the recipe of ../train_ASID_x2.yml: DIV2K, 3.2 M iterations of 16 patches of 64x64 LR pixels.
-#
-#   python scripts/prepare_div2k.py
-#   mim train mmagic options/mmagic/asid_x2c48b3_1xb16_div2k.py
-#   mim test mmagic options/mmagic/asid_x2c48b3_1xb16_div2k.py --checkpoint work_dirs/asid_x2c48b3_1xb16_div2k/iter_3200000.pth
-#
-# Paths are relative to where the command is run.
+"""ASID x2 in mmagic 1.2, as in the paper: DIV2K, 3.2 M iterations of 16 patches of 64x64 LR pixels.
+
+    python scripts/prepare_div2k.py
+    tools=$(python -c 'import mmagic; print(*mmagic.__path__)')/.mim/tools
+    python $tools/train.py options/mmagic/asid_x2c48b3_1xb16_div2k.py
+    python $tools/test.py options/mmagic/asid_x2c48b3_1xb16_div2k.py \
+        work_dirs/asid_x2c48b3_1xb16_div2k/iter_3200000.pth
+
+--resume goes on from the last checkpoint. Paths are relative to where the command is run.
+"""
+
+_base_ = '../mmengine/_base_/schedule.py'
 
 default_scope = 'mmagic'
-custom_imports = dict(imports=['asid_plugin.archs'], allow_failed_imports=False)
-work_dir = 'work_dirs/asid_x2c48b3_1xb16_div2k'
+# the second lets MMEngine read its own checkpoints with today's torch
+custom_imports = dict(imports=['asid_plugin.archs', 'asid_plugin.mm'], allow_failed_imports=False)
 scale = 2
 
-# network: it takes and gives RGB in [0, 1]
 model = dict(
     type='BaseEditModel',
     generator=dict(type='ASID', num_feat=48, num_block=3, upscale=scale),
     pixel_loss=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
-    data_preprocessor=dict(type='DataPreprocessor', mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0]),
+    data_preprocessor=dict(type='DataPreprocessor', mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0]),  # to [0, 1]
 )
 
-# images
 load_pair = [
     dict(type='LoadImageFromFile', key='img', color_type='color', channel_order='rgb', imdecode_backend='cv2'),
     dict(type='LoadImageFromFile', key='gt', color_type='color', channel_order='rgb', imdecode_backend='cv2'),
@@ -30,7 +33,7 @@ augment = [
     dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
 ]
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=16,  # the recipe's 16 is the sum: with N GPUs write 16 / N
     num_workers=6,
     persistent_workers=True,
     pin_memory=True,
@@ -51,7 +54,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    num_workers=2,
+    num_workers=1,
     persistent_workers=False,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
@@ -65,7 +68,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# PSNR and SSIM of whole images, on the Y channel, before rounding to 8 bits
+# of whole images, and not rounded to 8 bits, which the paper's are
 val_evaluator = dict(
     type='Evaluator',
     metrics=[
@@ -75,20 +78,15 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 
-# training
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=5.0e-4, betas=(0.9, 0.999), weight_decay=1.0e-4)
-)
-param_scheduler = dict(type='MultiStepLR', by_epoch=False, milestones=[800000, 1600000, 2400000], gamma=0.5)
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=3200000, val_interval=5000)
+optim_wrapper = dict(type='OptimWrapper')
+train_cfg = dict(type='IterBasedTrainLoop')
 val_cfg = dict(type='MultiValLoop')
 test_cfg = dict(type='MultiTestLoop')
 randomness = dict(seed=1234)
 
-# what is written
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=10),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3),
 )
-log_processor = dict(type='LogProcessor', window_size=100, by_epoch=False)
+log_processor = dict(type='LogProcessor', by_epoch=False)
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
