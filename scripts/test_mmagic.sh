@@ -35,11 +35,13 @@ constraints() {
     cat <<'CONSTRAINTS'
 diffusers==0.24.0
 huggingface_hub<0.26
+mediapipe<0.10.30
 numpy<2
 opencv-contrib-python<5
 opencv-python-headless<5
 opencv-python<5
 pandas<2.3
+protobuf<5
 setuptools<82
 transformers<4.40
 CONSTRAINTS
@@ -50,6 +52,7 @@ is_installed() { # Can mmagic be imported, with mmcv's operators, and ASID from 
 import sys
 
 import asid_plugin.archs
+import albumentations
 import mmagic.models
 import mmcv.ops
 
@@ -68,6 +71,20 @@ compile_mmcv() { # mmcv with its operators, into a wheel that is kept. Of mmcv-l
         --no-build-isolation --use-pep517 --no-deps --wheel-dir "$environment/wheels" mmcv==2.1.0
 }
 
+mmagic_tool() { # train or test; after torchvision is mended, where it was built for another torch and can't be imported
+    python - "$tools/$1.py" "${@:2}" <<'PYTHON'
+import runpy
+import sys
+
+from asid_plugin import compat, memory
+
+compat.torchvision_ops()
+memory.keep_freed_memory()
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name='__main__')
+PYTHON
+}
+
 step "mmagic 1.2, mmcv 2.1 and this package in $environment"
 [ -x "$environment/bin/python" ] || "${PYTHON:-python3}" -m venv "$environment"
 . "$environment/bin/activate"
@@ -78,20 +95,20 @@ if ! is_installed; then
     ls "$environment"/wheels/mmcv-2.1.0-*.whl >/dev/null 2>&1 || compile_mmcv
     python -m pip uninstall --quiet --yes mmcv-lite # which this package asks for: the same files, less the operators
     python -m pip install --quiet --force-reinstall --no-deps "$environment"/wheels/mmcv-2.1.0-*.whl
-    python -m pip install --quiet mmagic==1.2.0
+    python -m pip install --quiet mmagic==1.2.0 albumentations # which it imports without asking for it
 fi
-python -c "import mmagic, mmcv, torch; print(f'mmagic {mmagic.__version__}, mmcv {mmcv.__version__}, torch {torch.__version__}')"
+python -m pip list 2>/dev/null | grep -E '^(mmagic|mmcv|mmengine|numpy|opencv-python|torch) '
 tools=$(python -c 'import mmagic; print(*mmagic.__path__)')/.mim/tools
 
 step 'Data: the photographs that scikit-image carries, some held out'
 python scripts/prepare_demo.py --out datasets/demo
 
 step "mmagic trains by $config, $iterations iterations on these photographs"
-python "$tools/train.py" "$config" --work-dir "$work" --cfg-options "${few_photographs[@]}" "${short_training[@]}"
+mmagic_tool train "$config" --work-dir "$work" --cfg-options "${few_photographs[@]}" "${short_training[@]}"
 
 step 'mmagic tests the checkpoint on those held out'
 checkpoint=$work/iter_$iterations.pth
-python "$tools/test.py" "$config" "$checkpoint" --work-dir "$work" --out "$work/metrics.json" \
+mmagic_tool test "$config" "$checkpoint" --work-dir "$work" --out "$work/metrics.json" \
     --cfg-options "${few_photographs[@]}"
 
 step 'The same checkpoint, measured by this package'
