@@ -3,6 +3,7 @@
 # The environment is the active one (a virtual environment or conda), or else .venv here, which is made if need be with
 # the Python named by $PYTHON, or the first of python3, python3.12, python3.11 and python3.10 that will do.
 # Running it again when all is there takes a moment. It sets no shell options, so it can be sourced from anywhere.
+# EXTRAS='' leaves out what only the tests need.
 
 TORCH=2.13.0 # tested; another version that is already installed is kept
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -98,7 +99,7 @@ install_all() {
     say "installing BasicSR 1.4.2 and this package"
     # without isolation, or BasicSR's build would fetch a torch of its own
     pip_install --no-build-isolation --use-pep517 'basicsr==1.4.2' || return
-    pip_install --no-build-isolation --editable "$ROOT[test]" || return
+    pip_install --no-build-isolation --editable "$ROOT${EXTRAS-[test]}" || return
     if ! python -c 'import basicsr'; then
         say "installed, but BasicSR cannot be imported (see above). If a libGL or libgthread is missing, OpenCV's system" \
             "libraries are: on Debian and Ubuntu, apt-get install libgl1 libglib2.0-0"
