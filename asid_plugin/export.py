@@ -87,7 +87,6 @@ def describe(net: ASID) -> dict[str, str]:
 
 def write_onnx(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
     """Write an .onnx file of opset `OPSET`, with an input `lq` and an output `sr`."""
-    backend('onnxscript')  # torch.onnx needs it
     passes = backend('onnx_ir.passes.common')
     with quiet_exporter():
         onnx_program = torch.onnx.export(
@@ -143,17 +142,19 @@ class Format:
         suffix: Of its files.
         write: Writes a program, with metadata, to a path.
         load: Opens the file again.
+        packages: That these need, besides PyTorch.
     """
 
     suffix: str
     write: Callable[[ExportedProgram, Path, dict[str, str]], None]
     load: Callable[[Path], ExportedNetwork]
+    packages: tuple[str, ...] = ()
 
 
 FORMATS = {
-    'onnx': Format('.onnx', write_onnx, load_onnx),
+    'onnx': Format('.onnx', write_onnx, load_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
     'torch-export': Format('.pt2', write_torch_export, load_torch_export),
-    'openvino': Format('.xml', write_openvino, load_openvino),
+    'openvino': Format('.xml', write_openvino, load_openvino, ('onnx', 'onnxscript', 'openvino')),
 }
 
 
@@ -171,9 +172,13 @@ def export(net: ASID, path: str | Path, file_format: str = 'onnx', half: bool = 
 
     Raises:
         BackendError: A package that the format needs is not installed.
-        ExportError: The file differs from PyTorch by more than the tolerance.
+        ExportError: The file differs from PyTorch by more than the tolerance, or this torch is too old.
     """
+    if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
+        raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')
     path, form = Path(path), FORMATS[file_format]
+    for package in form.packages:
+        backend(package)
     with staging(path.parent) as folder, tqdm(total=3, unit='step', disable=None, leave=False) as bar:
         bar.set_description('trace')
         program = export_any_size(copy.deepcopy(net).half() if half else net, net.conv_first.in_channels)

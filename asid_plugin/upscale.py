@@ -299,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
         '--backend',
         default='torch',
         choices=BACKENDS,
-        help='what runs the network: torch (the default), or onnxruntime, for which FILE is what asid_plugin.export wrote',
+        help='what runs the network: torch (the default) or onnxruntime, with an .onnx file of asid_plugin.export',
     )
     add('--scale', type=int, help="a check: stop unless the checkpoint's scale is this (default: any)")
     add(
