@@ -28,6 +28,8 @@ class DistributionWithData(Distribution):
         return self.has_data_files()
 
 
+EXPORT = ['onnx', 'onnxruntime>=1.18', 'onnxscript', 'openvino>=2025.0']  # ONNX Runtime 1.18 has opset 20's GELU
+
 setup(
     name='asid-plugin',
     version=re.search(r"__version__ = '(.+)'", (ROOT / 'asid_plugin' / '__init__.py').read_text(encoding='utf-8'))[1],
@@ -58,7 +60,7 @@ setup(
         'torchvision',
         'tqdm',
     ],
-    extras_require={'demo': DEMO, 'test': [*DEMO, 'pytest', 'ruff', 'selenium']},
+    extras_require={'demo': DEMO, 'export': EXPORT, 'test': [*DEMO, *EXPORT, 'pytest', 'ruff', 'selenium']},
     packages=find_packages(include=['asid_plugin', 'asid_plugin.*']),
     package_data={
         'asid_plugin.evaluate': ['report.html'],

@@ -1,9 +1,53 @@
-"""`torch.export` of a network for images of any size."""
+"""Export a trained ASID to ONNX, torch.export or OpenVINO: `python -m asid_plugin.export WEIGHTS OUT`.
 
+The file takes batches and images of any size; padding and cropping are inside. Before it appears it is run at sizes
+other than the traced one, and must agree with PyTorch.
+"""
+
+import argparse
+import copy
+import hashlib
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config
+from tqdm import tqdm
+
+from asid_plugin import __version__
+from asid_plugin.archs import ASID
+from asid_plugin.archs.state_dict import infer_arguments
+from asid_plugin.checkpoint import CheckpointError, load_asid
+from asid_plugin.exported import (
+    METADATA_FILE,
+    BackendError,
+    ExportedNetwork,
+    backend,
+    load_onnx,
+    load_openvino,
+    load_torch_export,
+)
+from asid_plugin.files import staging
+
+OPSET = 20
+"""Of ONNX: the first in which GELU is one operator."""
+CHECKED_SIZES = ((1, 1, 1), (3, 7, 9), (1, 16, 16), (2, 33, 64), (1, 65, 17))
+"""(batch, height, width) at which an exported file must agree with PyTorch."""
+TOLERANCE, TOLERANCE_HALF = 1e-4, 1e-2
+"""Largest difference that is agreement, of values in [0, 1]; float16 has 11 significant bits."""
+
+
+class ExportError(ValueError):
+    """A network that cannot be exported, or a file that came out wrong; the message is one line."""
 
 
 def export_any_size(net: nn.Module, num_in_ch: int = 3, max_batch: int = 256, max_side: int = 8192) -> ExportedProgram:
@@ -25,3 +69,185 @@ def export_any_size(net: nn.Module, num_in_ch: int = 3, max_batch: int = 256, ma
         return torch.export.export(
             net, (example,), dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=True
         )
+
+
+def describe(net: ASID) -> dict[str, str]:
+    """The metadata of an exported file, as `asid_plugin.exported.REQUIRED` lists them.
+
+    The hash is that of the file that `asid_plugin.convert` writes as .safetensors, whatever the checkpoint was.
+    """
+    weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    return {
+        'asid_plugin': __version__,
+        'upscale': str(net.upscale),
+        'arguments': json.dumps(infer_arguments(weights)),
+        'weights_sha256': hashlib.sha256(safetensors.torch.save(weights)).hexdigest(),
+    }
+
+
+def write_onnx(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
+    """Write an .onnx file of opset `OPSET`, with an input `lq` and an output `sr`."""
+    passes = backend('onnx_ir.passes.common')
+    with quiet_exporter():
+        onnx_program = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=['lq'],
+            output_names=['sr'],
+            dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'},),
+            verbose=False,
+        )
+    passes.ClearMetadataAndDocStringPass()(onnx_program.model)  # stack traces, which name this machine's files
+    onnx_program.model.metadata_props.update(metadata)
+    onnx_program.save(path, external_data=False)
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Hold back what PyTorch's ONNX exporter says of its own code."""
+    logger = logging.getLogger('onnxscript')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def write_openvino(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
+    """Write OpenVINO's pair, `path` and its .bin, by way of ONNX; the metadata is `rt_info` under `asid_plugin`."""
+    openvino = backend('openvino')
+    onnx_file = path.with_suffix('.onnx')
+    write_onnx(program, onnx_file, metadata)
+    model = openvino.convert_model(onnx_file)
+    for key, value in metadata.items():
+        model.set_rt_info(value, ['asid_plugin', key])
+    openvino.save_model(model, path, compress_to_fp16=False)  # a float16 program is float16 already
+    onnx_file.unlink()
+
+
+def write_torch_export(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
+    """Write a .pt2 file for `torch.export.load`, with the metadata in its extra file `METADATA_FILE`."""
+    torch.export.save(program, path, extra_files={METADATA_FILE: json.dumps(metadata)})
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format to export to.
+
+    Attributes:
+        suffix: Of its files.
+        write: Writes a program, with metadata, to a path.
+        load: Opens the file again.
+        packages: That these need, besides PyTorch.
+    """
+
+    suffix: str
+    write: Callable[[ExportedProgram, Path, dict[str, str]], None]
+    load: Callable[[Path], ExportedNetwork]
+    packages: tuple[str, ...] = ()
+
+
+FORMATS = {
+    'onnx': Format('.onnx', write_onnx, load_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
+    'torch-export': Format('.pt2', write_torch_export, load_torch_export),
+    'openvino': Format('.xml', write_openvino, load_openvino, ('onnx', 'onnxscript', 'openvino')),
+}
+
+
+def export(net: ASID, path: str | Path, file_format: str = 'onnx', half: bool = False) -> float:
+    """Write a network to a file, which appears when it is whole and has been checked, or not at all.
+
+    Args:
+        net: In eval mode, float32, on the CPU.
+        path: The file; OpenVINO's weights go to a .bin beside it.
+        file_format: A key of `FORMATS`.
+        half: Weights, input and output in float16.
+
+    Returns:
+        The largest difference from PyTorch in float32, at `CHECKED_SIZES`.
+
+    Raises:
+        BackendError: A package that the format needs is not installed.
+        ExportError: The file differs from PyTorch by more than the tolerance, or this torch is too old.
+    """
+    if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
+        raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')
+    path, form = Path(path), FORMATS[file_format]
+    for package in form.packages:
+        backend(package)
+    with staging(path.parent) as folder, tqdm(total=3, unit='step', disable=None, leave=False) as bar:
+        bar.set_description('trace')
+        program = export_any_size(copy.deepcopy(net).half() if half else net, net.conv_first.in_channels)
+        bar.update()
+        bar.set_description(f'write {file_format}')
+        form.write(program, folder / path.name, describe(net))
+        bar.update()
+        bar.set_description('check')
+        difference = largest_difference(form.load(folder / path.name), net)
+        tolerance = TOLERANCE_HALF if half else TOLERANCE
+        if not difference <= tolerance:
+            raise ExportError(f'{path}: not written, it differs from PyTorch by {difference:.1e}, over {tolerance:.0e}')
+    return difference
+
+
+@torch.inference_mode()
+def largest_difference(exported: ExportedNetwork, net: ASID) -> float:
+    """The largest difference of two networks' outputs, at random images of `CHECKED_SIZES`; NaN if there is one."""
+    generator = torch.Generator().manual_seed(0)
+    differences = []
+    for batch, *size in CHECKED_SIZES:
+        x = torch.rand(batch, net.conv_first.in_channels, *size, generator=generator)
+        differences.append((exported.run(x) - net(x)).abs().max())
+    return torch.stack(differences).max().item()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns 0, or 2 if no file was written."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    suffixes = {form.suffix: name for name, form in FORMATS.items()}
+    file_format = args.format or suffixes.get(args.output.suffix)
+    if not file_format or args.output.suffix != FORMATS[file_format].suffix:
+        wanted = FORMATS[file_format].suffix if file_format else ', '.join(suffixes)
+        print(f'error: {args.output}: its name must end in {wanted}', file=sys.stderr)
+        return 2
+    try:
+        net = load_asid(args.weights)
+        difference = export(net, args.output, file_format, args.half)
+    except (BackendError, CheckpointError, ExportError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
+        return 2
+    print(
+        f'wrote {args.output}: x{net.upscale}, {"float16" if args.half else "float32"}, any batch, height and width'
+        f'{"" if file_format == "torch-export" else f", ONNX opset {OPSET}"}; '
+        f'within {difference:.0e} of PyTorch at {len(CHECKED_SIZES)} sizes'
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m asid_plugin.export',
+        description=(
+            f'Export an ASID for images of any size. ONNX is of opset {OPSET}. The file holds the scale, the '
+            "network's arguments and the weights' SHA-256. It must agree with PyTorch, at sizes other than the traced "
+            f'one, to {TOLERANCE:g} ({TOLERANCE_HALF:g} with --half), or is not written.'
+        ),
+    )
+    add = parser.add_argument
+    add('weights', type=Path, metavar='WEIGHTS', help='a checkpoint of ASID, .pth or .safetensors')
+    add('output', type=Path, metavar='OUT', help='.onnx, .pt2 (torch.export) or .xml (OpenVINO; a .bin goes with it)')
+    add('--format', choices=FORMATS, help="default: by OUT's suffix")
+    add('--half', action='store_true', help='weights, input and output in float16')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from asid_plugin.checkpoint import CheckpointError, load_asid
+from asid_plugin.exported import BackendError, load_onnx
 from asid_plugin.image_io import FORMATS, Image, ImageError, check_size, read_image, write_image
 from asid_plugin.memory import keep_freed_memory
 from asid_plugin.tiling import tiled
@@ -67,11 +68,12 @@ class Upscaler:
 
 
 def load_upscaler(args: argparse.Namespace) -> Upscaler:
-    """The network of `--weights` on the device and in the precision asked for.
+    """The network of `--weights` in the backend, on the device and in the precision asked for.
 
     Raises:
         UsageError: No weights, weights of another scale, a device that isn't there, or tiles that make no sense.
         CheckpointError: The file cannot be read or is not ASID's.
+        BackendError: The backend is not installed, or not for this device.
     """
     if args.tile < 0 or (args.tile and not 0 <= args.tile_overlap < args.tile):
         raise UsageError(f'--tile {args.tile} --tile-overlap {args.tile_overlap}: the overlap must be smaller')
@@ -80,22 +82,51 @@ def load_upscaler(args: argparse.Namespace) -> Upscaler:
             'the package has no trained weights yet: pass --weights FILE (.pth, .ckpt or .safetensors); '
             'bash scripts/quickstart.sh trains some in minutes'
         )
+    net, scale, num_in_ch = BACKENDS[args.backend](args)
+    if args.scale not in (None, scale):
+        raise UsageError(f'--scale {args.scale}: {args.weights} holds a network of scale {scale}')
+    if num_in_ch != 3:
+        raise UsageError(f'{args.weights}: a network for {num_in_ch} channels; images here have 3')
+    return Upscaler(net, scale, args.tile, args.tile_overlap)
+
+
+Loaded = tuple[Callable[[Tensor], Tensor], int, int]
+"""A network as `Upscaler.net`, its scale, and its input channels."""
+
+
+def _load_torch(args: argparse.Namespace) -> Loaded:
+    if args.weights.suffix == '.onnx':
+        raise UsageError(f'{args.weights}: an .onnx file needs --backend onnxruntime')
     has_cuda = torch.cuda.is_available()
     if args.device == 'cuda' and not has_cuda:
         raise UsageError(f'--device cuda: PyTorch {torch.__version__} sees no CUDA device here')
     network = load_asid(args.weights)
-    if args.scale not in (None, network.upscale):
-        raise UsageError(f'--scale {args.scale}: {args.weights} holds a network of scale {network.upscale}')
-    if network.conv_first.in_channels != 3:
-        raise UsageError(f'{args.weights}: a network for {network.conv_first.in_channels} channels; images here have 3')
-
     device = 'cuda' if has_cuda and args.device != 'cpu' else 'cpu'
     # CPUs are slow in float16.
     dtype = torch.float32 if not args.half else torch.float16 if device == 'cuda' else torch.bfloat16
     network = network.to(device, dtype)
-    return Upscaler(
-        lambda lq: network(lq.to(device, dtype)).to('cpu', torch.float32), network.upscale, args.tile, args.tile_overlap
-    )
+
+    def run(lq: Tensor) -> Tensor:
+        return network(lq.to(device, dtype)).to('cpu', torch.float32)
+
+    return run, network.upscale, network.conv_first.in_channels
+
+
+def _load_onnxruntime(args: argparse.Namespace) -> Loaded:
+    if args.weights.suffix != '.onnx':
+        raise UsageError(
+            f'{args.weights}: --backend onnxruntime needs an .onnx file; '
+            f'python -m asid_plugin.export {args.weights} OUT.onnx makes one'
+        )
+    if args.half:
+        raise UsageError(
+            '--half: an .onnx file has its precision; python -m asid_plugin.export --half makes a half one'
+        )
+    exported = load_onnx(args.weights, args.device)
+    return exported.run, exported.upscale, exported.num_in_ch
+
+
+BACKENDS: dict[str, Callable[[argparse.Namespace], Loaded]] = {'torch': _load_torch, 'onnxruntime': _load_onnxruntime}
 
 
 def plan(inputs: Sequence[Path], output: Path, ext: str = 'png') -> dict[Path, Path]:
@@ -202,7 +233,8 @@ def image_failures(source: Path, image: Image, tile: int) -> Iterator[None]:
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
-    return any(words in str(error) for words in ("can't allocate memory", 'not enough memory', 'Insufficient memory'))
+    signs = ("can't allocate memory", 'not enough memory', 'Insufficient memory', 'Failed to allocate memory')
+    return any(words in str(error) for words in signs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -216,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise UsageError(f'{folder}: this folder cannot be written to')
-    except (UsageError, CheckpointError) as error:
+    except (UsageError, CheckpointError, BackendError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except OSError as error:
@@ -296,6 +328,12 @@ def _parser() -> argparse.ArgumentParser:
         help="format in a folder: png (the default; loses nothing), another, or keep for each input's own",
     )
     add('--weights', type=Path, metavar='FILE', help='a checkpoint of ASID, .pth, .ckpt or .safetensors')
+    add(
+        '--backend',
+        default='torch',
+        choices=BACKENDS,
+        help='what runs the network: torch (the default) or onnxruntime, with an .onnx file of asid_plugin.export',
+    )
     add('--scale', type=int, help="a check: stop unless the checkpoint's scale is this (default: any)")
     add_running_options(parser)
     return parser

@@ -15,6 +15,7 @@ import multiprocessing
 import platform
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +35,8 @@ from tqdm import tqdm
 from asid_plugin import cost, markdown
 from asid_plugin.archs import ASID
 from asid_plugin.complexity import count_parameters, input_size, multiply_adds
+from asid_plugin.export import FORMATS, export
+from asid_plugin.exported import load_openvino
 from asid_plugin.memory import keep_freed_memory
 from asid_plugin.tiling import tile_starts, tiled
 from asid_plugin.yardstick import SwinIRLight
@@ -55,6 +58,27 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def plain_asid(**arguments: int) -> nn.Module:
     """The plain network of the tests."""
     return PlainASID(ASID(**arguments))
+
+
+def exported_asid(suffix: str, fixed: bool = False, **arguments: int) -> nn.Module:
+    """ASID in another runtime, by its format's suffix; `fixed` to the size of `measure_forward`'s image."""
+    file_format = {form.suffix: name for name, form in FORMATS.items()}[suffix]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f'asid{suffix}'
+        export(ASID(**arguments).eval(), path, file_format)
+        exported = load_openvino(path, (1, 3, *input_size(4))) if fixed else FORMATS[file_format].load(path)
+    return Exported(exported.run)
+
+
+class Exported(nn.Module):
+    """A network in another runtime, which PyTorch's `to` and `eval` don't reach."""
+
+    def __init__(self, run: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.run = run
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.run(x)
 
 
 def kept_asid(**arguments: int) -> nn.Module:
@@ -203,6 +227,14 @@ def subjects_of(upscale: int, args: argparse.Namespace) -> list[Subject]:
     return [*both, *(Subject('ASID', asid, True, setting) for setting in args.settings)]
 
 
+def runtimes_of(upscale: int, args: argparse.Namespace) -> list[Subject]:
+    """ASID exported to other runtimes, on a CPU."""
+    settings = {'ONNX Runtime': ('.onnx',), 'OpenVINO': ('.xml',), 'OpenVINO, fixed size': ('.xml', True)}
+    if args.device != 'cpu':
+        return []
+    return [Subject(name, partial(exported_asid, *setting, upscale=upscale)) for name, setting in settings.items()]
+
+
 def measure_forward(args: argparse.Namespace) -> None:
     """320x180 to 1280x720."""
     size = input_size(4)
@@ -210,7 +242,7 @@ def measure_forward(args: argparse.Namespace) -> None:
     yardsticks = [Subject('SwinIR-light', partial(SwinIRLight, 4), False)]
     if args.device == 'cpu':
         yardsticks.append(Subject('SwinIR-light', partial(SwinIRLight, 4)))
-    with processes([*yardsticks, *subjects_of(4, args), deep], args) as pools:
+    with processes([*yardsticks, *subjects_of(4, args), deep, *runtimes_of(4, args)], args) as pools:
         seconds = in_turn(pools, args.repeat, forward, 1, *size)
     labels = [subject.label for subject in yardsticks]
     print(f'\n## Forward, x4 of {size[1]}x{size[0]}\n\n{time_table(seconds, labels)}')

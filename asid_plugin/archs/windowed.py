@@ -75,7 +75,7 @@ class WindowedSR(nn.Module):
     def padded_size(self, *sides: int) -> list[int]:
         """Round up to multiples of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
         p = self.window_size
-        return [torch.sym_max(-(-side // p), -(-16 // p)) * p for side in sides]
+        return [torch.sym_max((side + p - 1) // p, -(-16 // p)) * p for side in sides]
 
 
 def _read_any_layout(net: WindowedSR, state_dict: dict[str, Tensor], prefix: str, *_unused: object) -> None:

@@ -60,7 +60,7 @@ def load_upscalers(args: argparse.Namespace) -> dict[str, Upscaler]:
     names = [path.name for _, path in weights]
     return {
         path.name if names.count(path.name) == 1 else str(path): load_upscaler(
-            argparse.Namespace(**{**vars(args), 'weights': path, 'scale': scale})
+            argparse.Namespace(**vars(args) | {'weights': path, 'scale': scale, 'backend': 'torch'})
         )
         for scale, path in weights
     }

@@ -64,8 +64,7 @@ class SuperResolver(BaseModel):
 
     def load_pretrained(self, path: str | Path, strict: bool) -> None:
         """Load the network's weights; see the class."""
-        # in a checkpoint of this class they have the network's name before theirs
-        state_dict = {key.removeprefix('generator.'): value for key, value in read_state_dict(path).items()}
+        state_dict = read_state_dict(path)
         if not strict:
             load_state_dict(self.generator, state_dict, logger='current')
             return

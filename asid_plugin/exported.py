@@ -1,0 +1,159 @@
+"""Files that `asid_plugin.export` wrote, and the runtimes that run them: ONNX Runtime, OpenVINO, PyTorch.
+
+Each says of itself, in its format's own metadata, what `REQUIRED` lists.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asid_plugin.checkpoint import CheckpointError
+
+REQUIRED = ('asid_plugin', 'upscale', 'arguments', 'weights_sha256')
+"""The version that exported, the scale, ASID's arguments as JSON, the SHA-256 of the weights as .safetensors."""
+METADATA_FILE = 'asid_plugin.json'
+"""Where they stand in a .pt2 file."""
+
+
+class BackendError(ValueError):
+    """A runtime that is not installed, or cannot run here; the message is one line."""
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """An exported ASID, ready to run.
+
+    Attributes:
+        run: Maps (B, num_in_ch, H, W) in [0, 1] to (B, num_out_ch, kH, kW), both float32 on the CPU.
+        metadata: What the file says of itself, with all keys of `REQUIRED`.
+    """
+
+    run: Callable[[Tensor], Tensor]
+    metadata: Mapping[str, str]
+
+    @property
+    def upscale(self) -> int:
+        """Scale k."""
+        return int(self.metadata['upscale'])
+
+    @property
+    def num_in_ch(self) -> int:
+        """Channels of the input image."""
+        return json.loads(self.metadata['arguments'])['num_in_ch']
+
+
+def backend(name: str) -> ModuleType:
+    """Import a package of the extra `export`.
+
+    Raises:
+        BackendError: It is not installed; the message says how to.
+    """
+    try:
+        return import_module(name)
+    except ImportError:
+        raise BackendError(f"{name} is not installed: pip install 'asid-plugin[export]'") from None
+
+
+def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
+    """An .onnx file in ONNX Runtime, with as many threads as PyTorch uses.
+
+    Args:
+        path: The file.
+        device: 'cpu', 'cuda', or 'auto', which is CUDA if this ONNX Runtime is built for it.
+
+    Raises:
+        BackendError: ONNX Runtime is not installed, or knows no CUDA and `device` is 'cuda'.
+        CheckpointError: The file is not an ASID exported by this package.
+    """
+    ort = backend('onnxruntime')
+    cuda, cpu = 'CUDAExecutionProvider', 'CPUExecutionProvider'
+    has_cuda = cuda in ort.get_available_providers()
+    if device == 'cuda' and not has_cuda:
+        raise BackendError(f'--device cuda: ONNX Runtime {ort.__version__} is built without it here')
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors
+    providers = [cuda, cpu] if has_cuda and device != 'cpu' else [cpu]
+    session = _open(path, lambda: ort.InferenceSession(str(path), options, providers))
+    metadata = _checked(session.get_modelmeta().custom_metadata_map, path)
+    lq = session.get_inputs()[0]
+    dtype = np.float16 if lq.type == 'tensor(float16)' else np.float32
+
+    def run(x: Tensor) -> Tensor:
+        try:
+            (sr,) = session.run(None, {lq.name: x.numpy().astype(dtype, copy=False)})
+        except Exception as error:  # its exceptions have no base but this one
+            raise RuntimeError(f'ONNX Runtime: {error}') from error
+        return torch.from_numpy(sr).float()
+
+    return ExportedNetwork(run, metadata)
+
+
+def load_openvino(path: str | Path, shape: tuple[int, int, int, int] | None = None) -> ExportedNetwork:
+    """An .xml file, with its .bin beside it, in OpenVINO on the CPU, with as many threads as PyTorch uses.
+
+    Args:
+        path: The .xml file.
+        shape: (B, num_in_ch, H, W) of all inputs to come, which makes it faster; None for any.
+
+    Raises:
+        BackendError: OpenVINO is not installed.
+        CheckpointError: The file is not an ASID exported by this package.
+    """
+    openvino = backend('openvino')
+    model = _open(path, lambda: openvino.Core().read_model(path))
+    info = {key: ['asid_plugin', key] for key in REQUIRED}
+    metadata = {key: model.get_rt_info(at).astype(str) for key, at in info.items() if model.has_rt_info(at)}
+    _checked(metadata, path)
+    if shape:
+        model.reshape(shape)
+    # the default precision is bfloat16 on a CPU that has instructions for it
+    settings = {'INFERENCE_NUM_THREADS': torch.get_num_threads(), 'INFERENCE_PRECISION_HINT': 'f32'}
+    compiled = openvino.compile_model(model, 'CPU', settings)
+    dtype = compiled.input().element_type.to_dtype()
+
+    def run(x: Tensor) -> Tensor:
+        return torch.tensor(compiled(x.numpy().astype(dtype, copy=False))[0]).float()
+
+    return ExportedNetwork(run, metadata)
+
+
+def load_torch_export(path: str | Path) -> ExportedNetwork:
+    """A .pt2 file in PyTorch, on the CPU.
+
+    Raises:
+        CheckpointError: The file is not an ASID exported by this package.
+    """
+    extra = {METADATA_FILE: ''}
+    program = _open(path, lambda: torch.export.load(path, extra_files=extra))
+    metadata = _checked(json.loads(extra[METADATA_FILE] or '{}'), path)
+    net = program.module()
+    dtype = next(iter(program.state_dict.values())).dtype
+    return ExportedNetwork(lambda x: net(x.to(dtype)).float(), metadata)
+
+
+def _open(path: str | Path, load: Callable[[], Any]) -> Any:
+    if not Path(path).is_file():
+        raise CheckpointError(f'{path}: no such file')
+    try:
+        return load()
+    except Exception as error:  # a damaged or foreign file makes parsing fail in any way
+        raise CheckpointError(f'{path}: damaged, or not of its format ({type(error).__name__})') from None
+
+
+def _checked(metadata: Mapping[str, str], path: str | Path) -> Mapping[str, str]:
+    missing = [key for key in REQUIRED if key not in metadata]
+    if missing:
+        raise CheckpointError(
+            f'{path}: not exported by asid_plugin.export, its metadata lack {", ".join(missing)}; '
+            'python -m asid_plugin.export makes such a file of a checkpoint'
+        )
+    return metadata

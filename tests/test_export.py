@@ -1,0 +1,221 @@
+"""`python -m asid_plugin.export`: every format agrees with PyTorch at any size, and says what it is."""
+
+import hashlib
+import json
+import os
+import shlex
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from asid_plugin import __version__, export, exported, upscale
+from asid_plugin.archs import ASID
+from asid_plugin.archs.state_dict import infer_arguments
+from asid_plugin.checkpoint import CheckpointError, save_state_dict
+from asid_plugin.tiling import tiled
+
+for package in ('onnx', 'onnxruntime', 'onnxscript', 'openvino'):
+    pytest.importorskip(package)
+pytestmark = pytest.mark.skipif(
+    torch.__version__ < torch.torch_version.TorchVersion('2.9'), reason='exporting needs torch 2.9'
+)
+
+import onnx  # noqa: E402
+
+TRACED = (21, 34)
+SIZES = ((1, 1, 1), (3, 7, 9), (1, 16, 16), (1, 33, 64), (2, 65, 17))
+SMALL = {'num_feat': 16, 'num_block': 1, 'upscale': 3, 'sharing': 'none'}
+SMALL |= {'distillation': False, 'channel_split': False}  # one unit: exported in a third of the time
+
+
+def checkpoint(folder, **arguments):
+    torch.manual_seed(0)
+    net = ASID(**arguments).eval()
+    torch.save({'params': net.state_dict()}, folder / 'asid.pth')
+    return net
+
+
+def difference(run, net):
+    """The largest, over `SIZES`."""
+    largest = []
+    with torch.inference_mode():
+        for batch, height, width in SIZES:
+            x = torch.rand(batch, 3, height, width)
+            want, got = net(x), run(x)
+            assert got.dtype == torch.float32 and got.shape == want.shape
+            largest.append((got - want).abs().max().item())
+    return max(largest)
+
+
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory):
+    """ASID with two blocks, which share matrices, and its ONNX file, made by the command: (net, folder)."""
+    folder = tmp_path_factory.mktemp('export')
+    net = checkpoint(folder, num_feat=16, num_block=2, upscale=2)
+    assert export.main([str(folder / 'asid.pth'), str(folder / 'asid.onnx')]) == 0
+    return net, folder
+
+
+def test_onnx_agrees_at_sizes_that_were_not_traced(shared):
+    net, folder = shared
+    assert TRACED not in [size[1:] for size in SIZES]
+    assert difference(exported.load_onnx(folder / 'asid.onnx').run, net) < 1e-5
+
+
+def test_onnx_says_what_it_is(shared):
+    net, folder = shared
+    model = onnx.load(folder / 'asid.onnx')
+    onnx.checker.check_model(model, full_check=True)
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [('', export.OPSET)]
+    (lq,), (sr,) = model.graph.input, model.graph.output
+    dims = [[d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in (lq, sr)]
+    assert (lq.name, sr.name) == ('lq', 'sr') and dims[0] == ['batch', 3, 'height', 'width'] and dims[1][1] == 3
+
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(metadata.pop('arguments')) == infer_arguments(net.state_dict())
+    save_state_dict(net.state_dict(), folder / 'converted.safetensors')
+    digest = hashlib.sha256((folder / 'converted.safetensors').read_bytes()).hexdigest()
+    assert metadata == {'asid_plugin': __version__, 'upscale': '2', 'weights_sha256': digest}
+
+
+def test_onnx_names_no_file_of_this_machine(shared):
+    content = (shared[1] / 'asid.onnx').read_bytes()
+    assert os.path.dirname(export.__file__).encode() not in content and sys.prefix.encode() not in content
+
+
+def test_one_by_one_convolutions_are_matrix_products(shared):
+    """As convolutions, each would stand between two transposes."""
+    net, folder = shared
+    kernels = {len(x.dims) for x in onnx.load(folder / 'asid.onnx').graph.initializer if list(x.dims[2:]) == [1, 1]}
+    assert kernels == set()
+
+
+@pytest.mark.parametrize(
+    ('name', 'half'), [('asid.onnx', True), ('asid.pt2', False), ('asid.xml', False), ('asid.xml', True)]
+)
+def test_other_formats_and_half_precision(tmp_path, capsys, name, half):
+    net = checkpoint(tmp_path, **SMALL)
+    assert export.main([str(tmp_path / 'asid.pth'), str(tmp_path / name), *(['--half'] if half else [])]) == 0
+    assert f'{"float16" if half else "float32"}, any batch' in capsys.readouterr().out
+    companions = {'asid.bin'} if name.endswith('.xml') else set()
+    assert set(os.listdir(tmp_path)) == {'asid.pth', name, *companions}
+    form = next(form for form in export.FORMATS.values() if name.endswith(form.suffix))
+    network = form.load(tmp_path / name)
+    assert (network.upscale, network.num_in_ch) == (3, 3)
+    assert network.metadata == export.describe(net)
+    worst = difference(network.run, net)
+    assert 1e-5 < worst < 5e-3 if half else worst < 1e-5, 'half precision is seen, and is no more than that'
+
+
+def upscale_file(folder, *argv):
+    image = np.random.default_rng(0).integers(0, 256, (30, 41, 3), dtype=np.uint8)
+    PIL.Image.fromarray(image).save(folder / 'in.png')
+    return upscale.main([str(folder / 'in.png'), '-o', str(folder / 'out.png'), *map(str, argv)])
+
+
+def test_upscale_by_onnxruntime_is_upscale_by_pytorch(shared):
+    net, folder = shared
+    argv = ['--tile', 16, '--tile-overlap', 5]
+    assert upscale_file(folder, *argv, '--backend', 'onnxruntime', '--weights', folder / 'asid.onnx', '--scale', 2) == 0
+    lq = torch.from_numpy(np.asarray(PIL.Image.open(folder / 'in.png')) / np.float32(255)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        want = tiled(net, lq, 2, 16, 5, feather=True)[0].permute(1, 2, 0).clamp(0, 1) * 255
+    got = np.asarray(PIL.Image.open(folder / 'out.png'))
+    assert np.abs(got - want.numpy()).max() < 0.5 + 0.01  # rounded
+
+
+def test_the_readme_runs(shared, monkeypatch):
+    """Its lines with `export` and `--backend`, in a folder that has what they name."""
+    net, folder = shared
+    readme = os.path.join(os.path.dirname(os.path.dirname(export.__file__)), 'README.md')
+    with open(readme, encoding='utf-8') as file:
+        lines = [shlex.split(line, comments=True) for line in file if line.startswith('    python -m asid_plugin.')]
+    lines = [line for line in lines if '--backend' in line]
+    if not lines:
+        pytest.skip('the README has no --backend')
+    monkeypatch.chdir(folder)
+    for _, _, module, source, _, target, *options in lines:
+        assert module == 'asid_plugin.upscale'
+        PIL.Image.new('RGB', (20, 20)).save(source)
+        (folder / options[options.index('--weights') + 1]).write_bytes((folder / 'asid.onnx').read_bytes())
+        assert upscale.main([source, '-o', target, *options]) == 0
+        assert PIL.Image.open(target).size == (40, 40)
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (
+            ['--weights', 'asid.pth', '--backend', 'onnxruntime'],
+            'asid.pth: --backend onnxruntime needs an .onnx file; ',
+        ),
+        (['--weights', 'asid.onnx'], 'asid.onnx: an .onnx file needs --backend onnxruntime'),
+        (
+            ['--weights', 'asid.onnx', '--backend', 'onnxruntime', '--half'],
+            '--half: an .onnx file is in half precision',
+        ),
+        (
+            ['--weights', 'asid.onnx', '--backend', 'onnxruntime', '--scale', '4'],
+            '--scale 4: asid.onnx holds a network',
+        ),
+        (['--weights', 'asid.onnx', '--backend', 'onnxruntime', '--device', 'cuda'], '--device cuda: ONNX Runtime'),
+        (['--weights', 'none.onnx', '--backend', 'onnxruntime'], 'none.onnx: no such file'),
+        (['--weights', 'damaged.onnx', '--backend', 'onnxruntime'], 'damaged.onnx: damaged, or not of its format'),
+        (['--weights', 'foreign.onnx', '--backend', 'onnxruntime'], 'foreign.onnx: not exported by asid_plugin.export'),
+    ],
+)
+def test_upscale_says_what_is_wrong(shared, monkeypatch, capsys, argv, message):
+    net, folder = shared
+    monkeypatch.chdir(folder)
+    (folder / 'damaged.onnx').write_bytes((folder / 'asid.onnx').read_bytes()[:9000])
+    foreign = onnx.load(folder / 'asid.onnx')
+    del foreign.metadata_props[:]
+    onnx.save(foreign, folder / 'foreign.onnx')
+    (folder / 'out.png').unlink(missing_ok=True)
+    assert upscale_file(folder, *argv) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 1 and err[0].startswith(f'error: {message}')
+    assert not (folder / 'out.png').exists()
+
+
+@pytest.mark.parametrize('package', ['onnxscript', 'onnxruntime', 'openvino'])
+def test_a_missing_package_is_named_and_nothing_is_written(tmp_path, monkeypatch, capsys, package):
+    checkpoint(tmp_path, **SMALL)
+    monkeypatch.setitem(sys.modules, package, None)
+    target = tmp_path / ('a.xml' if package == 'openvino' else 'a.onnx')
+    monkeypatch.setattr(export, 'export_any_size', lambda *_: pytest.fail('traced before the packages were looked for'))
+    assert export.main([str(tmp_path / 'asid.pth'), str(target)]) == 2
+    assert capsys.readouterr().err == f"error: {package} is not installed: pip install 'asid-plugin[export]'\n"
+    assert os.listdir(tmp_path) == ['asid.pth']
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['asid.pth', 'a.pb'], 'a.pb: its name must end in .onnx, .pt2, .xml'),
+        (['asid.pth', 'a.onnx', '--format', 'openvino'], 'a.onnx: its name must end in .xml'),
+        (['none.pth', 'a.onnx'], 'none.pth: no such file'),
+    ],
+)
+def test_export_says_what_is_wrong(shared, monkeypatch, capsys, argv, message):
+    monkeypatch.chdir(shared[1])
+    assert export.main(argv) == 2
+    assert capsys.readouterr().err == f'error: {message}\n'
+
+
+def test_what_disagrees_is_not_written(tmp_path, monkeypatch, capsys):
+    net = checkpoint(tmp_path, **SMALL)
+    monkeypatch.setattr(export, 'TOLERANCE', 0.0)
+    assert export.main([str(tmp_path / 'asid.pth'), str(tmp_path / 'a.pt2')]) == 2
+    assert 'a.pt2: not written, it differs from PyTorch by' in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ['asid.pth'] and net.training is False
+
+
+@pytest.mark.parametrize('load', [exported.load_torch_export, exported.load_openvino])
+def test_damaged_files(tmp_path, load):
+    (tmp_path / 'a.bin').write_bytes(b'no')
+    with pytest.raises(CheckpointError, match='a.bin: damaged, or not of its format'):
+        load(tmp_path / 'a.bin')
