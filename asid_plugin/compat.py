@@ -11,6 +11,7 @@ distribution asks for torch at build time, which `scripts/setup.sh` answers with
 
 import atexit
 import functools
+import gc
 import os
 import re
 import sys
@@ -370,6 +371,7 @@ def _on_gloo(original: Callable) -> Callable:
 def _leave_process_group() -> None:
     failed = hasattr(sys, 'last_type')  # then nobody waits for the others, or they would hang together
     if torch.distributed.is_initialized() and not failed:
+        gc.collect()  # a distributed model that lives on in a cycle, such as MMEngine's Runner is, would keep the group
         torch.distributed.destroy_process_group()
 
 
