@@ -111,7 +111,7 @@ def serve(page: Page, host: str, port: int | None) -> gr.Blocks:
         prevent_thread_lock=True,
         quiet=True,
         share=False,
-        server_name=host,
+        server_name=f'[{host}]' if ':' in host else host,
         server_port=port,
         max_file_size=8 * page.max_pixels + 2**20,  # 16 bits of RGBA without compression, and what else a file holds
         footer_links=[],
