@@ -99,9 +99,7 @@ def test_one_by_one_convolutions_are_matrix_products(shared):
     assert kernels == set()
 
 
-@pytest.mark.parametrize(
-    ('name', 'half'), [('asid.onnx', True), ('asid.pt2', False), ('asid.xml', False), ('asid.xml', True)]
-)
+@pytest.mark.parametrize(('name', 'half'), [('asid.onnx', True), ('asid.pt2', False), ('asid.xml', False)])
 def test_other_formats_and_half_precision(tmp_path, capsys, name, half):
     net = checkpoint(tmp_path, **SMALL)
     assert export.main([str(tmp_path / 'asid.pth'), str(tmp_path / name), *(['--half'] if half else [])]) == 0
