@@ -131,6 +131,8 @@ def write_openvino(program: ExportedProgram, path: Path, metadata: dict[str, str
 
 def write_torch_export(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
     """Write a .pt2 file for `torch.export.load`, with the metadata in its extra file `METADATA_FILE`."""
+    for node in program.graph.nodes:
+        node.meta.pop('stack_trace', None)  # names this machine's files
     torch.export.save(program, path, extra_files={METADATA_FILE: json.dumps(metadata)})
 
 

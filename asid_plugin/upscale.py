@@ -119,9 +119,7 @@ def _load_onnxruntime(args: argparse.Namespace) -> Loaded:
             f'python -m asid_plugin.export {args.weights} OUT.onnx makes one'
         )
     if args.half:
-        raise UsageError(
-            '--half: an .onnx file has its precision; python -m asid_plugin.export --half makes a half one'
-        )
+        raise UsageError('--half: an .onnx file is in half precision if asid_plugin.export --half wrote it')
     exported = load_onnx(args.weights, args.device)
     return exported.run, exported.upscale, exported.num_in_ch
 

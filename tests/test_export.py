@@ -5,6 +5,9 @@ import json
 import os
 import shlex
 import sys
+import zipfile
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -50,6 +53,13 @@ def difference(run, net):
     return max(largest)
 
 
+def names_this_machine(path):
+    """Whether a file holds a path of this package's sources, as stack traces do."""
+    with zipfile.ZipFile(path) if path.suffix == '.pt2' else nullcontext() as archive:
+        content = b''.join(map(archive.read, archive.namelist())) if archive else path.read_bytes()
+    return os.path.dirname(export.__file__).encode() in content
+
+
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory):
     """ASID with two blocks, which share matrices, and its ONNX file, made by the command: (net, folder)."""
@@ -69,6 +79,7 @@ def test_onnx_says_what_it_is(shared):
     net, folder = shared
     model = onnx.load(folder / 'asid.onnx')
     onnx.checker.check_model(model, full_check=True)
+    assert not names_this_machine(folder / 'asid.onnx')
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [('', export.OPSET)]
     (lq,), (sr,) = model.graph.input, model.graph.output
     dims = [[d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in (lq, sr)]
@@ -81,11 +92,6 @@ def test_onnx_says_what_it_is(shared):
     assert metadata == {'asid_plugin': __version__, 'upscale': '2', 'weights_sha256': digest}
 
 
-def test_onnx_names_no_file_of_this_machine(shared):
-    content = (shared[1] / 'asid.onnx').read_bytes()
-    assert os.path.dirname(export.__file__).encode() not in content and sys.prefix.encode() not in content
-
-
 def test_one_by_one_convolutions_are_matrix_products(shared):
     """As convolutions, each would stand between two transposes."""
     net, folder = shared
@@ -93,9 +99,7 @@ def test_one_by_one_convolutions_are_matrix_products(shared):
     assert kernels == set()
 
 
-@pytest.mark.parametrize(
-    ('name', 'half'), [('asid.onnx', True), ('asid.pt2', False), ('asid.xml', False), ('asid.xml', True)]
-)
+@pytest.mark.parametrize(('name', 'half'), [('asid.onnx', True), ('asid.pt2', False), ('asid.xml', False)])
 def test_other_formats_and_half_precision(tmp_path, capsys, name, half):
     net = checkpoint(tmp_path, **SMALL)
     assert export.main([str(tmp_path / 'asid.pth'), str(tmp_path / name), *(['--half'] if half else [])]) == 0
@@ -106,6 +110,7 @@ def test_other_formats_and_half_precision(tmp_path, capsys, name, half):
     network = form.load(tmp_path / name)
     assert (network.upscale, network.num_in_ch) == (3, 3)
     assert network.metadata == export.describe(net)
+    assert not names_this_machine(tmp_path / name)
     worst = difference(network.run, net)
     assert 1e-5 < worst < 5e-3 if half else worst < 1e-5, 'half precision is seen, and is no more than that'
 
@@ -128,21 +133,23 @@ def test_upscale_by_onnxruntime_is_upscale_by_pytorch(shared):
 
 
 def test_the_readme_runs(shared, monkeypatch):
-    """Its lines with `export` and `--backend`, in a folder that has what they name."""
+    """Its export, whose file the fixture has made, and its upscaling with that."""
     net, folder = shared
-    readme = os.path.join(os.path.dirname(os.path.dirname(export.__file__)), 'README.md')
-    with open(readme, encoding='utf-8') as file:
-        lines = [shlex.split(line, comments=True) for line in file if line.startswith('    python -m asid_plugin.')]
-    lines = [line for line in lines if '--backend' in line]
+    readme = Path(export.__file__).parent.parent / 'README.md'
+    lines = [
+        shlex.split(line, comments=True)[2:]
+        for line in readme.read_text(encoding='utf-8').splitlines()
+        if 'onnx' in line and line.startswith('    python -m')
+    ]
     if not lines:
-        pytest.skip('the README has no --backend')
+        pytest.skip('README.md has no .onnx yet')
+    (_, *to_export), (_, *to_upscale) = lines
+    args = export._parser().parse_args(to_export)
     monkeypatch.chdir(folder)
-    for _, _, module, source, _, target, *options in lines:
-        assert module == 'asid_plugin.upscale'
-        PIL.Image.new('RGB', (20, 20)).save(source)
-        (folder / options[options.index('--weights') + 1]).write_bytes((folder / 'asid.onnx').read_bytes())
-        assert upscale.main([source, '-o', target, *options]) == 0
-        assert PIL.Image.open(target).size == (40, 40)
+    (folder / args.output).write_bytes((folder / 'asid.onnx').read_bytes())
+    PIL.Image.new('RGB', (20, 20)).save(to_upscale[0])
+    assert upscale.main(to_upscale) == 0
+    assert PIL.Image.open(to_upscale[2]).size == (40, 40)
 
 
 @pytest.mark.parametrize(
