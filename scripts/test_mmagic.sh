@@ -48,7 +48,7 @@ CONSTRAINTS
 }
 
 is_installed() { # Can mmagic be imported, with mmcv's operators, and ASID from this folder?
-    python -I - "$PWD" <<'PYTHON' 2>/dev/null
+    python -I - "$(pwd -P)/asid_plugin/" <<'PYTHON' 2>/dev/null
 import sys
 
 import asid_plugin.archs
