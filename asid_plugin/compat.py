@@ -27,6 +27,9 @@ from weakref import WeakValueDictionary
 
 import torch
 
+is_exporting: Callable[[], bool] = getattr(torch.compiler, 'is_exporting', lambda: False)
+"""Whether `torch.export` is tracing; torch 2.6 cannot say, nor can it export for any size."""
+
 
 def before_import() -> None:
     """Mend what keeps BasicSR from being imported."""

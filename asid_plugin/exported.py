@@ -18,7 +18,7 @@ from torch import Tensor
 from asid_plugin.checkpoint import CheckpointError
 
 REQUIRED = ('asid_plugin', 'upscale', 'arguments', 'weights_sha256')
-"""The version that exported, the scale, ASID's arguments as JSON, the SHA-256 of the weights as .safetensors."""
+"""The version that exported, the scale, ASID's arguments as JSON, the weights' SHA-256."""
 METADATA_FILE = 'asid_plugin.json'
 """Where they stand in a .pt2 file."""
 

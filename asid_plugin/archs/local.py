@@ -11,6 +11,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asid_plugin.compat import is_exporting
+
 
 class NHWCConv2d(nn.Conv2d):
     """`nn.Conv2d` that takes and returns (B, H, W, C)."""
@@ -25,7 +27,7 @@ def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     On a CPU this is oneDNN's convolution: on AMD, where MKL knows no AVX-512, it is two to three times as fast as the
     matrix product. oneDNN has no float64, and other runtimes would transpose before and after each convolution.
     """
-    if x.device.type != 'cpu' or x.dtype == torch.float64 or torch.compiler.is_exporting():
+    if x.device.type != 'cpu' or x.dtype == torch.float64 or is_exporting():
         return F.linear(x, weight, bias)
     return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
 
