@@ -74,7 +74,7 @@ def export_any_size(net: nn.Module, num_in_ch: int = 3, max_batch: int = 256, ma
 def describe(net: ASID) -> dict[str, str]:
     """The metadata of an exported file, as `asid_plugin.exported.REQUIRED` lists them.
 
-    The hash is of the bytes that `safetensors.torch.save` makes of the weights in our layout, whatever the checkpoint's.
+    The hash is of the bytes that `safetensors.torch.save` makes of the weights in our layout, whatever it was before.
     """
     weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     return {

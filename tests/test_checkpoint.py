@@ -147,10 +147,12 @@ def test_mmengines_checkpoints_are_read(tmp_path: Path, mmengines: Path):
 
 
 def test_what_the_program_allows_by_itself_does_not_matter_and_stays_allowed(mmengines: Path):
+    before = torch.serialization.get_safe_globals()
     with torch.serialization.safe_globals([HistoryBuffer, (print, 'builtins.getattr'), np.ndarray, np.dtype]):
         allowed = set(torch.serialization.get_safe_globals())
         assert len(load_asid(mmengines).body) == 1
         assert set(torch.serialization.get_safe_globals()) == allowed
+    torch.serialization.add_safe_globals(before)  # the block has taken away what was allowed before it, too
 
 
 def test_mmengines_checkpoints_with_numpy_1_are_read(tmp_path: Path, mmengines: Path):
