@@ -49,7 +49,7 @@ setup(
         'lmdb',
         'matplotlib>=3.7',
         'mmcv-lite',
-        'mmengine',
+        'mmengine>=0.10',
         'numpy',
         'opencv-python>=4.11',  # from here on alpha is read as it is, and a truncated JPEG is an error
         'pyyaml',
@@ -66,6 +66,7 @@ setup(
         'asid_plugin.evaluate': ['report.html'],
         'asid_plugin.options': ['schema.json'],
         'asid_plugin.paper': ['data/*.csv'],
+        'asid_plugin.weights': ['*.safetensors', 'SHA256SUMS', 'README.md'],
     },
     data_files=[('', ['asid_plugin/asid_plugin.pth'])],
     distclass=DistributionWithData,

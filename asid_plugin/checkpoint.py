@@ -17,6 +17,7 @@ from asid_plugin.archs.author_layout import JUNK, to_author_layout
 from asid_plugin.archs.state_dict import infer_arguments, our_layout
 from asid_plugin.files import whole_file
 from asid_plugin.unpickling import load_pickled
+from asid_plugin.weights import WeightsError, packaged_file
 
 SUFFIXES = ('.pth', '.ckpt', '.safetensors')
 """Of the files that are written; the first two are by `torch.save`."""
@@ -58,7 +59,7 @@ def read_state_dict(path: str | Path, wrappers: Sequence[str | None] = WRAPPERS)
 
     Args:
         path: .safetensors, or what `torch.save` wrote. Only tensors and plain containers are unpickled; the log that
-            MMEngine saves along is left out.
+            MMEngine saves along is left out. `packaged:x2` is the package's own weights, whose checksum is checked.
         wrappers: Keys that the state dict may stand behind; the first there is counts.
 
     Returns:
@@ -68,7 +69,10 @@ def read_state_dict(path: str | Path, wrappers: Sequence[str | None] = WRAPPERS)
     Raises:
         CheckpointError: The file is missing, damaged, holds other objects than tensors and numbers, or no state dict.
     """
-    path = Path(path)
+    try:
+        path = packaged_file(path) or Path(path)
+    except WeightsError as error:
+        raise CheckpointError(str(error)) from None
     content = _read(path)
     for key in wrappers:
         if isinstance(content.get(key), Mapping):

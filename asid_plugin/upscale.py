@@ -1,4 +1,4 @@
-"""Enlarge image files with a trained ASID: `python -m asid_plugin.upscale photo.jpg -o large.png --weights FILE`."""
+"""Enlarge image files with a trained ASID: `python -m asid_plugin.upscale photo.jpg -o large.png --scale 4`."""
 
 import argparse
 import mimetypes
@@ -20,7 +20,9 @@ from asid_plugin.exported import BackendError, load_onnx
 from asid_plugin.image_io import FORMATS, Image, ImageError, check_size, read_image, write_image
 from asid_plugin.memory import keep_freed_memory
 from asid_plugin.tiling import tiled
+from asid_plugin.weights import WeightsError, packaged_name
 
+DEFAULT_SCALE = 2
 # 16 tiles of 64x64 at a time; larger tiles come in smaller batches, so that they need no more memory.
 _BATCH_PIXELS = 16 * 64**2
 
@@ -67,21 +69,32 @@ class Upscaler:
         return replace(image, rgb=rgb, alpha=alpha)
 
 
+def choose_weights(weights: Path | None, scale: int | None) -> Path:
+    """The weights that are asked for, or else the package's own of the scale, with a note that says so.
+
+    Raises:
+        UsageError: The package has none of this scale.
+    """
+    if weights is not None:
+        return weights
+    try:
+        name = packaged_name(DEFAULT_SCALE if scale is None else scale)
+    except WeightsError as error:
+        raise UsageError(f'{error}; pass --weights FILE') from None
+    print(f'note: no --weights given, so these are {name}, which come with the package', file=sys.stderr)
+    return Path(name)
+
+
 def load_upscaler(args: argparse.Namespace) -> Upscaler:
     """The network of `--weights` in the backend, on the device and in the precision asked for.
 
     Raises:
-        UsageError: No weights, weights of another scale, a device that isn't there, or tiles that make no sense.
+        UsageError: Weights of another scale, a device that isn't there, or tiles that make no sense.
         CheckpointError: The file cannot be read or is not ASID's.
         BackendError: The backend is not installed, or not for this device.
     """
     if args.tile < 0 or (args.tile and not 0 <= args.tile_overlap < args.tile):
         raise UsageError(f'--tile {args.tile} --tile-overlap {args.tile_overlap}: the overlap must be smaller')
-    if args.weights is None:
-        raise UsageError(
-            'the package has no trained weights yet: pass --weights FILE (.pth, .ckpt or .safetensors); '
-            'bash scripts/quickstart.sh trains some in minutes'
-        )
     net, scale, num_in_ch = BACKENDS[args.backend](args)
     if args.scale not in (None, scale):
         raise UsageError(f'--scale {args.scale}: {args.weights} holds a network of scale {scale}')
@@ -241,6 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         targets = plan(args.input, args.output, args.ext)
+        args.weights = choose_weights(args.weights, args.scale)
         upscaler = load_upscaler(args)
         for folder in {target.parent for target in targets.values()}:
             folder.mkdir(parents=True, exist_ok=True)
@@ -325,14 +339,24 @@ def _parser() -> argparse.ArgumentParser:
         choices=[*(suffix[1:] for suffix in FORMATS), 'keep'],
         help="format in a folder: png (the default; loses nothing), another, or keep for each input's own",
     )
-    add('--weights', type=Path, metavar='FILE', help='a checkpoint of ASID, .pth, .ckpt or .safetensors')
+    add(
+        '--weights',
+        type=Path,
+        metavar='FILE',
+        help="a checkpoint of ASID, .pth, .ckpt or .safetensors (default: the package's own of the scale, packaged:xK)",
+    )
     add(
         '--backend',
         default='torch',
         choices=BACKENDS,
         help='what runs the network: torch (the default) or onnxruntime, with an .onnx file of asid_plugin.export',
     )
-    add('--scale', type=int, help="a check: stop unless the checkpoint's scale is this (default: any)")
+    add(
+        '--scale',
+        type=int,
+        help=f"which of the package's weights (default: {DEFAULT_SCALE}); with --weights a check: stop unless the "
+        "checkpoint's scale is this",
+    )
     add_running_options(parser)
     return parser
 

@@ -20,6 +20,7 @@ from asid_plugin.variants import VARIANTS, Variant
 
 OPTIONS = Path(__file__).resolve().parents[1] / 'options'
 TEMPLATE_UPSCALE = 2
+PACKAGED = 'ASID'  # whose weights come with the package
 ABLATION_HEADER = """\
 # yaml-language-server: $schema=../../asid_plugin/options/schema.json
 # {name} x{k} as in the paper's ablation studies: DIV2K, 640 k iterations (200 epochs) of 16 patches of 64x64 LR pixels.
@@ -40,8 +41,9 @@ do. Sizes are those of x2 at a 1280x720 output; FLOPs are counted as the paper c
 
 {table}
 
-`realsr/` fine-tunes on RealSR (the supplement's Table 1); `demo_…` are the quick start's. This page and the files of
-the table are made by `scripts/make_options.py`.
+`realsr/` fine-tunes on RealSR (the supplement's Table 1); `photos/` trained the weights that come with the package, and
+fine-tunes them on photographs of one's own; `demo_…` are the quick start's. `mmengine/` and `mmagic/` hold configs for
+MMEngine and mmagic. This page and the files of the table are made by `scripts/make_options.py`.
 """
 TABLES = {
     variants.TABLE1: 'Table 1',
@@ -93,6 +95,11 @@ def full_file(template: str, kind: str, variant: Variant, upscale: int) -> str:
         r'^network_g:\n(  .+\n)+': network_section(variant.network_g(upscale)),
     }
     if kind == 'test':
+        own = f'experiments/train_{stem}_x{upscale}/models/net_g_latest.pth  # where train_{stem}_x{upscale}.yml ends'
+        if variant.name == PACKAGED:
+            patterns[rf'packaged:x{TEMPLATE_UPSCALE}$'] = f'packaged:x{upscale}'
+        else:
+            patterns[r'^  #.+\n  pretrain_network_g: .+$'] = f'  pretrain_network_g: {own}'
         patterns[rf'without {TEMPLATE_UPSCALE} pixels'] = f'without {upscale} pixels'
     return substitute(text, patterns)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From a bare machine to an ASID that was trained, resumed, tested and used, in some minutes on two CPU cores.
+# From a bare machine to an ASID that was trained, resumed, tested and used, in some minutes on two CPU cores, and the
+# weights that come with the package beside it.
 #
 # Everything is written below this folder: .venv (unless an environment is active), datasets/demo, experiments, results.
 set -euo pipefail
@@ -9,6 +10,7 @@ cd "$(dirname "$0")/.."
 name=demo_ASID_x2
 weights=experiments/$name/models/net_g_latest.pth
 photo=results/photo_x2.png
+large=results/photo_x4.png
 evaluation=results/demo
 
 step() { printf '\n==> %s\n' "$*"; }
@@ -28,10 +30,14 @@ python -m asid_plugin.test -opt options/demo_test_ASID_x2.yml
 step 'Upscaling another photograph that was held out'
 python -m asid_plugin.upscale datasets/demo/photo/rocket.png -o "$photo" --weights "$weights"
 
+step 'The same by the weights that come with the package, at x4'
+python -m asid_plugin.upscale datasets/demo/photo/rocket.png -o "$large" --scale 4
+
 step 'A detail, side by side, and PSNR / SSIM of the photographs that were held out'
 python -m asid_plugin.paper figure5 --gt datasets/demo/val/GTmod2/chelsea.png --lq datasets/demo/val/LRbicx2/chelsea.png \
-    --scale 2 --network "demo=$weights" --how whole --box 150 60 130 100 -o "$evaluation/detail.png"
-python -m asid_plugin.evaluate datasets/demo/val --scale 2 --network "demo=$weights" --how whole --html -o "$evaluation"
+    --scale 2 --network "demo=$weights" packaged=packaged:x2 --how whole --box 150 60 130 100 -o "$evaluation/detail.png"
+python -m asid_plugin.evaluate datasets/demo/val --scale 2 --network "demo=$weights" packaged=packaged:x2 --how whole \
+    --html -o "$evaluation"
 
 printf '\nWritten:\n'
-printf '  %s\n' "$weights" results/demo_test_ASID_x2 "$photo" "$evaluation/report.html"
+printf '  %s\n' "$weights" results/demo_test_ASID_x2 "$photo" "$large" "$evaluation/report.html"

@@ -233,7 +233,6 @@ def fails(weights: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_path, monkeypatch):
-    assert fails().startswith('no weights: pass --weights FILE')
     assert fails('--weights', tmp_path / 'none.pth') == f'{tmp_path / "none.pth"}: no such file'
     assert fails('--weights', weights[0], '--tile', 8).endswith('the overlap must be smaller')
     assert fails('--weights', weights[0], '--max-pixels', 0) == '--max-pixels 0: should be 1 or more'

@@ -31,7 +31,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from asid_plugin.archs import ASID
 from asid_plugin.archs.author_layout import to_author_layout
-from asid_plugin.checkpoint import read_state_dict
+from asid_plugin.checkpoint import LAYOUTS, read_state_dict, save_state_dict
 from asid_plugin.mm import registry, test, train
 from asid_plugin.tiling import tiled
 
@@ -342,6 +342,23 @@ def test_checkpoints_that_are_tested(tiny: Callable, tmp_path: Path, capsys: pyt
     assert np.abs(sr - expected).max() <= 0.501
 
 
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_load_from_takes_safetensors(tiny: Callable, tmp_path: Path, layout: str):
+    weights = ASID(**NETWORK).state_dict()
+    save_state_dict(weights, tmp_path / 'weights.safetensors', layout)
+    runner = Runner.from_cfg(tiny(load_from=str(tmp_path / 'weights.safetensors')))
+    runner.load_or_resume()
+    loaded = runner.model.generator.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in weights.items())
+
+
+def test_load_from_takes_the_packages_own_weights(tiny: Callable):
+    runner = Runner.from_cfg(tiny(load_from='packaged:x2', model={'generator': {'num_feat': 48, 'num_block': 3}}))
+    runner.load_or_resume()
+    loaded = runner.model.generator.state_dict()
+    assert all(torch.equal(loaded[key], value.float()) for key, value in read_state_dict('packaged:x2').items())
+
+
 @pytest.mark.parametrize(
     ('content', 'options', 'message'),
     [
@@ -365,8 +382,6 @@ def test_what_is_wrong_with_a_command_is_said_in_one_line(
 def test_the_example_in_the_readme(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The config for one's own photographs, cut short; then what it trained is tested."""
     example = re.search(r'```python\n# mine_x2\.py\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
-    if example is None:
-        pytest.skip('README.md has no example for MMEngine')
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'options').symlink_to(ROOT / 'options')
     (tmp_path / 'mine_x2.py').write_text(example[1])

@@ -107,6 +107,20 @@ def test_losses_are_added(options: dict, tmp_path: Path):
     assert set(model.log_dict) == {'l_pix', 'l_fft'}
 
 
+def test_distillation_is_a_loss_from_the_teachers_output(options: dict, tmp_path: Path):
+    teacher = ASID(num_feat=24, num_block=2, upscale=2).eval()
+    torch.save({'params': teacher.state_dict()}, tmp_path / 'teacher.pth')
+    distilling = {'distill_opt': {'type': 'MSELoss', 'loss_weight': 0.5}, 'teacher': str(tmp_path / 'teacher.pth')}
+    model = make_model(options, tmp_path, **distilling)
+    student, before = deepcopy(model.net_g), deepcopy(model.teacher.state_dict())
+    step(model)
+    with torch.no_grad():
+        outputs = [net(batch()['lq']) for net in (student, teacher)]
+    assert model.log_dict['l_distill'] == pytest.approx(0.5 * torch.nn.functional.mse_loss(*outputs).item(), rel=1e-4)
+    assert all(torch.equal(value, before[key]) for key, value in model.teacher.state_dict().items())
+    assert not any(p.requires_grad for p in model.teacher.parameters())
+
+
 @pytest.mark.parametrize('switch', [{'compile': {'backend': 'aot_eager'}}, {'channels_last': True}], ids=str)
 def test_switches_change_no_result(options: dict, tmp_path: Path, switch: dict):
     expected, weights = step(make_model(options, tmp_path)), step(make_model(options | switch, tmp_path))

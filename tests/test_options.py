@@ -116,6 +116,8 @@ def test_options_that_are_right_pass(problems):
         'train:amp': 'bf16', 'train:grad_clip': 0.5, 'train:accumulate': 2, 'train:fft_opt': {'type': 'FFTLoss'},
         'val:tile': 64, 'val:tile_overlap': 0, 'val:tile_batch': 4, 'val:self_ensemble': True, 'val:amp': 'fp16',
         'compile': True, 'channels_last': True, 'logger:safetensors': True,
+        'train:distill_opt': {'type': 'L1Loss'}, 'train:teacher': 'packaged:x2',
+        'path:pretrain_network_g': 'packaged:x2',
     }  # fmt: skip
     assert problems(everything) == []
 
@@ -129,7 +131,8 @@ def test_our_option_files_lack_only_images_and_weights(file, tmp_path, monkeypat
     lines = capsys.readouterr().err.splitlines()
     assert all(': no folder datasets/' in line or ': no file experiments/' in line for line in lines)
     opt = read(file)
-    assert len(lines) == 2 * len(opt['datasets']) + bool(opt['path']['pretrain_network_g'])
+    weights = opt['path']['pretrain_network_g']
+    assert len(lines) == 2 * len(opt['datasets']) + bool(weights and not weights.startswith('packaged:'))
 
 
 def test_the_recipe_is_the_papers():
@@ -209,6 +212,14 @@ train:pixel_opt:reduction = man
     train: pixel_opt: reduction: 'man' should be none, mean or sum; did you mean mean?
 train:fft_opt = {type: FFTLoss, weight: 1}
     train: fft_opt: weight: unknown; did you mean loss_weight? (FFTLoss)
+train:distill_opt = {type: L1Loss}
+    train: teacher: missing; distill_opt needs the weights of a trained ASID, such as packaged:x2
+train:teacher = packaged:x2
+    train: teacher: unused without distill_opt, a loss such as type: L1Loss
+train:distill_opt = {type: L1Loss}; train:teacher = packaged:x4
+    train: teacher: packaged:x4 is of scale 4, but scale is 2
+train:distill_opt = {type: L1Loss}; train:teacher = /no/teacher.pth
+    train: teacher: /no/teacher.pth: no such file
 
 colour = 1
     colour: unknown; known are
@@ -247,6 +258,10 @@ val:metrics:psnr:type = psnr
     val: metrics: psnr: type: 'psnr' is unknown;
 path:pretrain_model_g = ~
     path: pretrain_model_g: unknown; did you mean pretrain_network_g?
+path:pretrain_network_g = packaged:x5
+    path: pretrain_network_g: packaged:x5: no such weights in the package; there are packaged:x2,
+path:pretrain_network_g = packaged:x2; model_type = SRModel
+    path: pretrain_network_g: no file packaged:x2
 path:resume_state = /no/1.state
     path: resume_state: no file /no/1.state; it should be a training state, or ~
 

@@ -247,7 +247,6 @@ def refused(run, tmp_path, *argv, **options):
 
 def test_weights_that_do_not_do(run, tmp_path):
     image, out = write(tmp_path / 'a.png'), tmp_path / 'out'
-    assert '--weights' in refused(run, tmp_path, image, '-o', out, weights=None)
     assert 'none.pth' in refused(run, tmp_path, image, '-o', out, weights=tmp_path / 'none.pth')
     assert 'a.png' in refused(run, tmp_path, image, '-o', out, weights=image)
     torch.save({'params': {'conv.weight': torch.zeros(3)}}, tmp_path / 'other.pth')

@@ -1,4 +1,4 @@
-"""Serve a page to try ASID on: `python -m asid_plugin.demo --weights FILE`."""
+"""Serve a page to try ASID on: `python -m asid_plugin.demo`."""
 
 import argparse
 import os
@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from asid_plugin.checkpoint import CheckpointError, load_asid
+from asid_plugin.checkpoint import CheckpointError
 from asid_plugin.memory import keep_freed_memory
 from asid_plugin.upscale import Upscaler, UsageError, add_running_options, load_upscaler
+from asid_plugin.weights import packaged_name, packaged_scales
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,37 +33,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def available_weights(given: Sequence[Path]) -> list[tuple[int, Path]]:
-    """The checkpoints that the page offers, each after its scale; so far those `given` on the command line.
-
-    Raises:
-        UsageError: There are none.
-        CheckpointError: A file cannot be read or is not ASID's.
-    """
-    if not given:
-        raise UsageError(
-            'no weights: pass --weights FILE [FILE ...] (.pth or .safetensors); '
-            'bash scripts/quickstart.sh trains some in minutes'
-        )
-    return [(load_asid(path).upscale, path) for path in given]
-
-
 def load_upscalers(args: argparse.Namespace) -> dict[str, Upscaler]:
     """The networks that the page offers, by the name that it shows: of the file, or its path where names are equal.
 
     Raises:
-        UsageError: There are no weights, or they cannot be run as the options say.
+        UsageError: The networks cannot be run as the options say.
         CheckpointError: A file cannot be read or is not ASID's.
     """
     if args.max_pixels < 1:
         raise UsageError(f'--max-pixels {args.max_pixels}: should be 1 or more')
-    weights = available_weights(args.weights)
-    names = [path.name for _, path in weights]
+    weights = args.weights or [Path(packaged_name(upscale)) for upscale in packaged_scales()]
+    names = [path.name for path in weights]
     return {
         path.name if names.count(path.name) == 1 else str(path): load_upscaler(
-            argparse.Namespace(**vars(args) | {'weights': path, 'scale': scale, 'backend': 'torch'})
+            argparse.Namespace(**vars(args) | {'weights': path, 'scale': None, 'backend': 'torch'})
         )
-        for scale, path in weights
+        for path in weights
     }
 
 
@@ -114,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=[],
         metavar='FILE',
-        help='checkpoints of ASID to choose from, .pth or .safetensors, of any scales',
+        help="checkpoints of ASID to choose from, .pth or .safetensors, of any scales (default: the package's own)",
     )
     add('--host', default='127.0.0.1', help='address to listen at (default: 127.0.0.1; 0.0.0.0 is every network)')
     add('--port', type=int, help='port to listen at, 0 for any (default: the first that is free from 7860 on)')

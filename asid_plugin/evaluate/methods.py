@@ -23,6 +23,7 @@ from asid_plugin.options.schema import registered
 from asid_plugin.paper.reported import table1
 from asid_plugin.tiling import self_ensemble, tiled
 from asid_plugin.variants import find
+from asid_plugin.weights import is_packaged
 from asid_plugin.yardstick import pad_to_windows
 
 # isort: split
@@ -189,7 +190,8 @@ def load_candidates(specs: Sequence[str], running: Running) -> list[Candidate]:
     """Load what is to be evaluated: bicubic, and then what each SPEC means, in order.
 
     Args:
-        specs: [NAME=]WHAT each. WHAT is 'bicubic', a checkpoint, an option file (.yml) or a folder of SR images.
+        specs: [NAME=]WHAT each. WHAT is 'bicubic', a checkpoint or `packaged:xK`, an option file (.yml) or a folder of
+            SR images.
         running: How networks are run. With both ways each network is two candidates.
 
     Raises:
@@ -225,7 +227,7 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
         return [Bicubic(running.scale, Method(name or what))]
     if path.is_dir():
         return [Folder(Method(name or path.resolve().name, source=what), path, running.scale)]
-    if not path.is_file():
+    if not (path.is_file() or is_packaged(what)):
         raise EvaluationError(f'{what}: no such file or folder (a network is [NAME=]FILE, or [NAME=]bicubic)')
     try:
         load = load_option_file if path.suffix.lower() in ('.yml', '.yaml') else load_checkpoint

@@ -6,8 +6,8 @@ parts are imported when MMEngine first looks for one.
 
 from asid_plugin import compat
 
-from . import registry
+from . import checkpoint, registry
 
-__all__ = ['registry']
+__all__ = ['checkpoint', 'registry']
 
 compat.mend_mmengine()

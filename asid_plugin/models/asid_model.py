@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 import asid_plugin
 from asid_plugin.archs.windowed import WindowedSR
-from asid_plugin.checkpoint import WRAPPERS, read_state_dict, save_safetensors
+from asid_plugin.checkpoint import WRAPPERS, load_asid, read_state_dict, save_safetensors
 from asid_plugin.files import remove_unfinished, staging
 from asid_plugin.memory import keep_freed_memory
 from asid_plugin.tiling import self_ensemble, tiled
@@ -42,6 +42,8 @@ class ASIDModel(SRModel):
     Options under `train`:
         amp ('bf16' | 'fp16'): Autocast in training.
         fft_opt (dict): Another loss, built like pixel_opt.
+        distill_opt (dict): Another loss, between the output and the teacher's, built like pixel_opt.
+        teacher (str): Weights of a trained ASID of the same scale, of any width and depth; for distill_opt.
         grad_clip (float): Largest norm of the gradient.
         accumulate (int): Parts in which a batch goes through the network: the same gradient (of losses that are
             means), less memory.
@@ -98,6 +100,10 @@ class ASIDModel(SRModel):
         self.amp = AMP_DTYPES.get(train_opt.get('amp'))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == torch.float16)
         self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
+        self.cri_distill = None
+        if train_opt.get('distill_opt'):
+            self.cri_distill = build_loss(train_opt['distill_opt']).to(self.device)
+            self.teacher = load_asid(train_opt['teacher']).to(self.device).requires_grad_(False)
         super().init_training_settings()
 
     def get_optimizer(
@@ -147,12 +153,15 @@ class ASIDModel(SRModel):
         """Weighted losses of a batch by name, in float32; lq (B, C, H, W), gt (B, C, kH, kW)."""
         with torch.autocast(self.device.type, self.amp, enabled=self.amp is not None):
             output = self.net_g(lq)
+            taught = self.teacher(lq) if self.cri_distill else None
         output = output.float()
         losses = OrderedDict()
         if self.cri_pix:
             losses['l_pix'] = self.cri_pix(output, gt)
         if self.cri_fft:
             losses['l_fft'] = self.cri_fft(output, gt)
+        if self.cri_distill:
+            losses['l_distill'] = self.cri_distill(output, taught.float())
         if self.cri_perceptual:
             named = zip(('l_percep', 'l_style'), self.cri_perceptual(output, gt), strict=True)
             losses |= {name: loss for name, loss in named if loss is not None}

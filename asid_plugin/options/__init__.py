@@ -22,8 +22,9 @@ from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY
 from torch import distributed
 
 from asid_plugin.archs.windowed import WindowedSR
-from asid_plugin.checkpoint import CheckpointError, read_state_dict
+from asid_plugin.checkpoint import CheckpointError, load_asid, read_state_dict
 from asid_plugin.compat import rebind
+from asid_plugin.weights import is_packaged
 
 from .datasets import check_datasets, located
 from .problems import Key, Options, Problem, is_number, mapping, read_numbers
@@ -35,6 +36,8 @@ from .structure import structural_problems, without
 _PARSED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
 _PARSED_PATH = ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
 _PARSED_DATASET = ('phase', 'scale')
+PIXEL_LOSSES = ('pixel_opt', 'fft_opt', 'distill_opt')
+"""Keys under `train` of losses between images that cost nothing to build."""
 
 
 def install() -> None:
@@ -138,9 +141,9 @@ def check_upscale(opt: Options) -> Iterator[Problem]:
 
 def check_path(opt: Options) -> Iterator[Problem]:
     """Check `path`: the files to start from."""
-    path = mapping(opt, 'path')
+    path, is_ours = mapping(opt, 'path'), opt.get('model_type') == 'ASIDModel'
     for key, what in (('pretrain_network_g', 'weights'), ('resume_state', 'a training state')):
-        if path.get(key) and not os.path.isfile(path[key]):
+        if path.get(key) and not (os.path.isfile(path[key]) or (is_ours and is_packaged(path[key]))):
             yield Problem(('path', key), f'no file {located(path[key])}; it should be {what}, or ~')
     yield from _check_weights(opt)
     experiment = Path('experiments', str(opt.get('name')))
@@ -155,7 +158,9 @@ def _check_weights(opt: Options) -> Iterator[Problem]:
     file, network = mapping(opt, 'path').get('pretrain_network_g'), mapping(opt, 'network_g')
     ours = registered(ARCH_REGISTRY).get(str(network.get('type')))
     is_ours = isinstance(ours, type) and issubclass(ours, WindowedSR)
-    if opt.get('model_type') != 'ASIDModel' or not is_ours or not os.path.isfile(str(file)):
+    if opt.get('model_type') != 'ASIDModel' or not is_ours:
+        return
+    if not (os.path.isfile(str(file)) or is_packaged(str(file))):
         return
     key = ('path', 'pretrain_network_g')
     try:
@@ -177,17 +182,36 @@ def check_train(opt: Options) -> Iterator[Problem]:
     if not opt['is_train'] or 'train' not in opt:
         return
     train, losses = opt['train'], registered(LOSS_REGISTRY)
-    for name in ('pixel_opt', 'fft_opt'):  # a PerceptualLoss would download VGG's weights when built
+    for name in PIXEL_LOSSES:  # a PerceptualLoss would download VGG's weights when built
         yield from _check_built(('train', name), mapping(train, name), losses)
     if train.get('pixel_opt') is None and train.get('perceptual_opt') is None:
         yield Problem(('train', 'pixel_opt'), 'missing; a loss is needed, such as type: L1Loss')
     yield from _check_optimizer(train)
+    yield from _check_teacher(train, opt.get('scale'))
     batch, parts = mapping(opt, 'datasets', 'train').get('batch_size_per_gpu'), train.get('accumulate')
     if is_number(batch) and parts and batch % parts:
         yield Problem(('train', 'accumulate'), f'{parts} does not divide batch_size_per_gpu, {batch}')
-    for name in ('pixel_opt', 'fft_opt'):
+    for name in PIXEL_LOSSES:
         if parts and parts > 1 and mapping(train, name).get('reduction') == 'sum':
             yield Problem(('train', 'accumulate'), f'{parts} parts need losses that are means, but {name} is a sum')
+
+
+def _check_teacher(train: Options, scale: Any) -> Iterator[Problem]:
+    """Check that there is a teacher if and only if something is to be learnt from it, and that it fits."""
+    key, file = ('train', 'teacher'), train.get('teacher')
+    if not file:
+        if train.get('distill_opt'):
+            yield Problem(key, 'missing; distill_opt needs the weights of a trained ASID, such as packaged:x2')
+        return
+    if not train.get('distill_opt'):
+        yield Problem(key, 'unused without distill_opt, a loss such as type: L1Loss')
+    try:
+        upscale = load_asid(file).upscale
+    except CheckpointError as error:
+        yield Problem(key, str(error))
+        return
+    if upscale != scale:
+        yield Problem(key, f'{file} is of scale {upscale}, but scale is {scale}')
 
 
 def _check_optimizer(train: Options) -> Iterator[Problem]:

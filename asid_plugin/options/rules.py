@@ -73,7 +73,10 @@ GENERAL = _rules(
     plugin=({}, 'Not needed: a line that imports asid_plugin where its start-up hook is not installed.'),
 )
 PATH = _rules(
-    pretrain_network_g=(_or_none(TEXT), 'Weights to start from, or to test: a checkpoint.'),
+    pretrain_network_g=(
+        _or_none(TEXT),
+        "Weights to start from, or to test: a checkpoint, or packaged:xK for the package's own of that scale.",
+    ),
     param_key_g=(_or_none(TEXT), "Which of a checkpoint's state dicts to take, such as params or params_ema."),
     strict_load_g=(FLAG, 'All weights must be there and fit; false takes what fits.'),
     resume_state=(_or_none(TEXT), 'Training state to go on from; --auto_resume finds the last one.'),
@@ -151,6 +154,8 @@ ASID_GENERAL = _asid_rules(_TITLES[0], compile={'type': ['boolean', 'object']}, 
 ASID_TRAIN = _asid_rules(
     _TITLES[1],
     fft_opt=_LOSS,
+    distill_opt=_LOSS,
+    teacher=_or_none(TEXT),
     amp=_AMP,
     accumulate=_whole(1),
     grad_clip=_or_none({'type': 'number', 'exclusiveMinimum': 0}),
