@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 import training_curve
+from degrade import main as degrade
 from prepare_photos import main, prepare_photos
 from skimage import data
 
+from asid_plugin.evaluate.benchmarks import find_sets, load_sample
 from asid_plugin.evaluate.protocol import downscale
 
 # isort: split
@@ -100,3 +102,24 @@ def test_no_log_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
     assert training_curve.main([str(tmp_path), '-o', str(tmp_path / 'curve.csv')]) == 2
     assert 'no train_*.log' in capsys.readouterr().err
     assert not (tmp_path / 'curve.csv').exists()
+
+
+def test_degraded_sets(photos: Path, tmp_path: Path):
+    """As the evaluator finds them, and no worse than they are called."""
+    prepare_photos([photos], tmp_path / 'out', (2,), 64, 1)
+    for _ in range(2):  # the second call finds the same
+        assert degrade([str(tmp_path / 'out' / 'held_out'), '--scale', '2', '--out', str(tmp_path / 'degraded')]) == 0
+    sets = {benchmark.name: benchmark for benchmark in find_sets([tmp_path / 'degraded'], 2)}
+    samples = {name: load_sample(*benchmark.pairs, scale=2) for name, benchmark in sets.items()}
+    assert all(np.array_equal(sample.hr, samples['clean'].hr) for sample in samples.values())
+    assert np.array_equal(samples['clean'].lq, downscale(samples['clean'].hr, 2))
+    difference = {name: np.std(sample.lq.astype(float) - samples['clean'].lq) for name, sample in samples.items()}
+    assert difference['noise_5'] == pytest.approx(5, rel=0.1)  # clipped where it is black
+    assert 0 < difference['JPEG_90'] < difference['JPEG_50'] < difference['noise_15'] < 15
+
+
+def test_what_cannot_be_degraded(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / 'LRbicx2').mkdir()
+    assert degrade([str(tmp_path), '--scale', '2', '--out', str(tmp_path / 'degraded')]) == 1
+    assert 'GTmod2 and LRbicx2 with images of the same names are needed' in capsys.readouterr().err
+    assert not (tmp_path / 'degraded').exists()
