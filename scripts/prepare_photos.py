@@ -14,6 +14,7 @@ Held out are the same photographs each time: the folders' files in order of thei
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,15 @@ def write_pairs(photos: Sequence[Path], out: Path, scale: int) -> None:
         update_png(out / f'LRbicx{scale}' / f'{photo.stem}.png', downscale(gt, scale))
 
 
-def prepare_photos(folders: Sequence[Path], out: Path, scales: Sequence[int], crop_size: int, workers: int) -> None:
+def is_smaller(path: Path, side: int, scales: Sequence[int]) -> bool:
+    """Whether an image's width or height, cropped to a multiple of every scale, is below this many pixels."""
+    multiple = math.lcm(*scales)
+    return side > 0 and min(read_bgr(path)[0].shape[:2]) // multiple * multiple < side
+
+
+def prepare_photos(
+    folders: Sequence[Path], out: Path, scales: Sequence[int], crop_size: int, workers: int, least_side: int = 0
+) -> None:
     """Do what the command does, whose options the arguments are. A second call verifies it.
 
     Raises:
@@ -53,13 +62,17 @@ def prepare_photos(folders: Sequence[Path], out: Path, scales: Sequence[int], cr
     if len(photos) < 2:
         raise PrepareError(f'{", ".join(map(str, folders))}: {len(photos)} photographs; at least 2 are needed')
     kept_back = held_out(list(photos.values()))
+    small = [path for path in photos.values() if path not in kept_back and is_smaller(path, least_side, scales)]
+    if small:
+        print(f'{len(small)} photographs are left out: less than {least_side} pixels wide or high')
     hr = out / 'HR'
     hr.mkdir(parents=True, exist_ok=True)
-    for path in photos.values():
+    to_train = [path for path in photos.values() if path not in (*kept_back, *small)]
+    for path in to_train:
         link = hr / path.name
-        if path not in kept_back and not link.exists():
+        if not link.exists():
             link.symlink_to(path)
-    wanted = {path.name for path in photos.values() if path not in kept_back}
+    wanted = {path.name for path in to_train}
     if strange := sorted(link.name for link in hr.iterdir() if link.name not in wanted):
         raise PrepareError(f'{hr} has images of another set: {", ".join(strange[:3])}. Remove the folder {out}')
     for scale in scales:
@@ -76,6 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add('--out', type=Path, default=Path('datasets/photos'), help='folder to write to (%(default)s)')
     add('--scales', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (2 3 4)')
     add('--crop-size', type=int, default=240, help='side of a sub-image in HR pixels, at least 64 times the scale')
+    add(
+        '--least-side',
+        type=int,
+        default=0,
+        help='leave smaller photographs out, in pixels (%(default)s); a patch of gt_size must fit into each',
+    )
     add('--workers', type=int, default=2, help='processes (%(default)s)')
     return run(prepare_photos, **vars(parser.parse_args(arguments)))
 
