@@ -22,6 +22,8 @@ from asid_plugin.paper.style import BLUE, RC, VERMILLION, FigureError, save
 COLUMNS = ('iter', 'lr', 'l_pix', 'psnr', 'ssim')
 STEP = re.compile(r'iter: *([\d,]+), lr:\(([\d.e+-]+),.*\bl_pix: ([\d.e+-]+)')
 METRIC = re.compile(r'# (psnr|ssim): ([\d.]+)')
+SHOWN = 1.5
+"""dB of PSNR below the highest."""
 
 Curve = dict[int, dict[str, float]]
 """By iteration, what was logged of it by column."""
@@ -61,8 +63,11 @@ def write_csv(curve: Curve, path: Path) -> None:
 
 
 def draw(curve: Curve, name: str) -> Figure:
-    """The loss, averaged over the last fiftieth of the iterations, and the PSNR of the images that are held out."""
-    window = max(1, len(curve) // 50)
+    """The loss, averaged over the last tenth of the iterations, and the PSNR of the images that are held out.
+
+    PSNR is not shown from its start, when a running average of the weights has only begun.
+    """
+    window = max(1, len(curve) // 10)
     loss = [values['l_pix'] for values in curve.values()]
     smooth = [sum(part) / len(part) for i in range(len(loss)) for part in [loss[max(0, i + 1 - window) : i + 1]]]
     psnr = {i: values['psnr'] for i, values in curve.items() if 'psnr' in values}
@@ -70,11 +75,14 @@ def draw(curve: Curve, name: str) -> Figure:
         figure = Figure(figsize=(6.4, 2.5), layout='constrained')
         left, right = figure.subplots(1, 2)
         left.plot(list(curve), smooth, color=BLUE, linewidth=1)
-        left.set(title='L1 loss', yscale='log', xlabel='iteration')
+        left.set(title='L1 loss, averaged', xlabel='iteration')
         right.plot(list(psnr), list(psnr.values()), color=VERMILLION, linewidth=1)
         right.set(title='PSNR on Y of the images held out, dB', xlabel='iteration')
+        if psnr:
+            right.set_ylim(max(min(psnr.values()), max(psnr.values()) - SHOWN), max(psnr.values()) + SHOWN / 20)
         for ax in (left, right):
             ax.grid(color='0.9', linewidth=0.6)
+            ax.locator_params(axis='x', nbins=5)
         figure.suptitle(name)
     return figure
 
@@ -89,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         curve = read_curve(args.experiment)
         write_csv(curve, args.output)
         print(f'wrote {args.output}')
-        save(draw(curve, args.experiment.name), args.output.with_suffix('.png'), dpi=120)
+        save(draw(curve, args.output.stem), args.output.with_suffix('.png'), dpi=120)
     except (FigureError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
