@@ -3,8 +3,8 @@
     python scripts/package_weights.py options/photos/train_ASID_photos_x2.yml --data 'T91 and BSDS400' \
         --benchmarks datasets/Set5 datasets/Set14
 
-The weights are the averaged ones of experiments/NAME/models/net_g_ITERATION.pth, by tiles and on whole images measured
-in float32 and as they are stored. If any mean differs by 0.01 dB or more, nothing is written.
+The weights are those that the training ended with, experiments/NAME/models/net_g_latest.pth, measured by tiles and on
+whole images in float32 and as they are stored. If any mean differs by 0.01 dB or more, nothing is written.
 """
 
 import argparse
@@ -99,7 +99,8 @@ def package(args: argparse.Namespace) -> Path:
     """
     opt = yaml.safe_load(args.options.read_text(encoding='utf-8'))
     iterations = args.iterations or opt['train']['total_iter']
-    state_dict = read_state_dict(Path('experiments', opt['name'], 'models', f'net_g_{iterations}.pth'))
+    checkpoint = Path('experiments', opt['name'], 'models', f'net_g_{args.iterations or "latest"}.pth')
+    state_dict = read_state_dict(checkpoint, (args.param_key,))
     weights = to_half(state_dict)
     network_g = {'type': 'ASID', **infer_arguments(weights)}
     with staging(Path('results')) as folder:
@@ -115,6 +116,7 @@ def package(args: argparse.Namespace) -> Path:
         'network_g': network_g,
         'data': args.data,
         'iterations': iterations,
+        'param_key': args.param_key,
         'options': args.options.name,
         'options_sha256': hashlib.sha256(args.options.read_bytes()).hexdigest(),
         'results': results['float16'],
@@ -130,7 +132,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('options', type=Path, metavar='OPTIONS', help='option file that trained the weights')
     parser.add_argument('--data', required=True, help='what it was trained on, in words')
     parser.add_argument('--benchmarks', nargs='+', type=Path, required=True, metavar='SET')
-    parser.add_argument('--iterations', type=int, help='which checkpoint (default: the last)')
+    parser.add_argument('--iterations', type=int, help='an earlier checkpoint')
+    parser.add_argument(
+        '--param-key',
+        choices=['params_ema', 'params'],
+        default='params_ema',
+        help='the average (the default) or the last weights; in that of a short training there is much of the start',
+    )
     keep_freed_memory()
     try:
         path = package(parser.parse_args(argv))
