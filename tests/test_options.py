@@ -260,7 +260,7 @@ path:pretrain_model_g = ~
     path: pretrain_model_g: unknown; did you mean pretrain_network_g?
 path:pretrain_network_g = packaged:x5
     path: pretrain_network_g: packaged:x5: no such weights in the package; there are packaged:x2,
-path:pretrain_network_g = packaged:x2; model_type = SRModel
+path:pretrain_network_g = packaged:x2; model_type = SRModel; train:optim_g:type = Adam
     path: pretrain_network_g: no file packaged:x2
 path:resume_state = /no/1.state
     path: resume_state: no file /no/1.state; it should be a training state, or ~
