@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -75,7 +74,7 @@ class WindowedSR(nn.Module):
     def padded_size(self, *sides: int) -> list[int]:
         """Round up to multiples of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
         p = self.window_size
-        return [torch.sym_max((side + p - 1) // p, -(-16 // p)) * p for side in sides]
+        return [max((side + p - 1) // p, -(-16 // p)) * p for side in sides]
 
 
 def _read_any_layout(net: WindowedSR, state_dict: dict[str, Tensor], prefix: str, *_unused: object) -> None:
