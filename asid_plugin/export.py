@@ -66,9 +66,24 @@ def export_any_size(net: nn.Module, num_in_ch: int = 3, max_batch: int = 256, ma
     shapes = ({0: Dim('batch', min=1, max=max_batch), 2: Dim('height', **sides), 3: Dim('width', **sides)},)
     example = next(net.parameters()).new_zeros(2, num_in_ch, 21, 34)
     with _config.patch(backed_size_oblivious=True):
-        return torch.export.export(
+        program = torch.export.export(
             net, (example,), dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=True
         )
+    _drop_size_asserts(program)
+    return program
+
+
+def _drop_size_asserts(program: ExportedProgram) -> None:
+    """Take out what tracing three blocks or more adds: that ESA's pooled map is larger than one pixel.
+
+    With that the program would refuse images of 16 pixels and less a side; only the choice of a convolution's
+    implementation, while tracing, rested on it.
+    """
+    graph = program.graph
+    for node in graph.find_nodes(op='call_function', target=torch.ops.aten._assert_scalar.default):
+        graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()
 
 
 def describe(net: ASID) -> dict[str, str]:
@@ -174,7 +189,7 @@ def export(net: ASID, path: str | Path, file_format: str = 'onnx', half: bool = 
 
     Raises:
         BackendError: A package that the format needs is not installed.
-        ExportError: The file differs from PyTorch by more than the tolerance, or this torch is too old.
+        ExportError: The file does not run, or differs from PyTorch by more than the tolerance; or torch is too old.
     """
     if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
         raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')
@@ -189,7 +204,10 @@ def export(net: ASID, path: str | Path, file_format: str = 'onnx', half: bool = 
         form.write(program, folder / path.name, describe(net))
         bar.update()
         bar.set_description('check')
-        difference = largest_difference(form.load(folder / path.name), net)
+        try:
+            difference = largest_difference(form.load(folder / path.name), net)
+        except RuntimeError as error:
+            raise ExportError(f'{path}: not written, it does not run: {" ".join(str(error).split())[:200]}') from error
         tolerance = TOLERANCE_HALF if half else TOLERANCE
         if not difference <= tolerance:
             raise ExportError(f'{path}: not written, it differs from PyTorch by {difference:.1e}, over {tolerance:.0e}')
