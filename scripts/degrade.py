@@ -46,11 +46,11 @@ def degrade(folder: Path, scale: int, out: Path) -> None:
         PrepareError: It does not have them, or an image cannot be read.
     """
     gt, lq = f'GTmod{scale}', f'LRbicx{scale}'
-    images = list_images(folder / lq) if (folder / lq).is_dir() else {}
-    if not images or list_images(folder / gt).keys() != images.keys():
+    images, originals = (list_images(folder / kind) if (folder / kind).is_dir() else {} for kind in (lq, gt))
+    if not images or originals.keys() != images.keys():
         raise PrepareError(f'{folder}: {gt} and {lq} with images of the same names are needed')
     for name, path in tqdm(images.items(), unit='image', disable=None):
-        low, (high, _) = read_bgr(path)[0], read_bgr(list_images(folder / gt)[name])
+        low, (high, _) = read_bgr(path)[0], read_bgr(originals[name])
         for kind, change in DEGRADATIONS.items():
             update_png(out / kind / gt / f'{name}.png', high)
             update_png(out / kind / lq / f'{name}.png', change(low))

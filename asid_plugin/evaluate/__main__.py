@@ -129,8 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         help='[NAME=]WHAT, any number. WHAT is a checkpoint of ASID or of a network that spandrel knows (.pth, .ckpt, '
         ".safetensors, or packaged:xK, the package's own), an option file (.yml: network_g with the weights "
         'path:pretrain_network_g or, of options that train, those that the training ends with), or a folder of SR '
-        'images, in it folders by set or not. Bicubic is '
-        'always there',
+        'images, in it folders by set or not. Bicubic is always there',
     )
     add(
         '--how',
