@@ -28,6 +28,7 @@ class DistributionWithData(Distribution):
         return self.has_data_files()
 
 
+MMENGINE = ['mmcv-lite']  # not for everybody: its files take the place of those of an mmcv that is there
 EXPORT = ['onnx', 'onnxruntime>=1.18', 'onnxscript', 'openvino>=2025.0']  # ONNX Runtime 1.18 has opset 20's GELU
 
 setup(
@@ -48,7 +49,6 @@ setup(
         'jsonschema',
         'lmdb',
         'matplotlib>=3.7',
-        'mmcv-lite',
         'mmengine>=0.10',
         'numpy',
         'opencv-python>=4.11',  # from here on alpha is read as it is, and a truncated JPEG is an error
@@ -60,7 +60,12 @@ setup(
         'torchvision',
         'tqdm',
     ],
-    extras_require={'demo': DEMO, 'export': EXPORT, 'test': [*DEMO, *EXPORT, 'pytest', 'ruff', 'selenium']},
+    extras_require={
+        'demo': DEMO,
+        'export': EXPORT,
+        'mmengine': MMENGINE,
+        'test': [*DEMO, *EXPORT, *MMENGINE, 'pytest', 'ruff', 'selenium'],
+    },
     packages=find_packages(include=['asid_plugin', 'asid_plugin.*']),
     package_data={
         'asid_plugin.evaluate': ['report.html'],

@@ -60,7 +60,7 @@ sys.exit(not asid_plugin.__file__.startswith(sys.argv[1]))
 PYTHON
 }
 
-compile_mmcv() { # mmcv with its operators, into a wheel that is kept. Of mmcv-lite, which has none, mmagic can't import
+compile_mmcv() { # mmcv with its operators, which mmcv-lite lacks and mmagic imports, into a wheel that is kept
     if ! command -v c++ >/dev/null; then
         echo "a C++ compiler is needed for mmcv: on Debian and Ubuntu, apt-get install g++" >&2
         return 1
@@ -93,8 +93,7 @@ export PIP_CONSTRAINT=$environment/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK
 if ! is_installed; then
     EXTRAS='' . scripts/setup.sh # the tests' Gradio needs a newer huggingface_hub
     ls "$environment"/wheels/mmcv-2.1.0-*.whl >/dev/null 2>&1 || compile_mmcv
-    python -m pip uninstall --quiet --yes mmcv-lite # which this package asks for: the same files, less the operators
-    python -m pip install --quiet --force-reinstall --no-deps "$environment"/wheels/mmcv-2.1.0-*.whl
+    python -m pip install --quiet "$environment"/wheels/mmcv-2.1.0-*.whl
     python -m pip install --quiet mmagic==1.2.0 albumentations # which it imports without asking for it
 fi
 python -m pip list 2>/dev/null | grep -E '^(mmagic|mmcv|mmengine|numpy|opencv-python|torch) '
