@@ -242,7 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except OSError as error:
-        print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
+        print(f'error: {error.filename or args.output}: {error.strerror}', file=sys.stderr)
         return 2
     print(
         f'wrote {args.output}: x{net.upscale}, {"float16" if args.half else "float32"}, any batch, height and width'

@@ -67,10 +67,10 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
 
     Args:
         path: The file.
-        device: 'cpu', 'cuda', or 'auto', which is CUDA if this ONNX Runtime is built for it.
+        device: 'cpu', 'cuda', or 'auto', which is CUDA if this ONNX Runtime is built for it and it starts.
 
     Raises:
-        BackendError: ONNX Runtime is not installed, or knows no CUDA and `device` is 'cuda'.
+        BackendError: ONNX Runtime is not installed, or `device` is 'cuda' and CUDA is not to be had.
         CheckpointError: The file is not an ASID exported by this package.
     """
     ort = backend('onnxruntime')
@@ -83,6 +83,8 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
     options.log_severity_level = 3  # errors
     providers = [cuda, cpu] if has_cuda and device != 'cpu' else [cpu]
     session = _open(path, lambda: ort.InferenceSession(str(path), options, providers))
+    if device == 'cuda' and cuda not in session.get_providers():  # it goes on by the CPU, without a word
+        raise BackendError(f'--device cuda: ONNX Runtime {ort.__version__} cannot start it here')
     metadata = _checked(session.get_modelmeta().custom_metadata_map, path)
     lq = session.get_inputs()[0]
     dtype = np.float16 if lq.type == 'tensor(float16)' else np.float32

@@ -32,7 +32,7 @@ def staging(folder: str | Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as staged:
         yield Path(staged)
         for path in sorted(Path(staged).iterdir()):
-            with path.open('rb') as file:
+            with path.open('r+b') as file:  # Windows writes out only what may be written to
                 os.fsync(file.fileno())
             path.replace(folder / path.name)
 

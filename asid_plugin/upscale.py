@@ -117,7 +117,12 @@ def _load_torch(args: argparse.Namespace) -> Loaded:
     device = 'cuda' if has_cuda and args.device != 'cpu' else 'cpu'
     # CPUs are slow in float16.
     dtype = torch.float32 if not args.half else torch.float16 if device == 'cuda' else torch.bfloat16
-    network = network.to(device, dtype)
+    try:
+        network = network.to(device, dtype)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise UsageError('--device: the GPU has no memory left; --device cpu goes without it') from error
 
     def run(lq: Tensor) -> Tensor:
         return network(lq.to(device, dtype)).to('cpu', torch.float32)
@@ -244,7 +249,8 @@ def image_failures(source: Path, image: Image, tile: int) -> Iterator[None]:
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
-    signs = ("can't allocate memory", 'not enough memory', 'Insufficient memory', 'Failed to allocate memory')
+    signs = ('out of memory', "can't allocate memory", 'not enough memory', 'Insufficient memory', 'ALLOC_FAILED')
+    signs += ('Failed to allocate memory',)
     return any(words in str(error) for words in signs)
 
 
@@ -264,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except OSError as error:
-        print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
+        print(f'error: {error.filename or args.output}: {error.strerror}', file=sys.stderr)
         return 2
 
     failed = 0

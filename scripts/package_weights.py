@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except OSError as error:
-        print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
+        print(f'error: {error.filename or FOLDER}: {error.strerror}', file=sys.stderr)
         return 2
     print(f'wrote {path} ({path.stat().st_size / 1e6:.2f} MB)')
     return 0

@@ -391,6 +391,19 @@ def test_an_option_file_chooses_the_weights(set5: Path, tmp_path: Path, settings
     assert_same(evaluation.sets[0].mean('opt, whole'), expected(set5, nets[which]))
 
 
+def test_an_option_file_that_trained_gives_the_averaged_weights(
+    set5: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    models = Path('experiments/a/models')
+    models.mkdir(parents=True)
+    nets = {'params': asid(tmp_path / 'a.pth'), 'params_ema': ASID(num_feat=16, num_block=1).eval()}
+    torch.save({key: net.state_dict() for key, net in nets.items()}, models / 'net_g_latest.pth')
+    (tmp_path / 'opt.yml').write_text(yaml.safe_dump({'name': 'a', 'network_g': TINY, 'train': {}}))
+    evaluation = run(set5, [str(tmp_path / 'opt.yml')], hows=('whole',))
+    assert_same(evaluation.sets[0].mean('opt, whole'), expected(set5, nets['params_ema']))
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

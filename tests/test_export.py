@@ -189,6 +189,15 @@ def test_upscale_says_what_is_wrong(shared, monkeypatch, capsys, argv, message):
     assert not (folder / 'out.png').exists()
 
 
+def test_onnx_runtime_that_cannot_start_cuda_does_not_go_on_by_the_cpu(shared, monkeypatch):
+    _, folder = shared
+    providers = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr('onnxruntime.get_available_providers', lambda: providers)  # as if it were built with CUDA
+    assert exported.load_onnx(folder / 'asid.onnx', 'auto').upscale
+    with pytest.raises(exported.BackendError, match=r'^--device cuda: ONNX Runtime .* cannot start it here$'):
+        exported.load_onnx(folder / 'asid.onnx', 'cuda')
+
+
 @pytest.mark.parametrize('package', ['onnxscript', 'onnxruntime', 'openvino'])
 def test_a_missing_package_is_named_and_nothing_is_written(tmp_path, monkeypatch, capsys, package):
     checkpoint(tmp_path, **SMALL)

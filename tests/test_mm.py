@@ -28,6 +28,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_from_local
 from prepare_photos import prepare_photos
+from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asid_plugin.archs import ASID
@@ -348,6 +349,17 @@ def test_load_from_takes_safetensors(tiny: Callable, tmp_path: Path, layout: str
     weights = ASID(**NETWORK).state_dict()
     save_state_dict(weights, tmp_path / 'weights.safetensors', layout)
     runner = Runner.from_cfg(tiny(load_from=str(tmp_path / 'weights.safetensors')))
+    runner.load_or_resume()
+    loaded = runner.model.generator.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in weights.items())
+
+
+def test_load_from_takes_safetensors_of_omnisr(tiny: Callable, tmp_path: Path):
+    network = {'type': 'OmniSR', 'num_feat': 16, 'num_block': 1, 'upscale': 2}
+    cfg = tiny(model={'generator': {'_delete_': True, **network}}, load_from=str(tmp_path / 'weights.safetensors'))
+    weights = registry.MODELS.build(network).state_dict()
+    save_file(weights, tmp_path / 'weights.safetensors')
+    runner = Runner.from_cfg(cfg)
     runner.load_or_resume()
     loaded = runner.model.generator.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in weights.items())

@@ -1,5 +1,6 @@
 """The option files, and what is said of mistakes in them before anything starts."""
 
+import logging
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from basicsr.utils.lmdb_util import LmdbMaker
 
 from asid_plugin.archs import ASID
 from asid_plugin.options import check_options
+from asid_plugin.options.datasets import last_iteration
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = sorted((ROOT / 'options').rglob('*.yml'))
@@ -281,6 +283,8 @@ datasets:train:batch_size_per_gpu = 0
     datasets: train: batch_size_per_gpu: 0 should be a whole number of at least 1
 num_gpu = 0; datasets:train:dataset_enlarge_ratio = 1
     datasets: train: dataset_enlarge_ratio: 1 x 2 images are less than one batch of 8; at least 4
+num_gpu = 0; datasets:train:dataset_enlarge_ratio = 5
+    datasets: train: dataset_enlarge_ratio: with 5 x 2 images the training would end at iteration 151 of 300:
 datasets:train:num_worker_per_gpu = 0
     datasets: train: persistent_workers: true needs workers: training, and num_worker_per_gpu above 0
 datasets:val:prefetch_mode = cuda
@@ -315,6 +319,30 @@ def test_data_parallel_has_its_limits(problems, edit):
     assert any(line.startswith('num_gpu: compile and amp do not go with 2 GPUs in one process') for line in found)
 
 
+def test_data_parallel_ends_early(problems, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    right = 'start with torchrun and --launcher pytorch, or set num_gpu: 1'
+    assert problems({'num_gpu': 2}) == [f'num_gpu: with 2 in one process BasicSR ends at iteration 156 of 300; {right}']
+
+
+@pytest.mark.parametrize(('ratio', 'batch', 'world_size', 'num_gpu'), [(10, 8, 1, 1), (9, 4, 2, 1), (13, 4, 1, 2)])
+def test_the_last_iteration_is_basicsrs(work: Path, ratio: int, batch: int, world_size: int, num_gpu: int):
+    """The epochs that BasicSR plans for 100 iterations, and the batches that its loader has."""
+    opt = read(ROOT / 'options' / 'demo_ASID_x2.yml')
+    opt['train']['total_iter'] = 100
+    opt |= {'dist': world_size > 1, 'rank': 0, 'world_size': world_size, 'num_gpu': num_gpu}
+    opt['datasets'] = {'train': opt['datasets']['train'] | {'phase': 'train', 'scale': 2}}
+    opt['datasets']['train'] |= {'batch_size_per_gpu': batch, 'dataset_enlarge_ratio': ratio}
+    loader, _, _, epochs, _ = train.create_train_val_dataloader(opt, logging.getLogger())
+    assert last_iteration(2 * ratio, 100, batch, world_size, num_gpu) == len(loader) * (epochs + 1)
+
+
+def test_networks_without_windows_are_tested_by_any_tile(problems):
+    edsr = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 2}
+    assert problems({'network_g': edsr, 'val:tile': 100}) == []
+    assert problems({'network_g:window_size': 10, 'val:tile': 100}) == []
+
+
 WEIGHTS = 'experiments/demo_ASID_x2/models/net_g_latest.pth'
 
 
@@ -328,6 +356,13 @@ def test_weights_of_another_network(problems):
 def test_auto_resume_does_not_throw_a_result_away(problems):
     line = f'there is {WEIGHTS}, but no training state beside it to go on from; leave --auto_resume out'
     assert problems(None, '--auto_resume') == [f'path: resume_state: {line}']
+
+
+def test_what_a_training_that_goes_on_no_longer_reads_may_be_gone(problems, work: Path):
+    states = work / 'experiments' / 'demo_ASID_x2' / 'training_states'
+    states.mkdir(parents=True)
+    (states / '100.state').touch()
+    assert problems({'path:pretrain_network_g': 'gone.pth'}, '--auto_resume') == []
 
 
 def test_a_patch_larger_than_the_files(problems):

@@ -93,7 +93,8 @@ class RawPairedImageDataset(FastPairedImageDataset):
 class CachedPairedImageDataset(FastPairedImageDataset):
     """Pairs of any kind that `PairedImageDataset` reads, decoded once and kept in memory: for small sets.
 
-    They are decoded when the dataset is built, so that workers share them.
+    They are decoded when the dataset is built. Workers share them where they are forked; in distributed training, for
+    which BasicSR has them spawned, and on macOS and Windows each holds a copy.
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except OSError as error:
-        print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
+        print(f'error: {error.filename or args.output}: {error.strerror}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('interrupted; what was written is whole', file=sys.stderr)

@@ -293,8 +293,9 @@ def load_checkpoint(path: Path, running: Running) -> Loaded:
 def load_option_file(path: Path, running: Running) -> Loaded:
     """`network_g` of an option file with its weights, all of which must fit.
 
-    They are those of `path: pretrain_network_g`, or, of options that train, those that the training ends with. Paths
-    are relative to the working folder and `param_key_g` is preferred, 'params' by default, as in BasicSR.
+    They are those of `path: pretrain_network_g`, of which `param_key_g` is preferred, 'params' by default, as in
+    BasicSR. Of options that train they are those that the training ends with, averaged ones if there are any, which it
+    validates. Paths are relative to the working folder.
 
     Raises:
         EvaluationError: The option file or the weights cannot be read, are of another scale, or do not fit together.
@@ -313,7 +314,10 @@ def load_option_file(path: Path, running: Running) -> Loaded:
     if 'train' in opt:
         key, paths = (
             'the weights that this training ends with',
-            {'pretrain_network_g': f'experiments/{opt.get("name")}/models/net_g_latest.pth'},
+            {
+                'pretrain_network_g': f'experiments/{opt.get("name")}/models/net_g_latest.pth',
+                'param_key_g': 'params_ema',
+            },
         )
     try:
         _load_weights(net, paths)

@@ -1,5 +1,6 @@
 """What `load_from` of a config takes beyond MMEngine's own checkpoints: .safetensors, and the package's own weights."""
 
+from contextlib import suppress
 from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -7,19 +8,22 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 @CheckpointLoader.register_scheme(prefixes=[r'.+\.safetensors$', 'packaged:'])
 def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read such a file as MMEngine expects it: a state dict of the model, in which ASID is at `generator.`.
+    """Read such a file as MMEngine expects it: a state dict of the model, with the network at `generator.`.
 
     Args:
-        filename: The file, in any layout of ours, or another model's state dict; or `packaged:xK`.
+        filename: The file, an ASID or Omni-SR in any layout, or another model's state dict; or `packaged:xK`.
         map_location: Not needed; MMEngine copies from the CPU.
 
     Raises:
         CheckpointError: There is no such file, or it is damaged.
     """
-    from asid_plugin.archs.state_dict import is_asid, our_layout  # here, because a config's imports should cost little
+    from asid_plugin.archs import ASID, OmniSR  # here, because a config's imports should cost little
     from asid_plugin.checkpoint import read_state_dict
 
     state_dict = read_state_dict(filename)
-    if is_asid(state_dict):
-        return {'state_dict': {f'generator.{key}': value for key, value in our_layout(state_dict).items()}}
+    for arch in (ASID, OmniSR):
+        with suppress(ValueError):
+            arch.layouts.infer_arguments(state_dict)
+            ours = arch.layouts.to_ours(state_dict)
+            return {'state_dict': {f'generator.{key}': value for key, value in ours.items()}}
     return {'state_dict': state_dict}

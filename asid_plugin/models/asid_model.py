@@ -270,6 +270,9 @@ class ASIDModel(SRModel):
                 torch.save(torch.load(path, weights_only=True) | {'scaler': self.scaler.state_dict()}, path)
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
+        for state in (state for optimizer in resume_state['optimizers'] for state in optimizer['state'].values()):
+            if isinstance(state.get('step'), Tensor):  # BasicSR reads it to the GPU, where each look at it would wait
+                state['step'] = state['step'].cpu()
         super().resume_training(resume_state)
         if 'scaler' in resume_state:
             self.scaler.load_state_dict(resume_state['scaler'])

@@ -142,12 +142,16 @@ def check_upscale(opt: Options) -> Iterator[Problem]:
 def check_path(opt: Options) -> Iterator[Problem]:
     """Check `path`: the files to start from."""
     path, is_ours = mapping(opt, 'path'), opt.get('model_type') == 'ASIDModel'
-    for key, what in (('pretrain_network_g', 'weights'), ('resume_state', 'a training state')):
-        if path.get(key) and not (os.path.isfile(path[key]) or (is_ours and is_packaged(path[key]))):
-            yield Problem(('path', key), f'no file {located(path[key])}; it should be {what}, or ~')
-    yield from _check_weights(opt)
     experiment = Path('experiments', str(opt.get('name')))
-    if opt.get('auto_resume') and not list(experiment.glob('training_states/*.state')):
+    has_states = any(experiment.glob('training_states/*.state'))
+    goes_on = path.get('resume_state') or (opt.get('auto_resume') and has_states)  # with weights of its own
+    for key, what in (('pretrain_network_g', 'weights'), ('resume_state', 'a training state')):
+        is_read = path.get(key) and not (goes_on and key == 'pretrain_network_g')
+        if is_read and not (os.path.isfile(path[key]) or (is_ours and is_packaged(path[key]))):
+            yield Problem(('path', key), f'no file {located(path[key])}; it should be {what}, or ~')
+    if not goes_on:
+        yield from _check_weights(opt)
+    if opt.get('auto_resume') and not has_states:
         for result in experiment.glob('models/net_g_latest.pth'):  # BasicSR would begin anew, and move it away
             message = f'there is {result}, but no training state beside it to go on from; leave --auto_resume out'
             yield Problem(('path', 'resume_state'), message)
@@ -230,7 +234,10 @@ def check_val(opt: Options) -> Iterator[Problem]:
     """Check `val`: tiles."""
     val = mapping(opt, 'val')
     tile, overlap = val.get('tile'), val.get('tile_overlap', 24)
-    window = mapping(opt, 'network_g').get('window_size', 8)
+    network = mapping(opt, 'network_g')
+    arch = registered(ARCH_REGISTRY).get(str(network.get('type')))
+    parameter = parameters(arch).get('window_size') if arch else None
+    window = network.get('window_size', parameter.default if parameter else None)
     if tile and is_number(window) and window > 0 and tile % window:
         yield Problem(('val', 'tile'), f'{tile} is not a multiple of the window size {window}')
     if tile and overlap >= tile:

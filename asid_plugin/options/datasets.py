@@ -1,8 +1,10 @@
 """The datasets of an option file: whether the images that they name are there and belong together."""
 
+import math
 import os
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -52,9 +54,9 @@ def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]
     lacking = [Problem((*key, name), lack) for name, root in roots.items() if (lack := _lacking(root, dataset))]
     yield from lacking
     if not lacking:
-        count = _count_lmdb if dataset['io_backend']['type'] == 'lmdb' else _count_files
+        count_pairs = _count_lmdb if dataset['io_backend']['type'] == 'lmdb' else _count_files
         try:
-            pairs = count(*roots.values(), dataset)
+            pairs = count_pairs(*roots.values(), dataset)
         except ImagesError as error:
             yield Problem((*key, error.key), str(error))
         else:
@@ -69,12 +71,40 @@ def _fitting(gt_size: int, scale: int) -> str:
 
 
 def _check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterator[Problem]:
-    # With fewer images than one batch, BasicSR's loader is empty and the training ends at once, without a word.
-    processes = opt['world_size'] if opt['dist'] else max(1, opt['num_gpu'])
-    batch, ratio = dataset['batch_size_per_gpu'] * processes, dataset.get('dataset_enlarge_ratio', 1)
+    # In each of these cases BasicSR's training would end early, without a word.
+    processes, gpus = (opt['world_size'], 1) if opt['dist'] else (1, max(1, opt['num_gpu']))
+    per_gpu, ratio = dataset['batch_size_per_gpu'], dataset.get('dataset_enlarge_ratio', 1)
+    batch, total = per_gpu * processes * gpus, mapping(opt, 'train').get('total_iter', 0)
     if pairs * ratio < batch:
         message = f'{ratio} x {pairs} images are less than one batch of {batch}; at least {-(-batch // pairs)}'
         yield Problem((*key, 'dataset_enlarge_ratio'), message)
+        return
+    last = last_iteration(pairs * ratio, total, per_gpu, processes, gpus)
+    if last < total and 1 < gpus <= torch.cuda.device_count():  # of more, another check tells
+        right = 'start with torchrun and --launcher pytorch, or set num_gpu: 1'
+        yield Problem(('num_gpu',), f'with {gpus} in one process BasicSR ends at iteration {last} of {total}; {right}')
+    elif last < total and gpus == 1:
+        enough = next(
+            more for more in count(ratio + 1) if last_iteration(pairs * more, total, per_gpu, processes) >= total
+        )
+        why = f'BasicSR counts the last, incomplete batch of an epoch, and drops it; at least {enough}'
+        message = f'with {ratio} x {pairs} images the training would end at iteration {last} of {total}: {why}'
+        yield Problem((*key, 'dataset_enlarge_ratio'), message)
+
+
+def last_iteration(samples: int, total_iter: int, batch_size_per_gpu: int, processes: int, gpus: int = 1) -> int:
+    """Where the epochs end that BasicSR makes of `total_iter`: it stops there, if not before at `total_iter`.
+
+    Args:
+        samples: Of an epoch, the enlarged data set.
+        total_iter: The iterations asked for.
+        batch_size_per_gpu: As in the options.
+        processes: Of distributed training.
+        gpus: Of one process, which BasicSR forgets when it counts epochs.
+    """
+    counted = math.ceil(samples / (batch_size_per_gpu * processes))
+    loaded = math.ceil(samples / processes) // (batch_size_per_gpu * gpus)
+    return loaded * (math.ceil(total_iter / counted) + 1)
 
 
 def _lacking(root: Path, dataset: Options) -> str | None:

@@ -166,8 +166,11 @@ def print_table2(args: argparse.Namespace) -> None:
         for name in dict.fromkeys([*reported, *counts])
     ]
     height, width = input_size(upscale)
-    where = f'{args.threads} threads of the CPU' if args.device == 'cpu' else torch.cuda.get_device_name()
-    print(f'Table 2: x{upscale}, {width}x{height} to 1280x720; memory and time in float32 on {where}\n')
+    where = f'{args.threads} threads of the CPU'
+    if costs and args.device != 'cpu':
+        where = torch.cuda.get_device_name()
+    measured = f'; memory and time in float32 on {where}' if costs else ''
+    print(f'Table 2: x{upscale}, {width}x{height} to 1280x720{measured}\n')
     header = ['network', *SIZES, 'peak memory, MiB', 'time, s']
     print(markdown.table([*header, 'the paper: parameters, FLOPs', 'Set14 PSNR'], rows))
     print(
