@@ -63,8 +63,8 @@ def read_state_dict(path: str | Path, wrappers: Sequence[str | None] = WRAPPERS)
         wrappers: Keys that the state dict may stand behind; the first there is counts.
 
     Returns:
-        The state dict on the CPU, in the layout of the file, without a leading 'module.' in its keys. Of a model that
-        contains one of our networks, only this; see `network_part`.
+        The state dict on the CPU, in the layout of the file, without 'module.' and '_orig_mod.' before its keys. Of a
+        model that contains one of our networks, only this; see `network_part`.
 
     Raises:
         CheckpointError: The file is missing, damaged, holds other objects than tensors and numbers, or no state dict.
@@ -79,10 +79,10 @@ def read_state_dict(path: str | Path, wrappers: Sequence[str | None] = WRAPPERS)
             content = content[key]
             break
     named = {str(key): value for key, value in content.items()}
-    state_dict = {key.removeprefix('module.'): value for key, value in named.items() if not key.endswith(JUNK)}
+    state_dict = {key: value for key, value in named.items() if not key.endswith(JUNK)}
     if not state_dict or not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise CheckpointError(f'{path}: no state dict in it (top-level keys: {", ".join(named)[:80]})')
-    return network_part(state_dict)
+    return {re.sub(r'^(module\.|_orig_mod\.)+', '', key): value for key, value in network_part(state_dict).items()}
 
 
 def network_part(state_dict: Mapping[str, Any]) -> dict[str, Any]:

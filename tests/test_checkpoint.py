@@ -200,6 +200,18 @@ def test_parallel_and_half_precision_weights(tmp_path: Path):
     assert loaded.conv_first.weight.dtype == torch.float32 and not loaded.training
 
 
+def test_the_averages_of_torch_are_read(tmp_path: Path):
+    net = small()
+    torch.save(torch.optim.swa_utils.AveragedModel(net).state_dict(), tmp_path / 'a.pth')
+    assert bits(load_asid(tmp_path / 'a.pth').state_dict()) == bits(net.state_dict())
+
+
+def test_compiled_networks_of_others_are_read(tmp_path: Path):
+    net = torch.nn.Linear(2, 2)
+    torch.save({f'module.{key}': value for key, value in torch.compile(net).state_dict().items()}, tmp_path / 'a.pth')
+    assert bits(read_state_dict(tmp_path / 'a.pth')) == bits(net.state_dict())
+
+
 class Payload:
     def __reduce__(self) -> tuple:
         return Path.touch, (Path('harm'),)

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +27,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 from asid_plugin import upscale
 from asid_plugin.archs import ASID
 from asid_plugin.demo.__main__ import main
-from asid_plugin.demo.page import Page
+from asid_plugin.demo.page import Page, enlarge
+from asid_plugin.image_io import ImageError
 from asid_plugin.upscale import Upscaler
 
 MAX_PIXELS = 10_000
@@ -168,6 +170,8 @@ def test_another_picture_takes_the_result_away(page: Chrome, picture: Path):
     eventually(page, lambda: not button(page, 'Download the PNG').is_enabled())
 
 
+HUGE_GIF = b'GIF89a' + struct.pack('<HH', 60000, 5000) + bytes(9)
+LONG_PNG = cv2.imencode('.png', np.zeros((1, 300_000), np.uint8))[1].tobytes()
 DAMAGED = 'damaged, cut short, or not a PNG, JPEG, WebP, TIFF or BMP image'
 HUGE_PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + (60_000).to_bytes(4, 'big') * 2 + b'\x08\2\0\0\0\xba\x16\x29\x55'
 
@@ -245,6 +249,14 @@ def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_p
     monkeypatch.delitem(sys.modules, 'asid_plugin.demo.page', raising=False)
     monkeypatch.setitem(sys.modules, 'gradio', None)
     assert fails('--weights', weights[0]) == "gradio is not installed: pip install 'asid-plugin[demo]'"
+
+
+@pytest.mark.parametrize(('content', 'message'), [(HUGE_GIF, DAMAGED), (LONG_PNG, 'PNG ends at 1000000 a side')])
+def test_what_would_cost_memory_or_time_for_nothing_is_refused_first(tmp_path: Path, content: bytes, message: str):
+    (tmp_path / 'a.png').write_bytes(content)
+    upscaler = Upscaler(lambda lq: pytest.fail('computed'), 4, tile=16, overlap=4)
+    with pytest.raises(ImageError, match=message):
+        enlarge(tmp_path / 'a.png', upscaler, 4_000_000)
 
 
 def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path):

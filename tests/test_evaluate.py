@@ -2,8 +2,10 @@
 
 import csv
 import math
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -259,6 +261,8 @@ def test_sets_are_found_ordered_and_chosen(tmp_path: Path):
     for name in ('zoo', 'urban100', 'BSDS100', 'Set5'):
         basicsr_set(tmp_path / 'all' / name)
     (tmp_path / 'all' / 'notes').mkdir()
+    for stray in ('preview.png', 'Set5/._0.png'):
+        shutil.copy(tmp_path / 'all' / 'zoo' / 'GTmod2' / '0.png', tmp_path / 'all' / stray)
     assert [found.name for found in find_sets([tmp_path / 'all'], 2)] == ['Set5', 'B100', 'Urban100', 'zoo']
     both = [tmp_path / 'all' / 'Set5', tmp_path / 'all']
     assert [found.name for found in find_sets(both, 2, ['ZOO', 'bsd100'])] == ['zoo', 'B100']
@@ -267,6 +271,14 @@ def test_sets_are_found_ordered_and_chosen(tmp_path: Path):
     basicsr_set(tmp_path / 'B100')
     with pytest.raises(EvaluationError, match='BSDS100 and .*B100 are the same set'):
         find_sets([tmp_path / 'all', tmp_path / 'B100'], 2)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='file names are Unicode here')
+def test_a_name_that_no_table_can_hold_is_known_before_anything_is_computed(set5: Path):
+    for folder in ('GTmod2', 'LRbicx2'):
+        (set5 / folder / '0.png').rename(os.fsdecode(os.fsencode(set5 / folder) + b'/M\xfcller.png'))
+    with pytest.raises(EvaluationError, match=r"M\\xfcller.png': its name is not UTF-8"):
+        find_sets([set5], 2)
 
 
 def by_tiles(net: ASID, lq: torch.Tensor, tile: int = 16, stride: int = 12) -> torch.Tensor:
@@ -470,6 +482,9 @@ def test_results_made_elsewhere(set5: Path, tmp_path: Path):
     cv2.imwrite(str(results / 'Set5' / '0_ab.png'), black)
     cv2.imwrite(str(results / '0.png'), black)
     assert run(set5, [str(results)]).sets[0].mean('results') == Figures(math.inf, pytest.approx(1))
+    (results / 'Set5').rename(results / 'set5')  # as the set's own folder may be called
+    assert run(set5, [str(results)]).sets[0].mean('results') == Figures(math.inf, pytest.approx(1))
+    (results / 'set5').rename(results / 'Set5')
     (results / 'Set5' / '1.png').rename(results / 'Set5' / '1x2_ASID.png')
     (results / 'Set5' / '0.png').rename(results / 'Set5' / '0x2_a.png')  # longer than 0_ab.png
     first, second = run(set5, [f'ASID={results}']).sets[0].images

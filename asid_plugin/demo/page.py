@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import cv2
 import gradio as gr
 import imagesize
 from torch.nn import functional as F
 
-from asid_plugin.image_io import FORMATS, Image, ImageError, read_image, write_image
+from asid_plugin.image_io import FORMATS, Image, ImageError, check_size, read_image, write_image
 from asid_plugin.upscale import Upscaler, image_failures
 
 _DELETE_EVERY, _DELETE_AFTER = 600, 3600  # seconds
@@ -139,11 +140,15 @@ def enlarge(
     Raises:
         ImageError: The image cannot be read, is too large or cannot be enlarged.
     """
-    _check_pixels(path, *imagesize.get(path), max_pixels)
+    size = imagesize.get(path)
+    if min(size) < 1 and cv2.haveImageReader(str(path)):  # OpenCV would decode it, however large it is
+        raise ImageError(f'{path}: damaged, cut short, or not a PNG, JPEG, WebP, TIFF or BMP image')
+    _check_pixels(path, *size, max_pixels)
     image = read_image(path)
     _check_pixels(path, *image.rgb.shape[1::-1], max_pixels)
     folder = Path(tempfile.mkdtemp(dir=path.parent))
     before, after = folder / f'{path.stem}_bicubic.png', folder / f'{path.stem}_x{upscaler.scale}.png'
+    check_size(after, *(side * upscaler.scale for side in image.rgb.shape[:2]))
     with image_failures(path, image, upscaler.tile):
         write_image(upscaler(image, progress), after)
         write_image(bicubic(image, upscaler.scale), before)

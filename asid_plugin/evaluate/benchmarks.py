@@ -1,5 +1,6 @@
 """Benchmark sets as people have them on disk: which files belong together at a scale, and the pixels in them."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -232,11 +233,13 @@ def list_images(folder: Path) -> dict[str, Path]:
     """The image files of a folder by name without suffix, in order; none if there is no such folder.
 
     Raises:
-        EvaluationError: Two differ in nothing but the suffix.
+        EvaluationError: Two differ in nothing but the suffix, or a name is not Unicode.
     """
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix.lower() in FORMATS and not path.name.startswith('.') and path.is_file():
+        if _is_image(path):
+            if os.fsencode(path.name).decode(errors='replace') != path.name:
+                raise EvaluationError(f'{os.fsencode(path)!r}: its name is not UTF-8 and cannot be written to a table')
             other = images.setdefault(path.stem, path)
             if other != path:
                 raise EvaluationError(f'{other} and {path.name}: two images of one name; remove one')
@@ -246,7 +249,9 @@ def list_images(folder: Path) -> dict[str, Path]:
 def _set_folders(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         raise EvaluationError(f'{path}: no such folder')
-    folders = [path] if _is_set(path) else [folder for folder in sorted(path.iterdir()) if _is_set(folder)]
+    inside = [folder for folder in sorted(path.iterdir()) if _is_set(folder)]
+    # an image that lies beside sets makes no set of them
+    folders = [path] if _has_parts(path) or (_is_set(path) and not any(map(_has_parts, inside))) else inside
     if not folders:
         raise EvaluationError(f'{path}: neither a benchmark set nor a folder of sets, such as Set5 with GTmod2 in it')
     yield from folders
@@ -255,9 +260,15 @@ def _set_folders(path: Path) -> Iterator[Path]:
 def _is_set(folder: Path) -> bool:
     if not folder.is_dir() or folder.name.startswith('.'):
         return False
-    return any(_PART_OF_SET.fullmatch(path.name) and path.is_dir() for path in folder.iterdir()) or any(
-        path.suffix.lower() in FORMATS for path in folder.iterdir()
-    )
+    return _has_parts(folder) or any(map(_is_image, folder.iterdir()))
+
+
+def _has_parts(folder: Path) -> bool:
+    return any(_PART_OF_SET.fullmatch(path.name) and path.is_dir() for path in folder.iterdir())
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in FORMATS and not path.name.startswith('.') and path.is_file()
 
 
 def _pairs(layout: Layout, folder: Path) -> Iterator[Pair]:

@@ -30,7 +30,7 @@ from asid_plugin.yardstick import pad_to_windows
 import basicsr.archs  # noqa: F401  # fills the registry
 from basicsr.utils.registry import ARCH_REGISTRY
 
-from .benchmarks import Pixels, Sample, list_images, read_rgb
+from .benchmarks import Pixels, Sample, list_images, read_rgb, set_name
 from .protocol import bicubic, to_pixels, to_tensor
 from .results import EvaluationError, Method
 
@@ -174,8 +174,8 @@ class Folder(Candidate):
 
     def find(self, sample: Sample) -> Path:
         """The file of an image."""
-        by_set = self.folder / sample.set_name
-        folder = by_set if by_set.is_dir() else self.folder
+        by_set = (path for path in sorted(self.folder.iterdir()) if set_name(path.name) == sample.set_name)
+        folder = next(filter(Path.is_dir, by_set), self.folder)
         name = re.compile(re.escape(sample.name) + f'(x{self.scale})?(_.*)?', re.IGNORECASE)
         found = [path for stem, path in list_images(folder).items() if name.fullmatch(stem)]
         if not found:
