@@ -65,7 +65,7 @@ class BasicSRHook:
                     exec_module(module)
             finally:
                 self._depth -= 1
-            if self._depth == 0 and 'basicsr' in sys.modules:
+            if self._depth == 0 and _is_known(sys.modules.get('basicsr')):
                 self.complete()
 
         loader.exec_module = watched
@@ -76,7 +76,13 @@ def _exec_mended(exec_module, module):
 
     compat.before_import()
     exec_module(module)
-    compat.after_import()
+    if _is_known(module):
+        compat.after_import()
+
+
+def _is_known(basicsr):
+    # many projects carry an older or trimmed BasicSR in their tree, which is none of this package's business
+    return getattr(basicsr, '__version__', '').startswith('1.4.')
 
 
 def install():
@@ -85,7 +91,7 @@ def install():
         return
     hook = BasicSRHook()
     basicsr = sys.modules.get('basicsr')
-    is_imported = basicsr is not None and not getattr(basicsr.__spec__, '_initializing', False)
+    is_imported = _is_known(basicsr) and not getattr(basicsr.__spec__, '_initializing', False)
     if is_imported:
         from asid_plugin import compat
 

@@ -427,7 +427,7 @@ def run(function: Callable, **arguments) -> int:
     """Call a function as a command does: 0 if it returns, 1 for an error (told on stderr), 130 if interrupted."""
     try:
         function(**arguments)
-    except (PrepareError, OSError) as error:
+    except (PrepareError, ImageError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     except BrokenProcessPool:

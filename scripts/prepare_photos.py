@@ -31,9 +31,19 @@ def held_out(photos: Sequence[Path]) -> list[Path]:
 
 
 def write_pairs(photos: Sequence[Path], out: Path, scale: int) -> None:
-    """Write `GTmodK` and `LRbicxK`, whose images are cropped to a multiple of the scale K."""
+    """Write `GTmodK` and `LRbicxK`, whose images are cropped to a multiple of the scale K.
+
+    Raises:
+        PrepareError: A photograph is too small, or there are pairs of photographs that are not held out any more.
+    """
+    wanted = {f'{photo.stem}.png' for photo in photos}
+    for kind in (f'GTmod{scale}', f'LRbicx{scale}'):
+        if strange := sorted(path.name for path in (out / kind).glob('*.png') if path.name not in wanted):
+            raise PrepareError(f'{out / kind} has images that are not held out: {", ".join(strange[:3])}. Remove {out}')
     for photo in photos:
         gt, _ = read_bgr(photo)
+        if min(gt.shape[:2]) < 2 * scale:  # of one LR pixel, imresize cannot mirror the border
+            raise PrepareError(f'{photo}: {gt.shape[1]}x{gt.shape[0]} pixels, at least {2 * scale} a side are needed')
         gt = gt[: gt.shape[0] // scale * scale, : gt.shape[1] // scale * scale]
         update_png(out / f'GTmod{scale}' / f'{photo.stem}.png', gt)
         update_png(out / f'LRbicx{scale}' / f'{photo.stem}.png', downscale(gt, scale))
@@ -51,14 +61,15 @@ def prepare_photos(
     """Do what the command does, whose options the arguments are. A second call verifies it.
 
     Raises:
-        PrepareError: Two photographs have the same name, there are fewer than two, or see `prepare_div2k.prepare`.
+        PrepareError: Two photographs have the same name, there are fewer than two, `out` was made of others, or see
+            `write_pairs` and `prepare_div2k.prepare`.
     """
     photos: dict[str, Path] = {}
     for folder in folders:
         for stem, path in sorted(list_images(folder).items()):
             if stem in photos:
                 raise PrepareError(f'{path} and {photos[stem]} have the same name; rename one')
-            photos[stem] = path.resolve()
+            photos[stem] = path.absolute()
     if len(photos) < 2:
         raise PrepareError(f'{", ".join(map(str, folders))}: {len(photos)} photographs; at least 2 are needed')
     kept_back = held_out(list(photos.values()))
@@ -70,8 +81,10 @@ def prepare_photos(
     to_train = [path for path in photos.values() if path not in (*kept_back, *small)]
     for path in to_train:
         link = hr / path.name
-        if not link.exists():
+        if not link.is_symlink():
             link.symlink_to(path)
+        elif link.readlink() != path:
+            raise PrepareError(f'{link} is {link.readlink()}, and not {path}. Remove the folder {out}')
     wanted = {path.name for path in to_train}
     if strange := sorted(link.name for link in hr.iterdir() if link.name not in wanted):
         raise PrepareError(f'{hr} has images of another set: {", ".join(strange[:3])}. Remove the folder {out}')

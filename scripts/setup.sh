@@ -6,7 +6,7 @@
 # EXTRAS='' leaves out what only the tests need.
 
 TORCH=2.13.0 # tested; another version that is already installed is kept
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd) # $0 in zsh
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -14,13 +14,28 @@ fits() { # Is this a Python that BasicSR 1.4.2 and torch can be installed for?
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null
 }
 
+has_pip() { # uv makes environments without
+    "$1" -m pip --version >/dev/null 2>&1 || "$1" -m ensurepip --upgrade >/dev/null && return
+    say "$1 has no pip, and Python's ensurepip cannot install it"
+    return 1
+}
+
 enter_environment() {
     if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
-        fits python && return
+        if fits python; then
+            has_pip python
+            return
+        fi
         say "the active environment has $(python --version 2>&1); Python 3.10, 3.11 or 3.12 is needed"
         return 1
     fi
-    if ! fits "$ROOT/.venv/bin/python" || ! "$ROOT/.venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    if "$ROOT/.venv/bin/python" -c '' 2>/dev/null; then
+        if ! fits "$ROOT/.venv/bin/python"; then
+            say "$ROOT/.venv has $("$ROOT/.venv/bin/python" --version); Python 3.10, 3.11 or 3.12 is needed: remove it"
+            return 1
+        fi
+        has_pip "$ROOT/.venv/bin/python" || return
+    else
         local candidate python='' candidates=(python3 python3.12 python3.11 python3.10)
         [ -n "${PYTHON:-}" ] && candidates=("$PYTHON")
         for candidate in "${candidates[@]}"; do
@@ -35,7 +50,7 @@ enter_environment() {
             return 1
         fi
         say "making .venv with $("$python" --version)"
-        "$python" -m venv --clear "$ROOT/.venv" || return
+        "$python" -m venv --clear "$ROOT/.venv" || return # where one is, its Python is gone
     fi
     . "$ROOT/.venv/bin/activate"
 }

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import ExifTags, Image
 
 import asid_plugin  # noqa: F401  # before basicsr
 
@@ -24,8 +25,9 @@ from basicsr import train
 from basicsr.utils.lmdb_util import LmdbMaker
 
 from asid_plugin.archs import ASID
-from asid_plugin.options import check_options
+from asid_plugin.options import check_general, check_options
 from asid_plugin.options.datasets import last_iteration
+from asid_plugin.options.problems import Problem
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = sorted((ROOT / 'options').rglob('*.yml'))
@@ -288,7 +290,9 @@ num_gpu = 0; datasets:train:dataset_enlarge_ratio = 5
 datasets:train:num_worker_per_gpu = 0
     datasets: train: persistent_workers: true needs workers: training, and num_worker_per_gpu above 0
 datasets:val:prefetch_mode = cuda
-    datasets: val: prefetch_mode: cuda needs a GPU and pin_memory: true; cpu and ~ work everywhere
+    datasets: val: prefetch_mode: cuda needs a GPU and pin_memory: true; ~ works everywhere
+datasets:train:prefetch_mode = cpu
+    datasets: train: prefetch_mode: cpu makes BasicSR hang with persistent_workers: true; ~ does not
 datasets:val:io_backend = {}
     datasets: val: io_backend: {} should be type: disk or type: lmdb
 datasets:val:dataroot_lq = /no/LRbicx2
@@ -363,6 +367,35 @@ def test_what_a_training_that_goes_on_no_longer_reads_may_be_gone(problems, work
     states.mkdir(parents=True)
     (states / '100.state').touch()
     assert problems({'path:pretrain_network_g': 'gone.pth'}, '--auto_resume') == []
+
+
+def test_an_lmdb_that_was_not_copied_to_its_end(problems, work: Path):
+    path = work / 'datasets/demo/train_HR_sub.lmdb/data.mdb'
+    os.truncate(path, path.stat().st_size - 4096)
+    assert problems() == [
+        'datasets: train: dataroot_gt: datasets/demo/train_HR_sub.lmdb is cut short: copy it again, or '
+        'scripts/prepare_div2k.py makes it anew'
+    ]
+
+
+def test_every_pair_that_is_tested_is_looked_at(problems, work: Path):
+    turned = Image.new('RGB', (40, 48))
+    exif = turned.getexif()
+    exif[ExifTags.Base.Orientation] = 6  # BasicSR, like OpenCV, turns it
+    for name, image in {'e.jpg': turned, 'f.png': Image.new('RGB', (40, 48))}.items():
+        image.save(work / 'datasets/demo/val/GTmod2' / name, exif=exif if name == 'e.jpg' else None)
+        Image.new('RGB', (24, 20)).save(work / 'datasets/demo/val/LRbicx2' / name)
+    assert problems() == [
+        'datasets: val: dataroot_lq: f.png is 20x24 here and 48x40 in dataroot_gt; scale 2 needs 40x48 there'
+    ]
+
+
+def test_gpus_of_other_machines_are_not_asked_for(problems, monkeypatch: pytest.MonkeyPatch):
+    assert [*check_general({'is_train': True, 'dist': True, 'num_gpu': 8})] == [
+        Problem(('num_gpu',), '8, but this machine shows 0; auto takes what there is')
+    ]
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
+    assert not [*check_general({'is_train': True, 'dist': True, 'num_gpu': 8})]
 
 
 def test_a_patch_larger_than_the_files(problems):

@@ -1,6 +1,7 @@
 """Training on photographs of one's own: the data, and the curve of a training."""
 
 import csv
+import re
 from pathlib import Path
 
 import cv2
@@ -62,6 +63,49 @@ def test_prepared_photographs_train_and_one_is_held_out(photos: Path, tmp_path: 
         'use_rot': False,
     }
     assert build_dataset(opt)[0]['lq'].shape == (3, 32, 32)
+
+
+def test_photographs_may_be_links(photos: Path, tmp_path: Path):
+    """Such as a downloader leaves: to files named by their checksums."""
+    blobs = tmp_path / 'blobs'
+    photos.rename(blobs)
+    photos.mkdir()
+    for i in range(5):
+        (blobs / f'{i}.png').rename(blobs / f'{i:064x}')
+        (photos / f'{i}.png').symlink_to(Path('../blobs') / f'{i:064x}')
+    prepare_photos([photos], tmp_path / 'out', (2,), 64, 1)
+    assert (tmp_path / 'out' / 'photos_LR_bicubic_X2_sub_raw.lmdb').is_dir()
+
+
+def another_folder(folder: Path) -> Path:
+    return folder.rename(folder.with_name('denoised'))
+
+
+def one_more(folder: Path) -> Path:
+    (folder / '9.png').write_bytes((folder / '0.png').read_bytes())
+    return folder
+
+
+def damaged(folder: Path) -> Path:
+    (folder / '4.png').write_bytes((folder / '4.png').read_bytes()[:99])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (another_folder, r'HR/0.png is \S*/mine/0.png, and not \S*/denoised/0.png. Remove the folder \S*/out'),
+        (one_more, r'held_out/GTmod2 has images that are not held out: 4.png. Remove \S*/held_out'),
+        (damaged, r'4.png: damaged, cut short'),
+    ],
+)
+def test_other_photographs_are_not_taken_for_the_first_ones(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture, change, message
+):
+    command = ['--out', str(tmp_path / 'out'), '--scales', '2', '--crop-size', '64', '--workers', '1']
+    assert main([str(photos), *command]) == 0
+    assert main([str(change(photos)), *command]) == 1
+    assert re.search(f'^error: .*{message}', capsys.readouterr().err, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

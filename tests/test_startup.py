@@ -152,6 +152,18 @@ def test_a_line_of_yaml_mends_a_basicsr_that_is_running_already() -> None:
     """)
 
 
+def test_a_basicsr_that_another_project_carries_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / 'basicsr').mkdir()
+    (tmp_path / 'basicsr' / '__init__.py').write_text("__version__ = '1.2.0+1386d3b'")
+    without_hook(f"""
+        import asid_plugin
+        sys.path.insert(0, {str(tmp_path)!r})
+        import basicsr
+        assert basicsr.__version__ == '1.2.0+1386d3b'
+        assert 'asid_plugin.archs' not in sys.modules and 'basicsr.utils' not in sys.modules
+    """)
+
+
 def test_a_failure_of_basicsr_is_passed_on_and_can_be_repaired(tmp_path: Path) -> None:
     (tmp_path / 'basicsr').mkdir()
     (tmp_path / 'basicsr' / '__init__.py').write_text('import no_such_module')

@@ -106,7 +106,7 @@ def check_structure(opt: Options) -> Iterator[Problem]:
 def check_general(opt: Options) -> Iterator[Problem]:
     """Check the GPUs that there are, and that the keys at the top and of `logger` agree."""
     num_gpu, found = opt.get('num_gpu', 0), torch.cuda.device_count()
-    if num_gpu > found:
+    if num_gpu > found and not (opt.get('dist') and found):  # each of several processes takes one, whatever num_gpu is
         yield Problem(('num_gpu',), f'{num_gpu}, but this machine shows {found}; auto takes what there is')
     threads = not opt.get('dist') and num_gpu > 1  # DataParallel
     if threads and (opt.get('compile') or mapping(opt, 'train').get('amp') or mapping(opt, 'val').get('amp')):

@@ -4,13 +4,14 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from itertools import count
+from contextlib import suppress
+from itertools import count, islice
 from pathlib import Path
 
-import cv2
 import lmdb
 import torch
-from basicsr.utils import scandir
+from basicsr.utils import imfrombytes, scandir
+from PIL import ExifTags, Image
 
 from .problems import Key, Options, Problem, mapping
 from .schema import PAIRED
@@ -39,7 +40,9 @@ def check_datasets(opt: Options) -> Iterator[Problem]:
 def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]:
     train = dataset['phase'] == 'train'
     if dataset.get('prefetch_mode') == 'cuda' and not (torch.cuda.is_available() and dataset.get('pin_memory')):
-        yield Problem((*key, 'prefetch_mode'), 'cuda needs a GPU and pin_memory: true; cpu and ~ work everywhere')
+        yield Problem((*key, 'prefetch_mode'), 'cuda needs a GPU and pin_memory: true; ~ works everywhere')
+    if dataset.get('prefetch_mode') == 'cpu' and dataset.get('persistent_workers'):  # two threads would share them
+        yield Problem((*key, 'prefetch_mode'), 'cpu makes BasicSR hang with persistent_workers: true; ~ does not')
     if dataset.get('persistent_workers') and not (train and dataset.get('num_worker_per_gpu')):
         yield Problem((*key, 'persistent_workers'), 'true needs workers: training, and num_worker_per_gpu above 0')
     needed = ('dataroot_gt', 'dataroot_lq', 'io_backend', *(('gt_size', 'batch_size_per_gpu') if train else ()))
@@ -165,11 +168,15 @@ def _read_sizes(key: str, root: Path, raw: bool) -> dict[str, tuple[int, int]]:
         sizes[match['name']] = int(match['height']), int(match['width'])
     try:
         with lmdb.open(str(root), readonly=True, lock=False) as env:
-            entries = env.stat()['entries']
+            stat, last_page = env.stat(), env.info()['last_pgno']
     except lmdb.Error as error:
         raise ImagesError(key, f'{root} cannot be read as an LMDB ({error}); {_MAKER} anew') from error
-    if entries != len(sizes) or not sizes:
-        raise ImagesError(key, f'{root} holds {entries} images, its meta_info.txt lists {len(sizes)}; {_MAKER} anew')
+    if (root / 'data.mdb').stat().st_size < (last_page + 1) * stat['psize']:  # reading it would be a bus error
+        raise ImagesError(key, f'{root} is cut short: copy it again, or {_MAKER} anew')
+    if stat['entries'] != len(sizes) or not sizes:
+        raise ImagesError(
+            key, f'{root} holds {stat["entries"]} images, its meta_info.txt lists {len(sizes)}; {_MAKER} anew'
+        )
     return sizes
 
 
@@ -191,15 +198,21 @@ def _count_files(gt: Path, lq: Path, dataset: Options) -> int:
     extra = sorted(lq_names - partners.keys())
     if extra and not listed:
         raise ImagesError('dataroot_gt', f'no partner in {gt} for {extra[0]} of {lq}')
-    partner, name = next(iter(partners.items()))
-    sizes = [_size(key, path) for key, path in (('dataroot_gt', gt / name), ('dataroot_lq', lq / partner))]
-    _check_scale(name, *sizes, dataset)
-    _check_patch(name, sizes[0], dataset)
+    # of a training set, which may be of many thousand files, only the first pair is looked at
+    for partner, name in islice(partners.items(), 1 if dataset['phase'] == 'train' else None):
+        sizes = [_size(key, path) for key, path in (('dataroot_gt', gt / name), ('dataroot_lq', lq / partner))]
+        _check_scale(name, *sizes, dataset)
+        _check_patch(name, sizes[0], dataset)
     return len(names)
 
 
 def _size(key: str, path: Path) -> tuple[int, int]:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    """(height, width) of an image as BasicSR would read it; from its header, unless that may turn it."""
+    with suppress(OSError, Image.DecompressionBombError), Image.open(path) as header:
+        if header.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return header.height, header.width
+    content = path.read_bytes()
+    image = imfrombytes(content) if content else None
     if image is None:
         raise ImagesError(key, f'{path} is not an image')
     return image.shape[:2]
