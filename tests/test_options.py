@@ -28,6 +28,7 @@ from asid_plugin.archs import ASID
 from asid_plugin.options import check_general, check_options
 from asid_plugin.options.datasets import last_iteration
 from asid_plugin.options.problems import Problem
+from asid_plugin.options.schema import SCHEDULERS
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = sorted((ROOT / 'options').rglob('*.yml'))
@@ -363,10 +364,55 @@ def test_auto_resume_does_not_throw_a_result_away(problems):
 
 
 def test_what_a_training_that_goes_on_no_longer_reads_may_be_gone(problems, work: Path):
-    states = work / 'experiments' / 'demo_ASID_x2' / 'training_states'
-    states.mkdir(parents=True)
-    (states / '100.state').touch()
+    write_state(work, 100, epoch=4)
     assert problems({'path:pretrain_network_g': 'gone.pth'}, '--auto_resume') == []
+
+
+def write_state(work: Path, iteration: int, epoch: int) -> Path:
+    """A training state of the demo, as BasicSR saves it."""
+    file = work / f'experiments/demo_ASID_x2/training_states/{iteration}.state'
+    file.parent.mkdir(parents=True, exist_ok=True)
+    optimizer = torch.optim.SGD([torch.ones(1)], lr=1)
+    scheduler = SCHEDULERS['CosineAnnealingRestartLR'](optimizer, periods=[300])
+    optimizer.step()
+    scheduler.step()
+    state = {'epoch': epoch, 'iter': iteration, 'optimizers': [], 'schedulers': [scheduler.state_dict()]}
+    torch.save(state, file)
+    return file.relative_to(work)
+
+
+def test_a_training_goes_on_by_the_schedule_that_it_began_with(problems, work: Path):
+    file = write_state(work, 100, epoch=4)
+    assert problems({'train:scheduler:periods': [300], 'train:total_iter': 300}, '--auto_resume') == []
+    edits = {'train:scheduler:periods': [400], 'train:total_iter': 400}
+    assert problems(edits, '--auto_resume') == [
+        f'train: scheduler: periods: [400], but {file} goes on by [300]; write [300], or begin anew from its weights'
+    ]
+    other = {'type': 'MultiStepLR', 'milestones': [300]}
+    assert problems({'train:scheduler': other, 'path:resume_state': str(file)}) == [
+        f'train: scheduler: type: {file} goes on by another; write the one that it began with, or begin anew from its '
+        'weights'
+    ]
+
+
+def test_a_training_that_goes_on_has_epochs_left(problems, work: Path):
+    """200 samples are 25 batches of 8; with 2 a batch, there were 100 in an epoch."""
+    file = write_state(work, 160, epoch=6)
+    assert problems(None, '--auto_resume') == []
+    file = write_state(work, 250, epoch=2)
+    assert problems({'datasets:train:batch_size_per_gpu': 2}, '--auto_resume') == []
+    file = write_state(work, 275, epoch=11)
+    left = 'goes on in epoch 11, and the epochs left end at iteration 275 of 300; train with the batch and the images'
+    assert problems({'datasets:train:batch_size_per_gpu': 2}, '--auto_resume') == [
+        f'path: resume_state: {file} {left} that it began with, or begin anew from its weights'
+    ]
+
+
+def test_a_state_that_is_cut_short(problems, work: Path):
+    file = write_state(work, 100, epoch=4)
+    (work / file).write_bytes((work / file).read_bytes()[:500])
+    [line] = problems(None, '--auto_resume')
+    assert line.startswith(f'path: resume_state: {file} is not a whole training state (')
 
 
 def test_an_lmdb_that_was_not_copied_to_its_end(problems, work: Path):

@@ -28,6 +28,7 @@ from asid_plugin.weights import is_packaged
 
 from .datasets import check_datasets, located
 from .problems import Key, Options, Problem, is_number, mapping, read_numbers
+from .resuming import check_resume, find_state
 from .schema import ONLY_ASID, OPTIMIZERS, SCHEDULERS, network_schema, options_schema, registered
 from .signatures import needed, parameters
 from .structure import structural_problems, without
@@ -85,6 +86,7 @@ def check_options(opt: Options) -> list[Problem]:
         _check_built_network,
         check_upscale,
         check_path,
+        check_resume,
         check_train,
         check_val,
     ):
@@ -143,15 +145,14 @@ def check_path(opt: Options) -> Iterator[Problem]:
     """Check `path`: the files to start from."""
     path, is_ours = mapping(opt, 'path'), opt.get('model_type') == 'ASIDModel'
     experiment = Path('experiments', str(opt.get('name')))
-    has_states = any(experiment.glob('training_states/*.state'))
-    goes_on = path.get('resume_state') or (opt.get('auto_resume') and has_states)  # with weights of its own
+    goes_on = find_state(opt)  # with weights of its own
     for key, what in (('pretrain_network_g', 'weights'), ('resume_state', 'a training state')):
         is_read = path.get(key) and not (goes_on and key == 'pretrain_network_g')
         if is_read and not (os.path.isfile(path[key]) or (is_ours and is_packaged(path[key]))):
             yield Problem(('path', key), f'no file {located(path[key])}; it should be {what}, or ~')
     if not goes_on:
         yield from _check_weights(opt)
-    if opt.get('auto_resume') and not has_states:
+    if opt.get('auto_resume') and not goes_on:
         for result in experiment.glob('models/net_g_latest.pth'):  # BasicSR would begin anew, and move it away
             message = f'there is {result}, but no training state beside it to go on from; leave --auto_resume out'
             yield Problem(('path', 'resume_state'), message)

@@ -14,6 +14,7 @@ from basicsr.utils import imfrombytes, scandir
 from PIL import ExifTags, Image
 
 from .problems import Key, Options, Problem, mapping
+from .resuming import StateError, find_state, read_state
 from .schema import PAIRED
 
 RAW = 'RawPairedImageDataset'
@@ -83,7 +84,9 @@ def _check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterat
         yield Problem((*key, 'dataset_enlarge_ratio'), message)
         return
     last = last_iteration(pairs * ratio, total, per_gpu, processes, gpus)
-    if last < total and 1 < gpus <= torch.cuda.device_count():  # of more, another check tells
+    if file := find_state(opt):
+        yield from _check_epoch(file, pairs * ratio, total, per_gpu, processes, gpus)
+    elif last < total and 1 < gpus <= torch.cuda.device_count():  # of more, another check tells
         right = 'start with torchrun and --launcher pytorch, or set num_gpu: 1'
         yield Problem(('num_gpu',), f'with {gpus} in one process BasicSR ends at iteration {last} of {total}; {right}')
     elif last < total and gpus == 1:
@@ -95,7 +98,27 @@ def _check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterat
         yield Problem((*key, 'dataset_enlarge_ratio'), message)
 
 
-def last_iteration(samples: int, total_iter: int, batch_size_per_gpu: int, processes: int, gpus: int = 1) -> int:
+def _check_epoch(file: Path, samples: int, total_iter: int, *batch: int) -> Iterator[Problem]:
+    # The state has the number of its epoch, which is another place if an epoch had other batches when it was saved.
+    try:
+        state = read_state(file)
+    except StateError:
+        return  # which check_resume tells
+    last = last_iteration(samples, total_iter, *batch, begin=(state.epoch, state.iteration))
+    if last < total_iter:
+        where = f'{file} goes on in epoch {state.epoch}, and the epochs left end at iteration {last} of {total_iter}'
+        right = 'train with the batch and the images that it began with, or begin anew from its weights'
+        yield Problem(('path', 'resume_state'), f'{where}; {right}')
+
+
+def last_iteration(
+    samples: int,
+    total_iter: int,
+    batch_size_per_gpu: int,
+    processes: int,
+    gpus: int = 1,
+    begin: tuple[int, int] = (0, 0),
+) -> int:
     """Where the epochs end that BasicSR makes of `total_iter`: it stops there, if not before at `total_iter`.
 
     Args:
@@ -104,10 +127,12 @@ def last_iteration(samples: int, total_iter: int, batch_size_per_gpu: int, proce
         batch_size_per_gpu: As in the options.
         processes: Of distributed training.
         gpus: Of one process, which BasicSR forgets when it counts epochs.
+        begin: Epoch and iteration that a training goes on with.
     """
     counted = math.ceil(samples / (batch_size_per_gpu * processes))
     loaded = math.ceil(samples / processes) // (batch_size_per_gpu * gpus)
-    return loaded * (math.ceil(total_iter / counted) + 1)
+    epoch, iteration = begin
+    return iteration + loaded * max(0, math.ceil(total_iter / counted) + 1 - epoch)
 
 
 def _lacking(root: Path, dataset: Options) -> str | None:

@@ -1,0 +1,96 @@
+"""What an option file says, beside the state of the training that goes on by it.
+
+BasicSR takes the schedule from the state, whatever the file says, and the number of the epoch, however many batches an
+epoch has now.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asid_plugin.unpickling import load_pickled
+
+from .problems import Options, Problem, mapping
+from .schema import SCHEDULERS
+from .signatures import needed, parameters
+
+
+class StateError(ValueError):
+    """A file that is not a whole training state; the message is one line."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A training state: its file, the epoch and the iteration it was saved in, and the scheduler's own state."""
+
+    file: Path
+    epoch: int
+    iteration: int
+    scheduler: Options
+
+
+def find_state(opt: Options) -> Path | None:
+    """The training state that BasicSR will go on from, if any."""
+    if opt.get('auto_resume'):
+        states = Path('experiments', str(opt.get('name')), 'training_states').glob('*.state')
+        return max((path for path in states if path.stem.isdigit()), key=lambda path: int(path.stem), default=None)
+    file = mapping(opt, 'path').get('resume_state')
+    return Path(file) if file and Path(file).is_file() else None
+
+
+def read_state(file: Path) -> State:
+    """Read a training state.
+
+    Raises:
+        StateError: It is not one, or damaged.
+    """
+    try:
+        content = load_pickled(file)
+        return State(file, content['epoch'], content['iter'], content['schedulers'][0])
+    except Exception as error:  # a damaged file makes unpickling fail in any way
+        said = ' '.join(str(error).split())[:100]
+        raise StateError(f'{file} is not a whole training state ({said}); remove it, or name another') from error
+
+
+def check_resume(opt: Options) -> Iterator[Problem]:
+    """Check that the schedule is the one that the training began with."""
+    file, schedule = find_state(opt), mapping(opt, 'train', 'scheduler')
+    if not opt['is_train'] or file is None:
+        return
+    try:
+        saved = read_state(file).scheduler
+    except StateError as error:
+        yield Problem(('path', 'resume_state'), str(error))
+        return
+    kind = SCHEDULERS.get(schedule.get('type'))
+    if kind is None or not needed(kind) - {'optimizer'} <= schedule.keys():
+        return
+    try:
+        given = _build(kind, schedule).state_dict()
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError):
+        return  # which check_train is for
+    names = [name for name in parameters(kind) if name in given and name != 'last_epoch']
+    if not saved.keys() >= set(names):
+        message = f'{file} goes on by another; write the one that it began with, or begin anew from its weights'
+        yield Problem(('train', 'scheduler', 'type'), message)
+        return
+    for name in names:
+        was, now = _plain(saved[name]), _plain(given[name])
+        if was != now:
+            message = f'{now}, but {file} goes on by {was}; write {was}, or begin anew from its weights'
+            yield Problem(('train', 'scheduler', name), message)
+
+
+def _build(kind: type, schedule: Options) -> Any:
+    arguments = {name: value for name, value in schedule.items() if name != 'type'}
+    return kind(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1), **arguments)
+
+
+def _plain(value: Any) -> Any:
+    """A tuple, or the `Counter` of milestones, as the list that an option file has."""
+    if isinstance(value, dict):
+        return sorted(step for step, times in value.items() for _ in range(times))
+    return list(value) if isinstance(value, tuple | list) else value
