@@ -210,6 +210,9 @@ def _check_teacher(train: Options, scale: Any) -> Iterator[Problem]:
         return
     if not train.get('distill_opt'):
         yield Problem(key, 'unused without distill_opt, a loss such as type: L1Loss')
+    if not (os.path.isfile(file) or is_packaged(file)):
+        yield Problem(key, f'no file {located(file)}; it should be the weights of a trained ASID')
+        return
     try:
         upscale = load_asid(file).upscale
     except CheckpointError as error:
