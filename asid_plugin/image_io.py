@@ -69,6 +69,7 @@ _TIFF = Format('TIFF', bits=16, alpha=True, profile=False, max_side=2**20)
 # A BMP can have alpha, but few programs look for it, OpenCV before 4.13 not either.
 _BMP = Format('BMP', bits=8, alpha=False, profile=False, max_side=2**20)
 FORMATS = {'.png': _PNG, '.jpg': _JPEG, '.jpeg': _JPEG, '.webp': _WEBP, '.tif': _TIFF, '.tiff': _TIFF, '.bmp': _BMP}
+UNREADABLE = 'damaged, cut short, or not a PNG, JPEG, WebP, TIFF or BMP image'
 
 
 def read_image(path: str | Path) -> Image:
@@ -88,7 +89,7 @@ def read_image(path: str | Path) -> Image:
         raise ImageError(f'{path}: the file is empty')
     pixels, profile = _decode(data)
     if pixels is None:
-        raise ImageError(f'{path}: damaged, cut short, or not a PNG, JPEG, WebP, TIFF or BMP image')
+        raise ImageError(f'{path}: {UNREADABLE}')
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ImageError(f'{path}: the pixels are {pixels.dtype}; only 8 and 16 bits (unsigned) are read')
 

@@ -249,8 +249,7 @@ def image_failures(source: Path, image: Image, tile: int) -> Iterator[None]:
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
-    signs = ('out of memory', "can't allocate memory", 'not enough memory', 'Insufficient memory', 'ALLOC_FAILED')
-    signs += ('Failed to allocate memory',)
+    signs = ('out of memory', 'allocate memory', 'not enough memory', 'Insufficient memory', 'ALLOC_FAILED')
     return any(words in str(error) for words in signs)
 
 

@@ -13,7 +13,7 @@ import gradio as gr
 import imagesize
 from torch.nn import functional as F
 
-from asid_plugin.image_io import FORMATS, Image, ImageError, check_size, read_image, write_image
+from asid_plugin.image_io import FORMATS, UNREADABLE, Image, ImageError, check_size, read_image, write_image
 from asid_plugin.upscale import Upscaler, image_failures
 
 _DELETE_EVERY, _DELETE_AFTER = 600, 3600  # seconds
@@ -142,7 +142,7 @@ def enlarge(
     """
     size = imagesize.get(path)
     if min(size) < 1 and cv2.haveImageReader(str(path)):  # OpenCV would decode it, however large it is
-        raise ImageError(f'{path}: damaged, cut short, or not a PNG, JPEG, WebP, TIFF or BMP image')
+        raise ImageError(f'{path}: {UNREADABLE}')
     _check_pixels(path, *size, max_pixels)
     image = read_image(path)
     _check_pixels(path, *image.rgb.shape[1::-1], max_pixels)

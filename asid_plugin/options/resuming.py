@@ -24,9 +24,8 @@ class StateError(ValueError):
 
 @dataclass(frozen=True)
 class State:
-    """A training state: its file, the epoch and the iteration it was saved in, and the scheduler's own state."""
+    """Of a training state, the epoch and the iteration it was saved in, and the scheduler's own state."""
 
-    file: Path
     epoch: int
     iteration: int
     scheduler: Options
@@ -49,7 +48,7 @@ def read_state(file: Path) -> State:
     """
     try:
         content = load_pickled(file)
-        return State(file, content['epoch'], content['iter'], content['schedulers'][0])
+        return State(content['epoch'], content['iter'], content['schedulers'][0])
     except Exception as error:  # a damaged file makes unpickling fail in any way
         said = ' '.join(str(error).split())[:100]
         raise StateError(f'{file} is not a whole training state ({said}); remove it, or name another') from error
