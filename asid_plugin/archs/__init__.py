@@ -1,4 +1,4 @@
-"""ASID and its blocks, and Omni-SR, registered in BasicSR's `ARCH_REGISTRY` and MMEngine's `MODELS`."""
+"""ASID and its blocks, and Omni-SR; registered in `asid_plugin.registry`."""
 
 from .asid_arch import ASID
 from .attention import CAM, SAM

@@ -4,22 +4,21 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, Literal, get_args
 
-from basicsr.utils.registry import ARCH_REGISTRY
-from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asid_plugin.layouts.state_dict import infer_arguments, our_layout
+from asid_plugin.registry import ARCH_REGISTRY
+
 from .idb import IDB
 from .local import NHWCConv2d
-from .state_dict import infer_arguments, our_layout
-from .windowed import Layouts, WindowedSR
+from .windowed import StateDictReader, WindowedSR
 
 Sharing = Literal['inter', 'intra', 'none']
 SHARING = get_args(Sharing)
 
 
 @ARCH_REGISTRY.register()
-@MODELS.register_module()
 class ASID(WindowedSR):
     """Lightweight super-resolution Transformer; every variant of the paper is a choice of arguments.
 
@@ -39,7 +38,7 @@ class ASID(WindowedSR):
         ValueError: An argument out of range, or two that exclude each other; the message names it.
     """
 
-    layouts = Layouts('ASID', our_layout, infer_arguments)
+    reader = StateDictReader('ASID', our_layout, infer_arguments)
 
     def __init__(
         self,
@@ -53,10 +52,11 @@ class ASID(WindowedSR):
         distillation: bool = True,
         channel_split: bool = True,
     ) -> None:
-        super().__init__(upscale, window_size)
-        sizes = {'num_in_ch': num_in_ch, 'num_out_ch': num_out_ch, 'num_block': num_block, 'upscale': upscale}
-        check_sizes(sizes | {'num_feat': num_feat, 'window_size': window_size})
+        sizes = {'num_in_ch': num_in_ch, 'num_out_ch': num_out_ch, 'num_feat': num_feat, 'num_block': num_block}
+        check_sizes(sizes | {'upscale': upscale, 'window_size': window_size})
         check_variant(sharing, distillation, channel_split)
+        variant = {'sharing': sharing, 'distillation': distillation, 'channel_split': channel_split}
+        super().__init__(upscale, window_size, **sizes, **variant)
 
         self.conv_first = NHWCConv2d(num_in_ch, num_feat, 3, padding=1)
         self.body = nn.ModuleList(

@@ -3,9 +3,12 @@
 Features are NHWC, (B, H, W, C), with H and W multiples of the window size; a token is one pixel.
 """
 
+from collections.abc import Sequence
+
 import torch
-from mmengine.registry import MODELS
 from torch import Tensor, nn
+
+from asid_plugin.registry import BLOCK_REGISTRY
 
 from .local import GFFN, Conv1x1, DepthwiseConv, conv1x1, separable_parts
 
@@ -26,7 +29,7 @@ def window_partition(x: Tensor, window_size: tuple[int, int]) -> Tensor:
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, c)
 
 
-def window_reverse(windows: Tensor, window_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def window_reverse(windows: Tensor, window_size: tuple[int, int], size: Sequence[int]) -> Tensor:
     """Undo `window_partition`: (B * H/h * W/w, h * w, C) to (B, H, W, C), `size` being (H, W)."""
     (h, w), (height, width) = window_size, size
     x = windows.reshape(-1, height // h, width // w, h, w, windows.shape[-1])
@@ -49,7 +52,7 @@ def grid_partition(x: Tensor, grid_size: tuple[int, int]) -> Tensor:
     return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, h * w, c)
 
 
-def grid_reverse(groups: Tensor, grid_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def grid_reverse(groups: Tensor, grid_size: tuple[int, int], size: Sequence[int]) -> Tensor:
     """Undo `grid_partition`: (B * H/h * W/w, h * w, C) to (B, H, W, C), `size` being (H, W)."""
     (h, w), (height, width) = grid_size, size
     x = groups.reshape(-1, height // h, width // w, h, w, groups.shape[-1])
@@ -77,6 +80,8 @@ class SpatialAttention(nn.Module):
         window_size: P.
         shared: Use another layer's matrix, so no query, key or position bias of its own.
     """
+
+    position_index: Tensor
 
     def __init__(self, dim: int, level: str, window_size: int = 8, shared: bool = False) -> None:
         super().__init__()
@@ -107,7 +112,7 @@ class SpatialAttention(nn.Module):
         Returns:
             The output, (B, H, W, C), and the matrix used.
         """
-        if not self.shared:
+        if attn is None or not self.shared:
             attn = self.matrix(x)
         # A ((x Wv) Wo) = A (x (Wv Wo)): with one head and no biases, one product of maps instead of two.
         value = self.partition(conv1x1(x, self.proj.weight @ self.value.weight), self.group)
@@ -142,7 +147,7 @@ Matrices = tuple[Tensor, Tensor]
 """The attention matrices of one SAM, (meso, global), each (B * HW/P², P², P²)."""
 
 
-@MODELS.register_module()
+@BLOCK_REGISTRY.register()
 class SAM(nn.Module):
     """Spatial attention module: a meso layer, then a global layer.
 
@@ -211,7 +216,7 @@ class ChannelAttention(nn.Module):
         return self.proj(self.reverse(y, group, size))
 
 
-@MODELS.register_module()
+@BLOCK_REGISTRY.register()
 class CAM(nn.Module):
     """Channel attention module: meso channel attention, GFFN, global channel attention, GFFN, all residual.
 

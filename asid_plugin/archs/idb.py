@@ -1,8 +1,9 @@
 """The information distillation block (IDB), Figure 3 and Equations 4 to 6."""
 
 import torch
-from mmengine.registry import MODELS
 from torch import Tensor, nn
+
+from asid_plugin.registry import BLOCK_REGISTRY
 
 from .attention import CAM, SAM, Matrices
 from .local import ESA, LM, Conv1x1
@@ -33,7 +34,7 @@ class DistillationUnit(nn.Module):
         return self.fuse(torch.cat([x, local], dim=-1)), attn
 
 
-@MODELS.register_module()
+@BLOCK_REGISTRY.register()
 class IDB(nn.Module):
     """Information distillation block.
 
@@ -84,7 +85,9 @@ class IDB(nn.Module):
 
     def distill(self, x: Tensor, attn: list[Matrices] | None) -> tuple[Tensor, list[Matrices]]:
         """Equations 4 and 5, from F_in to the aggregated features, (B, H, W, C); arguments as `forward`."""
-        refined, used, coarse = [], [], x
+        refined: list[Tensor] = []
+        used: list[Matrices] = []
+        coarse = x
         for i, unit in enumerate(self.units):
             coarse, matrices = unit(coarse, attn[i] if attn else used[0] if used else None)
             used.append(matrices)

@@ -4,20 +4,23 @@ Features are NHWC, (B, H, W, C): there a 1x1 convolution is a linear layer, a La
 and a permuted view is the channels-last tensor that convolutions are fastest on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asid_plugin.compat import is_exporting
+from asid_plugin.registry import BLOCK_REGISTRY
+
+is_exporting: Callable[[], bool] = getattr(torch.compiler, 'is_exporting', lambda: False)
+"""Whether `torch.export` is tracing; torch 2.6 cannot say, nor can it export for any size."""
 
 
 class NHWCConv2d(nn.Conv2d):
     """`nn.Conv2d` that takes and returns (B, H, W, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H', W', C')."""
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
@@ -36,6 +39,7 @@ class Conv1x1(nn.Linear):
     """1x1 convolution of (B, H, W, C), with the parameters of a linear layer."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C')."""
         return conv1x1(x, self.weight, self.bias)
 
 
@@ -51,6 +55,7 @@ class DepthwiseConv(nn.Conv2d):
         super().__init__(dim, dim, 3, padding=1, groups=dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C)."""
         return depthwise3x3(x, self.weight, self.bias)
 
 
@@ -82,7 +87,7 @@ class ChannelGate(nn.Module):
         return self.expand(F.silu(self.reduce(x.mean(dim=(1, 2))))).sigmoid()
 
 
-@MODELS.register_module()
+@BLOCK_REGISTRY.register()
 class LM(nn.Module):
     """Local module: x + conv1x1(SE(GELU(dw3x3(GELU(conv1x1(x)))))).
 
@@ -103,7 +108,7 @@ class LM(nn.Module):
         return x + self.conv_out(y * self.gate(y)[:, None, None])
 
 
-@MODELS.register_module()
+@BLOCK_REGISTRY.register()
 class GFFN(nn.Module):
     """Gated convolutional feed-forward network (Restormer's GDFN): 1x1, dw3x3, GELU(a) * b, 1x1; no biases.
 
@@ -123,7 +128,7 @@ class GFFN(nn.Module):
         return self.proj_out(F.gelu(next(parts)) * next(parts))
 
 
-@MODELS.register_module()
+@BLOCK_REGISTRY.register()
 class ESA(nn.Module):
     """Enhanced spatial attention of RFDN (Liu, Tang, Wu 2020): a mask from few channels, seen at low resolution.
 

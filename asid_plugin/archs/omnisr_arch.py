@@ -11,16 +11,16 @@ Features are NHWC, (B, H, W, C), with H and W multiples of the window size; a to
 import math
 
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
-from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from asid_plugin.layouts.omnisr_layout import infer_arguments, our_layout
+from asid_plugin.registry import ARCH_REGISTRY
 
 from .asid_arch import check_sizes
 from .attention import GROUPINGS, l2_normalize, relative_position_index
 from .local import ESA, GFFN, LM, Conv1x1, DepthwiseConv, NHWCConv2d
-from .omnisr_layout import infer_arguments, our_layout
-from .windowed import Layouts, WindowedSR
+from .windowed import StateDictReader, WindowedSR
 
 NUM_HEADS = 4
 
@@ -34,6 +34,8 @@ class MultiHeadSpatialAttention(nn.Module):
         window_size: P.
         num_heads: Heads.
     """
+
+    position_index: Tensor
 
     def __init__(self, dim: int, level: str, window_size: int = 8, num_heads: int = NUM_HEADS) -> None:
         super().__init__()
@@ -144,7 +146,6 @@ class OSAG(nn.Module):
 
 
 @ARCH_REGISTRY.register()
-@MODELS.register_module()
 class OmniSR(WindowedSR):
     """Omni-SR, of which a share of the channels enters attention.
 
@@ -162,7 +163,7 @@ class OmniSR(WindowedSR):
         ValueError: An argument out of range; the message names it.
     """
 
-    layouts = Layouts('Omni-SR', our_layout, infer_arguments)
+    reader = StateDictReader('Omni-SR', our_layout, infer_arguments)
 
     def __init__(
         self,
@@ -174,11 +175,11 @@ class OmniSR(WindowedSR):
         window_size: int = 8,
         channel_split: float = 1.0,
     ) -> None:
-        super().__init__(upscale, window_size)
-        sizes = {'num_in_ch': num_in_ch, 'num_out_ch': num_out_ch, 'num_block': num_block, 'upscale': upscale}
-        check_sizes(sizes | {'num_feat': num_feat, 'window_size': window_size})
-
+        sizes = {'num_in_ch': num_in_ch, 'num_out_ch': num_out_ch, 'num_feat': num_feat, 'num_block': num_block}
+        check_sizes(sizes | {'upscale': upscale, 'window_size': window_size})
         num_attn = attention_width(num_feat, channel_split)
+        super().__init__(upscale, window_size, **sizes, channel_split=channel_split)
+
         self.conv_first = NHWCConv2d(num_in_ch, num_feat, 3, padding=1)
         self.body = nn.Sequential(*(OSAG(num_feat, num_attn, window_size) for _ in range(num_block)))
         self.conv_after_body = NHWCConv2d(num_feat, num_feat, 3, padding=1)

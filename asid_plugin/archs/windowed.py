@@ -1,4 +1,4 @@
-"""What ASID and Omni-SR have in common around their blocks: whole windows, and checkpoints in two layouts."""
+"""What ASID and Omni-SR have in common around their blocks: whole windows, and state dicts in two layouts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,52 +9,39 @@ from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
-class Layouts:
-    """The layouts that a network's state dicts come in.
+class StateDictReader:
+    """How the state dicts of a network are read, in our layout or that of its released checkpoints.
 
     Attributes:
         network: The network's name in messages.
-        to_ours: Translates a flat state dict of any layout to ours; keys that are unknown stay as they are.
-        infer_arguments: Finds the arguments that a state dict in any layout was made with; raises a ValueError if it
-            is another network's.
+        to_ours: Translates a flat state dict of either layout to ours; unknown keys stay as they are.
+        infer_arguments: Finds the arguments of the network that a state dict of either layout was saved from; raises
+            a ValueError if it is another network's.
     """
 
     network: str
     to_ours: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     infer_arguments: Callable[[Mapping[str, Tensor]], dict[str, Any]]
 
-    def check_same(self, state_dict: Mapping[str, Tensor], own_state_dict: Mapping[str, Tensor]) -> None:
-        """Say in what the network that a state dict is of differs from another.
-
-        Raises:
-            RuntimeError: It is not one of these networks, or the arguments of the two differ; the message names them.
-        """
-        try:
-            given = self.infer_arguments(state_dict)
-        except ValueError as error:
-            raise RuntimeError(str(error)) from None
-        own = self.infer_arguments(own_state_dict)
-        misfits = [f'{key} is {given[key]!r} there and {own[key]!r} here' for key in own if given[key] != own[key]]
-        if misfits:
-            raise RuntimeError(f'these weights are of another {self.network}: {"; ".join(misfits)}')
-
 
 class WindowedSR(nn.Module):
     """A network for super-resolution that works on windows and has ESA.
 
     Attributes:
-        layouts: Of its state dicts.
+        reader: Of its state dicts.
+        arguments: All arguments that the network was built with.
         upscale: Scale k.
         window_size: P.
     """
 
-    layouts: ClassVar[Layouts]
+    reader: ClassVar[StateDictReader]
 
-    def __init__(self, upscale: int, window_size: int) -> None:
+    def __init__(self, upscale: int, window_size: int, **others: Any) -> None:
         super().__init__()
+        self.arguments: dict[str, Any] = {**others, 'upscale': upscale, 'window_size': window_size}
         self.upscale = upscale
         self.window_size = window_size
-        self.register_load_state_dict_pre_hook(_read_any_layout)
+        self.register_load_state_dict_pre_hook(_read_any_layout)  # type: ignore[no-untyped-call]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load weights in our layout or the authors'; see `torch.nn.Module.load_state_dict`.
@@ -63,8 +50,29 @@ class WindowedSR(nn.Module):
             RuntimeError: `strict`, and the weights are of another network; the message names what differs.
         """
         if strict:
-            self.layouts.check_same(state_dict, self.state_dict())
+            self.check_fits(state_dict)
         return super().load_state_dict(state_dict, strict, assign)
+
+    def check_fits(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Raise if a state dict was saved from a network with other arguments.
+
+        Args:
+            state_dict: Flat, in either layout.
+
+        Raises:
+            RuntimeError: It is another network's, or its arguments differ from this one's; the message names them.
+        """
+        shapes = {key: value.shape for key, value in self.reader.to_ours(state_dict).items()}
+        if shapes == {key: value.shape for key, value in self.state_dict().items()}:
+            return
+        try:
+            given = self.reader.infer_arguments(state_dict)
+        except ValueError as error:
+            raise RuntimeError(str(error)) from None
+        own = self.arguments
+        misfits = [f'{key} is {given[key]!r} there and {own[key]!r} here' for key in given if given[key] != own[key]]
+        if misfits:
+            raise RuntimeError(f'these weights are of another {self.reader.network}: {"; ".join(misfits)}')
 
     def pad(self, x: Tensor) -> Tensor:
         """(B, C, H, W) with zeros at the bottom and right, up to `padded_size`."""
@@ -82,4 +90,4 @@ def _read_any_layout(net: WindowedSR, state_dict: dict[str, Tensor], prefix: str
     weights = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
     for key in weights:
         del state_dict[prefix + key]
-    state_dict |= {prefix + key: value for key, value in net.layouts.to_ours(weights).items()}
+    state_dict |= {prefix + key: value for key, value in net.reader.to_ours(weights).items()}

@@ -61,7 +61,7 @@ def is_author_layout(state_dict: Mapping[str, Tensor]) -> bool:
 
 def layer_names(num_block: int) -> dict[str, str]:
     """Our layer names to theirs, for a network of `num_block` blocks."""
-    names = {}
+    names: dict[str, str] = {}
     for n, u, (level, letter, i) in product(range(num_block), range(3), (('meso', 'L', 1), ('global', 'G', 2))):
         inner = f'block{n}.residual_layer' + ('.0' if n == 0 else '')
         fields = {'n': n, 'u': u, 'U': u + 1, 'level': level, 'L': letter, 'i': i, 'r': inner}

@@ -1,7 +1,7 @@
 """Every network that the paper trains: a row each, with its arguments and where the paper reports it.
 
-From these rows the option files in `options/ablation` are made (`scripts/make_options.py`), the others checked, and the
-tables of `python -m asid_plugin.paper` counted. To add a variant, add a row and run the script.
+From these rows `scripts/maintain/make_options.py` makes the option files in `options/ablation`, the others are checked,
+and `asid paper` counts its tables. To add a variant, add a row and run the script.
 """
 
 import inspect
@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+from asid_plugin.archs import ASID, OmniSR
+
+NETWORKS: Mapping[str, type[ASID | OmniSR]] = {'ASID': ASID, 'OmniSR': OmniSR}
+"""By the name that `network_g: type` has in option files."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +23,10 @@ class Variant:
     Attributes:
         name: As the paper calls it where it first appears.
         arguments: Of the network, without `upscale`.
-        network: Its name in BasicSR's `ARCH_REGISTRY`.
+        network: Its name in `NETWORKS`.
         upscales: Scales that the paper trains it at.
-        reported: Its row where the paper has a table of it: {CSV file in `paper/data`: value of the first text column}.
+        reported: Its row where the paper has a table of it: {CSV file in `published/data`: value of its first text
+            column}.
         full: It is trained for 1000 epochs, by `options/train_NAME_xK.yml`.
         ablation: It is trained for 200 epochs at x2, by `options/ablation/train_ABLATION_x2.yml`; '' if it isn't.
         depth: N in Figure 7, 0 if it isn't there.
@@ -44,6 +50,11 @@ class Variant:
         """The section `network_g` of an option file."""
         width = {'num_feat': 48} if self.network == 'ASID' else {}
         return {'type': self.network, **width, **self.arguments, 'upscale': upscale}
+
+    def build(self, upscale: int) -> ASID | OmniSR:
+        """The network with random weights."""
+        arguments = self.network_g(upscale)
+        return NETWORKS[arguments.pop('type')](**arguments)
 
 
 TABLE1, TABLE2, TABLE3, TABLE4 = 'table1', 'table2_complexity_x4', 'table3_ablation_x2', 'table4_sharing_x2'
@@ -121,9 +132,7 @@ def find(network_g: Mapping[str, Any]) -> Variant | None:
 
 def _all_arguments(network_g: Mapping[str, Any]) -> dict[str, Any]:
     """The section with the defaults of what it leaves out; nothing for networks that are not here."""
-    if network_g.get('type') not in {variant.network for variant in VARIANTS}:
+    if network_g.get('type') not in NETWORKS:
         return {}
-    from basicsr.utils.registry import ARCH_REGISTRY
-
-    parameters = inspect.signature(ARCH_REGISTRY.get(network_g['type'])).parameters.values()
+    parameters = inspect.signature(NETWORKS[network_g['type']]).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters} | dict(network_g)
