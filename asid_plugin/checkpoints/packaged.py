@@ -1,4 +1,6 @@
-"""The trained weights that come with the package, one ASID for each scale; README.md beside this file is their card.
+"""The trained weights that come with the package, one ASID for each scale.
+
+Their card is `asid_plugin/weights/README.md`.
 
 Wherever a checkpoint file can be named, `packaged:x2` names those of x2.
 """
@@ -9,13 +11,15 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-FOLDER = Path(__file__).parent
+from asid_plugin.errors import ASIDError
+
+FOLDER = Path(__file__).parents[1] / 'weights'
 CHECKSUMS = 'SHA256SUMS'
 """File in `FOLDER`, as `sha256sum` writes and checks it: the weights that there are."""
 _FILE = re.compile(r'([0-9a-f]{64})  (ASID_x(\d+)\.safetensors)')
 
 
-class WeightsError(ValueError):
+class WeightsError(ASIDError):
     """Weights that the package does not have, or not as they were made; the message is one line."""
 
 

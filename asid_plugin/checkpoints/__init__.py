@@ -1,0 +1,23 @@
+"""Checkpoint files: read in any layout, written whole, converted, and those that come with the package."""
+
+from .layouts import LAYOUTS, SUFFIXES, WRAPPERS
+from .packaged import WeightsError, is_packaged, packaged_file, packaged_name, packaged_scales
+from .reading import CheckpointError, load_asid, read_state_dict
+from .writing import convert, save_safetensors, save_state_dict
+
+__all__ = [
+    'LAYOUTS',
+    'SUFFIXES',
+    'WRAPPERS',
+    'CheckpointError',
+    'WeightsError',
+    'convert',
+    'is_packaged',
+    'load_asid',
+    'packaged_file',
+    'packaged_name',
+    'packaged_scales',
+    'read_state_dict',
+    'save_safetensors',
+    'save_state_dict',
+]

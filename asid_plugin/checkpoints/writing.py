@@ -1,0 +1,77 @@
+"""Checkpoint files of ASID, written and converted."""
+
+import errno
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from asid_plugin.files import whole_file
+from asid_plugin.layouts.state_dict import infer_arguments, our_layout
+
+from .layouts import LAYOUTS, SUFFIXES
+from .reading import CheckpointError, load_asid, read_state_dict
+
+
+def save_state_dict(state_dict: Mapping[str, Tensor], path: str | Path, layout: str = 'asid') -> None:
+    """Write weights, bit for bit; the file appears whole or not at all.
+
+    Args:
+        state_dict: Of an ASID, in our layout or the authors'.
+        path: Its suffix is one of `SUFFIXES`.
+        layout: One of `LAYOUTS`.
+
+    Raises:
+        OSError: The file could not be written.
+    """
+    path, how, ours = Path(path), LAYOUTS[layout], our_layout(state_dict)
+    weights = {how.prefix + key: value for key, value in how.translate(ours).items()}
+    with whole_file(path) as unfinished:
+        if path.suffix.lower() == '.safetensors':
+            save_safetensors(weights, unfinished, {'type': 'ASID', **infer_arguments(ours)})
+            return
+        weights = _detached(weights)
+        try:
+            torch.save({how.wrapper: weights} if how.wrapper else weights, unfinished)
+        except RuntimeError as error:
+            raise OSError(errno.EIO, f'cannot be written ({" ".join(str(error).split())[:100]})', str(path)) from None
+
+
+def convert(source: Path, target: Path, layout: str) -> None:
+    """Read a checkpoint in any layout, and write its weights in the one asked for, bit for bit.
+
+    Raises:
+        CheckpointError: `source` is not the checkpoint of an ASID, or `target` no name for one.
+        OSError: `target` could not be written.
+    """
+    if target.suffix.lower() not in SUFFIXES:
+        raise CheckpointError(f'{target}: its name must end in {", ".join(SUFFIXES[:-1])} or {SUFFIXES[-1]}')
+    if target.exists() and source.exists() and source.samefile(target):
+        raise CheckpointError(f'{target} is the input and would be overwritten; choose another OUT')
+    load_asid(source)  # refuses what is not a whole ASID
+    save_state_dict(read_state_dict(source), target, layout)
+
+
+def save_safetensors(state_dict: Mapping[str, Tensor], path: str | Path, network_g: Mapping[str, Any]) -> None:
+    """Write the weights of any network as .safetensors.
+
+    Args:
+        state_dict: The weights.
+        path: The file.
+        network_g: The network's `type` and arguments, as in an option file; the file's metadata have them as JSON.
+
+    Raises:
+        OSError: The file could not be written.
+    """
+    content = save(_detached(state_dict), {'format': 'pt', 'network_g': json.dumps(network_g)})
+    Path(path).write_bytes(content)  # the library's own file would be for its owner's eyes only
+
+
+def _detached(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, contiguous, none a view of another's memory, which a file would hold twice or refuse."""
+    weights = {key: value.detach().cpu() for key, value in state_dict.items()}
+    return {key: value.clone(memory_format=torch.contiguous_format) for key, value in weights.items()}
