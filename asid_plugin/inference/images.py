@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from asid_plugin.errors import ASIDError
 from asid_plugin.files import whole_file
 
 # Any depth and any number of channels, as IMREAD_UNCHANGED, but turned as the EXIF orientation says.
@@ -19,7 +21,7 @@ _PROFILE = getattr(cv2, 'IMAGE_METADATA_ICCP', None)
 _TIFF_EXTRA_SAMPLES = 338
 
 
-class ImageError(ValueError):
+class ImageError(ASIDError):
     """An image file that cannot be read or written; the message names the file and the reason."""
 
 
@@ -43,7 +45,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Format:
+class ImageFormat:
     """What a file format holds, and the parameters OpenCV writes it with."""
 
     name: str
@@ -54,8 +56,8 @@ class Format:
     params: tuple[int, ...] = ()
 
 
-_PNG = Format('PNG', bits=16, alpha=True, profile=True, max_side=1_000_000)
-_JPEG = Format(
+_PNG = ImageFormat('PNG', bits=16, alpha=True, profile=True, max_side=1_000_000)
+_JPEG = ImageFormat(
     'JPEG',
     bits=8,
     alpha=False,
@@ -64,10 +66,10 @@ _JPEG = Format(
     params=(cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 )
 # A quality above 100 is OpenCV's way to say lossless.
-_WEBP = Format('WebP', bits=8, alpha=True, profile=True, max_side=16_383, params=(cv2.IMWRITE_WEBP_QUALITY, 101))
-_TIFF = Format('TIFF', bits=16, alpha=True, profile=False, max_side=2**20)
+_WEBP = ImageFormat('WebP', bits=8, alpha=True, profile=True, max_side=16_383, params=(cv2.IMWRITE_WEBP_QUALITY, 101))
+_TIFF = ImageFormat('TIFF', bits=16, alpha=True, profile=False, max_side=2**20)
 # A BMP can have alpha, but few programs look for it, OpenCV before 4.13 not either.
-_BMP = Format('BMP', bits=8, alpha=False, profile=False, max_side=2**20)
+_BMP = ImageFormat('BMP', bits=8, alpha=False, profile=False, max_side=2**20)
 FORMATS = {'.png': _PNG, '.jpg': _JPEG, '.jpeg': _JPEG, '.webp': _WEBP, '.tif': _TIFF, '.tiff': _TIFF, '.bmp': _BMP}
 UNREADABLE = 'damaged, cut short, or not a PNG, JPEG, WebP, TIFF or BMP image'
 
@@ -142,7 +144,7 @@ def check_size(path: str | Path, height: int, width: int) -> None:
         raise ImageError(f'{path}: {width}x{height} is too large: {target.name} ends at {target.max_side} a side')
 
 
-def _decode(data: NDArray[np.uint8]) -> tuple[NDArray | None, bytes | None]:
+def _decode(data: NDArray[np.uint8]) -> tuple[NDArray[Any] | None, bytes | None]:
     """Pixels as OpenCV orders them, (H, W) or (H, W, 3 or 4), and the ICC profile."""
     with _quiet():
         try:
@@ -176,7 +178,7 @@ def _encode(image: Image, suffix: str, params: tuple[int, ...]) -> bytes | None:
     return data.tobytes() if done else None
 
 
-def _fit(image: Image, target: Format) -> tuple[Image, list[str]]:
+def _fit(image: Image, target: ImageFormat) -> tuple[Image, list[str]]:
     """The image as `target` can hold it, and what that cost."""
     notes = []
     if image.bits > target.bits:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from asid_plugin.tiles import OVERLAP, TILE, TILE_BATCH
+
 Network = Callable[[Tensor], Tensor]
 """Maps (B, C, H, W) to (B, C, kH, kW)."""
 
@@ -19,6 +21,11 @@ def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
     return [*range(0, length - tile, tile - overlap), length - tile]
 
 
+def tiles_at_once(tile: int) -> int:
+    """How many tiles of a size need no more memory than `TILE_BATCH` tiles of `TILE` pixels a side."""
+    return max(1, TILE_BATCH * TILE**2 // tile**2)
+
+
 def ramp(length: int, overlap: int) -> Tensor:
     """Weights that rise over `overlap` pixels from both ends of a side of `length` pixels, never zero."""
     from_end = torch.arange(1, length + 1).minimum(torch.arange(length, 0, -1))
@@ -29,9 +36,9 @@ def tiled(
     net: Network,
     lq: Tensor,
     upscale: int,
-    tile: int = 64,
-    overlap: int = 24,
-    batch: int = 16,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
+    batch: int = TILE_BATCH,
     feather: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
@@ -76,6 +83,7 @@ def tiled(
             count[place] += weight
         if progress:
             progress(min(i + batch, len(pieces)), len(pieces))
+    assert total is not None  # there is a tile at least
     return total.div_(count).to(lq.dtype)
 
 

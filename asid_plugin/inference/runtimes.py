@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asid_plugin.checkpoint import CheckpointError
+from asid_plugin.checkpoints import CheckpointError
+from asid_plugin.errors import ASIDError
 
 REQUIRED = ('asid_plugin', 'upscale', 'arguments', 'weights_sha256')
 """The version that exported, the scale, ASID's arguments as JSON, the weights' SHA-256."""
@@ -23,7 +24,7 @@ METADATA_FILE = 'asid_plugin.json'
 """Where they stand in a .pt2 file."""
 
 
-class BackendError(ValueError):
+class BackendError(ASIDError):
     """A runtime that is not installed, or cannot run here; the message is one line."""
 
 
@@ -156,6 +157,6 @@ def _checked(metadata: Mapping[str, str], path: str | Path) -> Mapping[str, str]
     if missing:
         raise CheckpointError(
             f'{path}: not exported by asid_plugin.export, its metadata lack {", ".join(missing)}; '
-            'python -m asid_plugin.export makes such a file of a checkpoint'
+            'asid export makes such a file of a checkpoint'
         )
     return metadata
