@@ -1,13 +1,15 @@
-"""ASID, lightweight image super-resolution (AAAI 2025), for BasicSR and MMEngine.
+"""ASID, lightweight image super-resolution (AAAI 2025), for PyTorch, BasicSR, MMEngine and spandrel.
 
-Importing the package costs next to nothing (no torch): it only makes sure that BasicSR, when somebody imports it, runs
-on today's stack and knows ASID (`asid_plugin.startup`). `asid_plugin.ASID` is loaded when it is first used.
+Importing the package costs next to nothing (no torch): it only makes sure that a host framework, when somebody imports
+it, knows ASID (`asid_plugin.startup`). `asid_plugin.ASID` is loaded when it is first used.
 """
 
 from asid_plugin import startup
+from asid_plugin.version import __version__
 
-__version__ = '0.1.0'
 __all__ = ['ASID', '__version__']
+
+__path__.append(f'{__path__[0]}/moved')  # modules under the names that they had in 0.1.0
 
 
 def __getattr__(name: str) -> type:

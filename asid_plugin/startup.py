@@ -1,8 +1,8 @@
-"""The import hook through which an unmodified BasicSR runs on today's stack and knows ASID.
+"""The import hook through which BasicSR, MMEngine and spandrel know this package, without a line in them.
 
 `asid_plugin.pth`, installed beside the package, imports `asid_plugin` whenever an interpreter of the environment
-starts, and that calls `install`. From then on `import basicsr`, from site-packages or from a source tree,
-means: mend the stack (`asid_plugin.compat`), run BasicSR's own code, mend BasicSR, register this package's parts.
+starts, and that calls `install`. From then on `import basicsr`, from site-packages or from a source tree, calls
+`asid_plugin.hosts.basicsr.before_import`, runs BasicSR's own code, and calls `after_import`; likewise for the others.
 
 Every interpreter of the environment pays for this module, so it imports nothing that is not loaded already
 (`import asid_plugin` takes a third of a millisecond).
@@ -10,92 +10,64 @@ Every interpreter of the environment pays for this module, so it imports nothing
 
 import sys
 
-_PARTS = ('asid_plugin.archs', 'asid_plugin.data', 'asid_plugin.losses', 'asid_plugin.metrics', 'asid_plugin.models')
+TYPE_CHECKING = False  # of typing, which is not loaded yet
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+HOSTS = ('basicsr', 'mmengine', 'spandrel')
+"""Packages that are watched; a module of this name in `asid_plugin.hosts` says what is done."""
 
 
-class BasicSRHook:
-    """A finder for `sys.meta_path` that runs the mends around BasicSR's import and registers our parts after it.
+class HostHook:
+    """A finder for `sys.meta_path` that lets the other finders find a host and watches its loader."""
 
-    It watches BasicSR and our own modules, because either can be imported first: `import asid_plugin.archs` imports
-    BasicSR half-way through. Registration therefore waits until the outermost watched import has finished.
-    """
+    def __init__(self) -> None:
+        self._searched: set[str] = set()
 
-    def __init__(self):
-        self._depth = 0
-        self._is_complete = False
-
-    def find_spec(self, fullname, path=None, target=None):
-        """Find `fullname` as the other finders would, with its loader's `exec_module` watched."""
-        if fullname != 'basicsr' and not fullname.startswith('asid_plugin.'):
+    def find_spec(
+        self, fullname: str, path: 'Sequence[str] | None' = None, target: 'ModuleType | None' = None
+    ) -> 'ModuleSpec | None':
+        """Find a host as the other finders would, with its loader's `exec_module` watched."""
+        if fullname not in HOSTS or fullname in self._searched:  # by a finder that asks all finders, as this one does
             return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
-            if spec is not None:
-                break
-        else:
-            return None
-        if spec.loader is not None:  # a folder without __init__.py that happens to be called basicsr has none
-            self._watch(spec.loader)
+        self._searched.add(fullname)
+        try:
+            found = (finder.find_spec(fullname, path, target) for finder in sys.meta_path)
+            spec = next(filter(None, found), None)
+        finally:
+            self._searched.discard(fullname)
+        if spec is not None and spec.loader is not None:  # a folder without __init__.py has none
+            _watch(spec.loader)
         return spec
 
-    def complete(self):
-        """Import everything that registers itself with BasicSR, and the option checks; once."""
-        if self._is_complete:
-            return
-        from importlib import import_module
 
-        self._depth += 1
-        try:
-            for part in _PARTS:
-                import_module(part)
-            import_module('asid_plugin.options').install()
-        finally:
-            self._depth -= 1
-        self._is_complete = True
+def _watch(loader: 'Loader') -> None:
+    exec_module = loader.exec_module
 
-    def _watch(self, loader):
-        exec_module = loader.exec_module
+    def watched(module: 'ModuleType') -> None:
+        host = _host(module.__name__)
+        host.before_import()
+        exec_module(module)
+        host.after_import(module)
 
-        def watched(module):
-            self._depth += 1
-            try:
-                if module.__name__ == 'basicsr':
-                    _exec_mended(exec_module, module)
-                else:
-                    exec_module(module)
-            finally:
-                self._depth -= 1
-            if self._depth == 0 and _is_known(sys.modules.get('basicsr')):
-                self.complete()
-
-        loader.exec_module = watched
+    loader.exec_module = watched  # type: ignore[method-assign]
 
 
-def _exec_mended(exec_module, module):
-    from asid_plugin import compat
+def _host(name: str) -> 'ModuleType':
+    from importlib import import_module
 
-    compat.before_import()
-    exec_module(module)
-    if _is_known(module):
-        compat.after_import()
+    return import_module(f'asid_plugin.hosts.{name}')
 
 
-def _is_known(basicsr):
-    # many projects carry an older or trimmed BasicSR in their tree, which is none of this package's business
-    return getattr(basicsr, '__version__', '').startswith('1.4.')
-
-
-def install():
-    """Install the hook, once. A BasicSR that was imported before it is mended and told of our parts at once."""
-    if any(isinstance(finder, BasicSRHook) for finder in sys.meta_path):
+def install() -> None:
+    """Install the hook, once. A host that was imported before it is connected at once."""
+    if any(isinstance(finder, HostHook) for finder in sys.meta_path):
         return
-    hook = BasicSRHook()
-    basicsr = sys.modules.get('basicsr')
-    is_imported = _is_known(basicsr) and not getattr(basicsr.__spec__, '_initializing', False)
-    if is_imported:
-        from asid_plugin import compat
-
-        compat.after_import()
-    sys.meta_path.insert(0, hook)
-    if is_imported:
-        hook.complete()
+    sys.meta_path.insert(0, HostHook())
+    for name in HOSTS:
+        module = sys.modules.get(name)
+        if module is not None and not getattr(module.__spec__, '_initializing', False):
+            _host(name).after_import(module)

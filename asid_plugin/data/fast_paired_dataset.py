@@ -14,11 +14,12 @@ import torch
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.data.transforms import augment, paired_random_crop
 from basicsr.utils import FileClient, bgr2ycbcr, imfrombytes, img2tensor
-from basicsr.utils.registry import DATASET_REGISTRY
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.functional import normalize
 from tqdm import tqdm
+
+from asid_plugin.registry import DATASET_REGISTRY
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3) BGR, maybe read-only."""
@@ -34,18 +35,20 @@ class FastPairedImageDataset(PairedImageDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """A sample: `lq` and `gt`, (3, H, W) float32 RGB in [0, 1], and their paths."""
         opt, scale = self.opt, self.opt['scale']
-        images = self.pixels(index)
+        gt, lq = self.pixels(index)
         if opt['phase'] == 'train':
-            crops = paired_random_crop(*images, opt['gt_size'], scale, self.paths[index]['gt_path'])
-            images = augment([crop.copy() for crop in crops], opt['use_hflip'], opt['use_rot'])
+            crops = paired_random_crop(gt, lq, opt['gt_size'], scale, self.paths[index]['gt_path'])
+            gt, lq = augment([crop.copy() for crop in crops], opt['use_hflip'], opt['use_rot'])
         else:
-            gt, lq = images
-            images = gt[: lq.shape[0] * scale, : lq.shape[1] * scale], lq
-        gt, lq = (self.to_tensor(image) for image in images)
-        return {'lq': lq, 'gt': gt, **{name: self.paths[index][name] for name in ('lq_path', 'gt_path')}}
+            gt = gt[: lq.shape[0] * scale, : lq.shape[1] * scale]
+        return {
+            'lq': self.to_tensor(lq),
+            'gt': self.to_tensor(gt),
+            **{name: self.paths[index][name] for name in ('lq_path', 'gt_path')},
+        }
 
     def to_tensor(self, image: Pixels) -> Tensor:
-        """What a sample has of an image: colours in another order, floating point, Y or normalised if asked."""
+        """Make the tensor of a sample: RGB, floating point; luma or normalised if the options say so."""
         if self.opt.get('color') == 'y':
             luma = bgr2ycbcr(image.astype(np.float32) / 255.0, y_only=True)[..., None]
             tensor = img2tensor(luma, bgr2rgb=True, float32=True)
@@ -74,15 +77,16 @@ class RawPairedImageDataset(FastPairedImageDataset):
         self.sizes = {key: _sizes(Path(folder)) for key, folder in (('gt', self.gt_folder), ('lq', self.lq_folder))}
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
+        """GT and LQ image of a pair, views of the memory map."""
         if self.transactions is None:  # opened by the worker that reads, as in `PairedImageDataset`
             client = _open(self.io_backend_opt).client
             self.transactions = {key: lmdb.begin(buffers=True) for key, lmdb in client._client.items()}
-        return self._view('gt', index), self._view('lq', index)
+        return self._view(self.transactions, 'gt', index), self._view(self.transactions, 'lq', index)
 
-    def _view(self, key: str, index: int) -> Pixels:
+    def _view(self, transactions: dict[str, Any], key: str, index: int) -> Pixels:
         name = self.paths[index][f'{key}_path']
         size = self.sizes[key][name]
-        value = self.transactions[key].get(name.encode())
+        value = transactions[key].get(name.encode())
         if value is None or len(value) != size[0] * size[1] * 3:
             where = f'{self.opt[f"dataroot_{key}"]}: {name}'
             raise ValueError(f'{where} is not {size[1]}x{size[0]} raw pixels; prepare_div2k.py --raw makes such')
@@ -106,6 +110,7 @@ class CachedPairedImageDataset(FastPairedImageDataset):
         ]
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
+        """GT and LQ image of a pair, from memory."""
         return self.cache[index]
 
 

@@ -2,8 +2,9 @@
 
 import torch
 from basicsr.losses.basic_loss import CharbonnierLoss, L1Loss
-from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor
+
+from asid_plugin.registry import LOSS_REGISTRY
 
 
 @LOSS_REGISTRY.register()

@@ -1,11 +1,12 @@
 """SSIM of the luma that MATLAB sees."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from basicsr.metrics import calculate_ssim
 from basicsr.metrics.metric_util import reorder_image, to_y_channel
-from basicsr.utils.registry import METRIC_REGISTRY
+
+from asid_plugin.registry import METRIC_REGISTRY
 
 
 @METRIC_REGISTRY.register()
@@ -13,7 +14,7 @@ def calculate_ssim_matlab(
     img: np.ndarray,
     img2: np.ndarray,
     crop_border: int,
-    input_order: str = 'HWC',
+    input_order: Literal['HWC', 'CHW'] = 'HWC',
     test_y_channel: bool = False,
     **_kwargs: Any,
 ) -> float:

@@ -1,6 +1,5 @@
 """A network for super-resolution as a model of MMEngine."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from asid_plugin import archs  # noqa: F401  # registers ASID and its blocks in MMEngine's own MODELS
-from asid_plugin.checkpoint import CheckpointError, read_state_dict
-from asid_plugin.mm.registry import MODELS
-from asid_plugin.tiling import self_ensemble, tiled
+from asid_plugin.checkpoints import CheckpointError, read_state_dict
+from asid_plugin.compat.patching import expect_channels_last_gradients
+from asid_plugin.inference.tiling import self_ensemble, tiled
+from asid_plugin.mmengine.registry import MODELS
+from asid_plugin.tiles import OVERLAP, TILE_BATCH
 
 
 @MODELS.register_module()
@@ -45,8 +46,8 @@ class SuperResolver(BaseModel):
         pretrained: str | Path | None = None,
         strict_load: bool = True,
         tile: int | None = None,
-        tile_overlap: int = 24,
-        tile_batch: int = 16,
+        tile_overlap: int = OVERLAP,
+        tile_batch: int = TILE_BATCH,
         self_ensemble: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
@@ -57,8 +58,8 @@ class SuperResolver(BaseModel):
         self.tile_overlap = tile_overlap
         self.tile_batch = tile_batch
         self.self_ensemble = self_ensemble
-        if is_distributed():  # DDP copies the gradients of the few channels-last weights, and warns of it
-            warnings.filterwarnings('ignore', 'Grad strides do not match bucket view strides')
+        if is_distributed():
+            expect_channels_last_gradients()
         if pretrained:
             self.load_pretrained(pretrained, strict_load)
 
@@ -92,7 +93,7 @@ class SuperResolver(BaseModel):
         if mode == 'tensor':
             return self.generator(inputs)
         if mode == 'loss':
-            return self.loss(inputs, data_samples)
+            return self.loss(inputs, data_samples or [])
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         raise ValueError(f'mode must be tensor, loss or predict, got {mode!r}')

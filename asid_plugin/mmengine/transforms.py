@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from mmengine.structures import BaseDataElement
 
-from asid_plugin.mm.registry import TRANSFORMS
+from asid_plugin.mmengine.registry import TRANSFORMS
 
 Sample = dict[str, Any]
 
@@ -29,12 +29,14 @@ class LoadImagePair(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: Sample) -> Sample:
+        """Add the images to a sample that has their paths."""
         for side in ('lq', 'gt'):
             if f'{side}_path' in results:
                 results[side] = self.read(results[f'{side}_path'])
         return results
 
     def read(self, path: str) -> np.ndarray:
+        """An image file or an LMDB's value as (H, W, 3) uint8 BGR."""
         folder, _, key = path.rpartition('/')
         if folder.endswith('.lmdb'):
             content = fileio.get(key, {'backend': 'lmdb', 'db_path': folder})
@@ -61,6 +63,7 @@ class PairedRandomCrop(BaseTransform):
         self.lq_size = lq_size
 
     def transform(self, results: Sample) -> Sample:
+        """Crop both images of a sample."""
         scale = results['scale']
         results['gt'], results['lq'] = paired_random_crop(
             results['gt'], results['lq'], self.lq_size * scale, scale, results['gt_path']
@@ -82,6 +85,7 @@ class PairedAugment(BaseTransform):
         self.rotation = rotation
 
     def transform(self, results: Sample) -> Sample:
+        """Flip and turn both images of a sample."""
         results['gt'], results['lq'] = augment([results['gt'], results['lq']], self.hflip, self.rotation)
         return results
 
@@ -95,6 +99,7 @@ class CropToScale(BaseTransform):
     """
 
     def transform(self, results: Sample) -> Sample:
+        """Crop the GT image of a sample."""
         if 'gt' in results:
             size = tuple(side * results['scale'] for side in results['lq'].shape[:2])
             results['gt'] = results['gt'][: size[0], : size[1]]
@@ -115,6 +120,7 @@ class PackPair(BaseTransform):
     META = ('lq_path', 'gt_path', 'scale', 'dataset')
 
     def transform(self, results: Sample) -> Sample:
+        """Pack a sample into `inputs` and `data_samples`."""
         sample = BaseDataElement(metainfo={key: results[key] for key in self.META if key in results})
         if 'gt' in results:
             sample.gt = results['gt']

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from asid_plugin.mm.registry import HOOKS
+from asid_plugin.mmengine.registry import HOOKS
 
 
 @HOOKS.register_module()
@@ -30,12 +30,14 @@ class SRVisualizationHook(Hook):
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[BaseDataElement] | None = None
     ) -> None:
+        """Write the images of a validation batch, if asked."""
         if self.in_val:
             self.write(Path(runner.work_dir, 'visualization', f'iter_{runner.iter}'), outputs or ())
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[BaseDataElement] | None = None
     ) -> None:
+        """Write the images of a test batch, if asked."""
         if self.in_test:
             self.write(Path(runner.work_dir, 'visualization', 'test'), outputs or ())
 

@@ -18,12 +18,12 @@ def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, 
         CheckpointError: There is no such file, or it is damaged.
     """
     from asid_plugin.archs import ASID, OmniSR  # here, because a config's imports should cost little
-    from asid_plugin.checkpoint import read_state_dict
+    from asid_plugin.checkpoints import read_state_dict
 
     state_dict = read_state_dict(filename)
     for arch in (ASID, OmniSR):
         with suppress(ValueError):
-            arch.layouts.infer_arguments(state_dict)
-            ours = arch.layouts.to_ours(state_dict)
+            arch.reader.infer_arguments(state_dict)
+            ours = arch.reader.to_ours(state_dict)
             return {'state_dict': {f'generator.{key}': value for key, value in ours.items()}}
     return {'state_dict': state_dict}

@@ -1,14 +1,13 @@
 """ASID in spandrel, which ComfyUI, chaiNNer and traiNNer-redux load models with.
 
-Importing this module is enough: from then on `spandrel.ModelLoader` knows ASID's checkpoints by their keys.
+`asid_plugin.hosts.spandrel` registers it when spandrel is imported: `spandrel.ModelLoader` knows ASID's checkpoints by
+their keys. The network is imported when the first of them is loaded.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asid_plugin.archs import ASID  # before spandrel, whose imports it mends
-from asid_plugin.archs.state_dict import infer_arguments, is_asid, our_layout
-from asid_plugin.checkpoint import network_part
-from asid_plugin.variants import find
+from asid_plugin.layouts.parts import network_part
+from asid_plugin.layouts.state_dict import infer_arguments, is_asid, our_layout
 
 # isort: split
 from spandrel import (
@@ -22,14 +21,17 @@ from spandrel import (
     StateDict,
 )
 
+if TYPE_CHECKING:
+    from asid_plugin.archs import ASID
 
-class ASIDArch(Architecture[ASID]):
+
+class ASIDArch(Architecture['ASID']):
     """ASID, ASID-D8 and the paper's ablations, in our layout or the authors'."""
 
     def __init__(self) -> None:
         super().__init__(id='ASID', detect=lambda state_dict: is_asid(network_part(state_dict)))
 
-    def load(self, state_dict: StateDict) -> ImageModelDescriptor[ASID]:
+    def load(self, state_dict: StateDict) -> 'ImageModelDescriptor[ASID]':
         """Build the network that a state dict is of, as spandrel's registry asks for it.
 
         Args:
@@ -39,6 +41,8 @@ class ASIDArch(Architecture[ASID]):
             ValueError: The shapes are of no ASID.
             RuntimeError: Weights are missing, or do not fit together.
         """
+        from asid_plugin.archs import ASID  # only now: most programs that import spandrel never load an ASID
+
         weights = our_layout(network_part(state_dict))
         arguments = infer_arguments(weights)
         return ImageModelDescriptor(
@@ -60,6 +64,8 @@ class ASIDArch(Architecture[ASID]):
 
 def tags(arguments: dict[str, Any]) -> list[str]:
     """The arguments of an ASID in spandrel's manner, such as ['ASID-D8', '48nf', '8nb', 'w8', 'inter']."""
+    from asid_plugin.published.variants import find
+
     variant = find({'type': 'ASID', **arguments})
     named = [variant.name] if variant else []
     sizes = [f'{arguments["num_feat"]}nf', f'{arguments["num_block"]}nb', f'w{arguments["window_size"]}']
@@ -76,6 +82,3 @@ def install(registry: ArchRegistry = MAIN_REGISTRY) -> list[ArchSupport]:
     # before all others: ASID's keys are its own, and theirs may be looser
     others = tuple(support.architecture.id for support in registry)
     return registry.add(ArchSupport.from_architecture(ASIDArch(), others), ignore_duplicates=True)
-
-
-install()

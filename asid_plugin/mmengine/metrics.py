@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from basicsr.metrics import calculate_psnr, calculate_ssim
 from mmengine.evaluator import BaseMetric
 
-from asid_plugin.mm.registry import METRICS
+from asid_plugin.mmengine.registry import METRICS
 
 
 class ImageMetric(BaseMetric):
@@ -47,6 +47,7 @@ class ImageMetric(BaseMetric):
             self.results.append((sample['dataset'], figure))
 
     def compute_metrics(self, results: list[tuple[str, float]]) -> dict[str, float]:
+        """Means by data set, from the (data set, figure) of every image."""
         by_set = defaultdict(list)
         for dataset, figure in results:
             by_set[dataset].append(figure)

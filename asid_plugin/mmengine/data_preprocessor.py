@@ -6,7 +6,7 @@ import torch
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
-from asid_plugin.mm.registry import MODELS
+from asid_plugin.mmengine.registry import MODELS
 
 
 @MODELS.register_module()

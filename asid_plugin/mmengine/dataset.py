@@ -6,13 +6,14 @@ from typing import Any
 from mmengine import fileio
 from mmengine.dataset import BaseDataset
 
-from asid_plugin.mm.registry import DATASETS
+from asid_plugin.errors import ASIDError
+from asid_plugin.inference.images import FORMATS
+from asid_plugin.mmengine.registry import DATASETS
 
-IMAGES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 SIDES = ('lq', 'gt')
 
 
-class DatasetError(ValueError):
+class DatasetError(ASIDError):
     """A data set that cannot be used; the message is one line that says where and why."""
 
 
@@ -72,9 +73,9 @@ class PairedImageDataset(BaseDataset):
         if not fileio.isdir(folder, self.backend_args):
             raise DatasetError(f'{folder}: no such folder')
         files = fileio.list_dir_or_file(folder, list_dir=False, backend_args=self.backend_args)
-        images = sorted(file for file in files if file.lower().endswith(IMAGES))
+        images = sorted(file for file in files if file.lower().endswith(tuple(FORMATS)))
         if not images:
-            raise DatasetError(f'{folder}: no images in it ({", ".join(IMAGES)})')
+            raise DatasetError(f'{folder}: no images in it ({", ".join(FORMATS)})')
         return images
 
     def pair(self, lq: list[str], gt: list[str] | None = None) -> list[dict[str, str]]:
@@ -89,5 +90,6 @@ class PairedImageDataset(BaseDataset):
         return pairs
 
     def lq_name(self, gt_name: str) -> str:
+        """The name of the LQ image of a GT image."""
         path = PurePosixPath(gt_name)
         return f'{self.filename_tmpl.format(path.stem)}{path.suffix}'

@@ -7,8 +7,8 @@ from typing import Any
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
-from asid_plugin.mm.dataset import DatasetError
-from asid_plugin.mm.registry import LOOPS
+from asid_plugin.mmengine.dataset import DatasetError
+from asid_plugin.mmengine.registry import LOOPS
 
 
 @LOOPS.register_module()
@@ -23,6 +23,7 @@ class SRTrainLoop(IterBasedTrainLoop):
     """
 
     def run(self) -> nn.Module:
+        """Train to the last iteration; returns the trained model."""
         if not len(self.dataloader):
             found = f'{len(self.dataloader.dataset)} images for training'
             raise DatasetError(f'{found}, fewer than the batch of {self.dataloader.batch_size} on every rank')

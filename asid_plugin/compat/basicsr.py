@@ -1,0 +1,222 @@
+"""What is wrong between BasicSR 1.4.2 (2022) and today's stack, mended while the program runs.
+
+Every mend is one function that says what is broken and since when, and that changes nothing where nothing is broken.
+The import hook (`asid_plugin.startup`) runs those of `BEFORE` before BasicSR's code and those of `AFTER` after
+it. No file of BasicSR, torch or torchvision is touched.
+
+Two things on the list of what changed need no mend, only care, and the tests hold them: since torch 2.6 `torch.load`
+takes tensors and plain values only, which BasicSR's checkpoints and training states are; and BasicSR's source
+distribution asks for torch at build time, which `scripts/setup.sh` answers with `--no-build-isolation`.
+"""
+
+import functools
+import re
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
+from threading import Lock
+from types import FrameType, ModuleType
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+
+from .patching import cpu_as_cuda_device, leave_process_group_at_exit, on_gloo, rebind, replaced
+from .torchvision import torchvision_ops
+
+
+def before_import() -> None:
+    """Mend what keeps BasicSR from being imported."""
+    for mend in BEFORE:
+        mend()
+
+
+@functools.cache
+def after_import() -> None:
+    """Mend what keeps an imported BasicSR from running; a second call does nothing."""
+    for mend in AFTER:
+        mend()
+
+
+def functional_tensor() -> None:
+    """Provide `torchvision.transforms.functional_tensor`, gone since torchvision 0.17.
+
+    BasicSR's `data/degradations.py` takes `rgb_to_grayscale` from it, which has a public home now.
+    """
+    name = 'torchvision.transforms.functional_tensor'
+    if name in sys.modules or find_spec(name) is not None:
+        return
+    from torchvision.transforms.functional import rgb_to_grayscale
+
+    sys.modules[name] = _new_module(name, rgb_to_grayscale=rgb_to_grayscale)
+
+
+def lend_distutils() -> None:
+    """Lend BasicSR `distutils.version.LooseVersion`, gone since Python 3.12 where there is no setuptools.
+
+    `archs/arch_util.py` compares torchvision's version with it. `withdraw_distutils` takes the stand-in away
+    again, lest somebody takes it for the real distutils.
+    """
+    try:
+        import distutils.version  # noqa: F401
+    except ImportError:
+        from torch.torch_version import TorchVersion  # compares as LooseVersion does
+
+        version = _new_module('distutils.version', LooseVersion=TorchVersion)
+        sys.modules.update({'distutils': _new_module('distutils', version=version), 'distutils.version': version})
+        _LENT.append(version)
+
+
+def withdraw_distutils() -> None:
+    """Take away what `lend_distutils` lent."""
+    while _LENT:
+        if sys.modules.get('distutils.version') is _LENT.pop():
+            del sys.modules['distutils'], sys.modules['distutils.version']
+
+
+def lmdb_opened_twice() -> None:
+    """Let several datasets read one LMDB in one process, which lmdb refuses since 2.0 ("already open in this process").
+
+    BasicSR opens an LMDB anew for every dataset that names it: two test sets on the same images, or training sets for
+    several scales with the same ground truth. The datasets now share what one of them has open. A process forked off
+    while it is open inherits it; for reading without locks, as BasicSR opens it, that is safe.
+    """
+    import lmdb
+    from basicsr.utils.file_client import LmdbBackend
+
+    open_lmdb = lmdb.open
+    original = LmdbBackend.__init__
+    opened: WeakValueDictionary[tuple[Any, ...], lmdb.Environment] = WeakValueDictionary()
+    one_at_a_time = Lock()
+
+    def share(path: str, **settings: Any) -> lmdb.Environment:
+        # the file's identity, not its name: an LMDB that was written anew is another one
+        stat = (Path(path, 'data.mdb') if Path(path).is_dir() else Path(path)).stat()
+        key = stat.st_dev, stat.st_ino, *sorted(settings.items())
+        environment = opened.get(key)
+        if environment is None:
+            opened[key] = environment = open_lmdb(path, **settings)
+        return environment
+
+    @functools.wraps(original)
+    def init(*args: Any, **kwargs: Any) -> None:
+        with one_at_a_time, replaced(lmdb, 'open', share):
+            original(*args, **kwargs)
+
+    LmdbBackend.__init__ = init
+
+
+def dist_without_cuda() -> None:
+    """Let `--launcher pytorch` and `slurm` start on a machine without CUDA, where all of BasicSR's versions fail.
+
+    They divide the rank by the number of GPUs and insist on NCCL; without CUDA there is one device, the CPU, and gloo.
+    """
+    from basicsr.utils import dist_util
+
+    for original in (dist_util._init_dist_pytorch, dist_util._init_dist_slurm):
+        rebind(original, on_gloo(original))
+
+
+def process_group_left_open() -> None:
+    """Leave the process group when the program ends, which none of BasicSR's scripts does.
+
+    See `leave_process_group_at_exit` for what follows from that.
+    """
+    from basicsr.utils import dist_util
+
+    original = dist_util.init_dist
+
+    @functools.wraps(original)
+    def init_dist(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        leave_process_group_at_exit()
+
+    rebind(original, init_dist)
+
+
+def ddp_without_cuda() -> None:
+    """Let networks on the CPU be distributed, where all of BasicSR's versions name a GPU to DistributedDataParallel."""
+    from basicsr.models.base_model import BaseModel
+
+    original = BaseModel.model_to_device
+
+    @functools.wraps(original)
+    def model_to_device(self: BaseModel, net: torch.nn.Module) -> torch.nn.Module:
+        if not self.opt['dist'] or self.device.type != 'cpu':
+            return original(self, net)
+        unused = self.opt.get('find_unused_parameters', False)  # as BasicSR reads it
+        return torch.nn.parallel.DistributedDataParallel(net.to(self.device), find_unused_parameters=unused)
+
+    BaseModel.model_to_device = model_to_device
+
+
+def local_rank_argument() -> None:
+    """Accept `--local-rank`, as `torch.distributed.launch` spells it since torch 2.0, for `--local_rank`."""
+    from basicsr.utils import options
+
+    original = options.parse_options
+
+    @functools.wraps(original)
+    def parse_options(*args: Any, **kwargs: Any) -> Any:
+        argv = sys.argv
+        sys.argv = [re.sub(r'^--local-rank(?==|$)', '--local_rank', argument) for argument in argv]
+        try:
+            return original(*args, **kwargs)
+        finally:
+            sys.argv = argv
+
+    rebind(original, parse_options)
+
+
+def resume_without_cuda() -> None:
+    """Let training resume on a machine without CUDA, where all of BasicSR's versions ask for the current GPU.
+
+    `load_resume_state` belongs to the train script, `basicsr.train` or, as `python basicsr/train.py`, a
+    `__main__` that defines it after the import hook ran. Either calls `parse_options` right before it, so that is
+    where it is mended, in whichever module the call came from.
+    """
+    from basicsr.utils import options
+
+    original = options.parse_options
+
+    @functools.wraps(original)
+    def parse_options(*args: Any, **kwargs: Any) -> Any:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and 'load_resume_state' not in frame.f_globals:
+            frame = frame.f_back
+        if frame is not None and not hasattr(frame.f_globals['load_resume_state'], '__wrapped__'):
+            frame.f_globals['load_resume_state'] = _without_cuda_on_cpu(frame.f_globals['load_resume_state'])
+        return original(*args, **kwargs)
+
+    rebind(original, parse_options)
+
+
+def _new_module(name: str, **content: Any) -> ModuleType:
+    module = module_from_spec(ModuleSpec(name, loader=None))
+    vars(module).update(content)
+    return module
+
+
+def _without_cuda_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def on_cpu(*args: Any, **kwargs: Any) -> Any:
+        with cpu_as_cuda_device():
+            return function(*args, **kwargs)
+
+    return on_cpu
+
+
+BEFORE = [torchvision_ops, functional_tensor, lend_distutils]
+AFTER = [
+    withdraw_distutils,
+    lmdb_opened_twice,
+    dist_without_cuda,
+    process_group_left_open,
+    ddp_without_cuda,
+    local_rank_argument,
+    resume_without_cuda,
+]
+
+_LENT: list[ModuleType] = []

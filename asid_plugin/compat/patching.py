@@ -1,0 +1,83 @@
+"""Tools of the mends: names replaced for a while or for good, and a CPU in the place of CUDA."""
+
+import atexit
+import functools
+import gc
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+
+def rebind(original: Callable[..., Any], replacement: Callable[..., Any]) -> None:
+    """Put `replacement` wherever BasicSR's modules hold `original`, which they import from each other by value."""
+    for name, module in list(sys.modules.items()):
+        if name.partition('.')[0] == 'basicsr':
+            for key, value in list(vars(module).items()):
+                if value is original:
+                    setattr(module, key, replacement)
+
+
+@contextmanager
+def replaced(owner: Any, name: str, stand_in: Any) -> Iterator[None]:
+    """Replace an attribute as long as the context lasts."""
+    original = getattr(owner, name)
+    setattr(owner, name, stand_in)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+@contextmanager
+def cpu_as_cuda_device() -> Iterator[bool]:
+    """On a machine without CUDA, let the CPU pass for the one CUDA device as long as the context lasts.
+
+    CUDA is looked for only now, not when BasicSR is imported: looking is enough to bar it from forked processes.
+
+    Yields:
+        Whether the machine is without CUDA.
+    """
+    no_cuda = not torch.cuda.is_available()
+    with ExitStack() as stack:
+        if no_cuda:
+            stack.enter_context(replaced(torch.cuda, 'device_count', lambda: 1))
+            stack.enter_context(replaced(torch.cuda, 'current_device', lambda: 0))
+            stack.enter_context(replaced(torch.cuda, 'set_device', lambda device: None))
+            stack.enter_context(replaced(torch.storage._StorageBase, 'cuda', lambda storage, device: storage))
+        yield no_cuda
+
+
+def on_gloo(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that starts a process group, by gloo instead of NCCL on a machine without CUDA."""
+
+    @functools.wraps(original)
+    def start(backend: str, *args: Any, **kwargs: Any) -> None:
+        with cpu_as_cuda_device() as no_cuda:
+            original('gloo' if no_cuda and backend == 'nccl' else backend, *args, **kwargs)
+
+    return start
+
+
+def leave_process_group_at_exit() -> None:
+    """Leave the process group when the program ends.
+
+    Threads of gloo that are still running then abort the process now and then ("terminate called without an active
+    exception", once in sixty runs here), after everything is saved; NCCL warns since torch 2.4.
+    """
+    atexit.register(_leave_process_group)
+
+
+def _leave_process_group() -> None:
+    failed = hasattr(sys, 'last_type')  # then nobody waits for the others, or they would hang together
+    if torch.distributed.is_initialized() and not failed:
+        gc.collect()  # a distributed model that lives on in a cycle, such as MMEngine's Runner is, would keep the group
+        torch.distributed.destroy_process_group()
+
+
+def expect_channels_last_gradients() -> None:
+    """Silence DistributedDataParallel's warning that it copies the gradients of the few channels-last weights."""
+    warnings.filterwarnings('ignore', 'Grad strides do not match bucket view strides')

@@ -1,0 +1,32 @@
+"""torchvision where its compiled operators do not load."""
+
+import re
+import sys
+
+import torch
+
+
+def torchvision_ops() -> None:
+    """Let torchvision be imported when its compiled operators don't load.
+
+    That happens where torch and torchvision come from different builds, usually torch's CPU build and PyPI's
+    torchvision. Since 0.17 it then stops with "operator torchvision::nms does not exist" (since 0.28 also
+    "qnms"), because it describes operators that nobody declared. Declaring them is enough: BasicSR calls none of them.
+    """
+    while True:
+        try:
+            import torchvision  # noqa: F401
+
+            return
+        except RuntimeError as error:
+            missing = re.search(r'operator torchvision::(\w+) does not exist', str(error))
+            if missing is None:
+                raise
+        for name in [name for name in sys.modules if name.partition('.')[0] == 'torchvision']:
+            del sys.modules[name]
+        library = torch.library.Library('torchvision', 'FRAGMENT')
+        library.define(f'{missing[1]}(...) -> ...')  # fails where it is declared already, so this ends
+        _KEPT_ALIVE.append(library)
+
+
+_KEPT_ALIVE: list[torch.library.Library] = []  # a torch library's declarations go when it does

@@ -1,0 +1,53 @@
+"""BasicSR: mended to run on today's stack, then given this package's classes and option checks."""
+
+import functools
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from asid_plugin import registry
+from asid_plugin.compat import basicsr as mends
+from asid_plugin.compat.patching import rebind
+
+PARTS = ('archs', 'data', 'losses', 'metrics', 'models')
+"""Packages of ours whose classes BasicSR finds by name."""
+REGISTRIES = ('ARCH_REGISTRY', 'DATASET_REGISTRY', 'LOSS_REGISTRY', 'METRIC_REGISTRY', 'MODEL_REGISTRY')
+
+
+def before_import() -> None:
+    """Mend what keeps BasicSR from being imported."""
+    mends.before_import()
+
+
+def after_import(basicsr: ModuleType) -> None:
+    """Mend the rest, register our classes and check option files; a second call does nothing.
+
+    Many projects carry an older or trimmed BasicSR in their tree, which is left alone.
+    """
+    if getattr(basicsr, '__version__', '').startswith('1.4.'):
+        mends.after_import()
+        _connect()
+
+
+@functools.cache
+def _connect() -> None:
+    theirs = import_module('basicsr.utils.registry')
+    for name in REGISTRIES:
+        getattr(registry, name).connect(getattr(theirs, name).register)
+    for part in PARTS:
+        import_module(f'asid_plugin.{part}')
+    _check_options()
+
+
+def _check_options() -> None:
+    """Make BasicSR's `parse_options`, wherever it has been imported to, return checked options only."""
+    original = sys.modules['basicsr.utils.options'].parse_options
+
+    @functools.wraps(original)
+    def parse_options(*args: Any, **kwargs: Any) -> Any:
+        from asid_plugin.options.command_line import parse_checked  # imports what only a run needs
+
+        return parse_checked(original, *args, **kwargs)
+
+    rebind(original, parse_options)
