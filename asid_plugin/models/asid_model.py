@@ -1,11 +1,11 @@
 """What BasicSR's `SRModel` lacks for training and testing ASID."""
 
 import math
-import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,107 +14,101 @@ from basicsr.losses import build_loss
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import master_only
-from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-import asid_plugin
 from asid_plugin.archs.windowed import WindowedSR
-from asid_plugin.checkpoint import WRAPPERS, load_asid, read_state_dict, save_safetensors
+from asid_plugin.checkpoints import WRAPPERS, load_asid, read_state_dict, save_safetensors
+from asid_plugin.compat.patching import expect_channels_last_gradients
 from asid_plugin.files import remove_unfinished, staging
-from asid_plugin.memory import keep_freed_memory
-from asid_plugin.tiling import self_ensemble, tiled
+from asid_plugin.inference.memory import keep_freed_memory
+from asid_plugin.inference.tiling import self_ensemble, tiled
+from asid_plugin.options.asid_keys import ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, ASIDValOptions
+from asid_plugin.registry import MODEL_REGISTRY
+from asid_plugin.version import __version__
 
-AMP_DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+AMP_DTYPES = {None: None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 @MODEL_REGISTRY.register()
 class ASIDModel(SRModel):
     """`SRModel` with tiled testing, mixed precision, and checkpoints that are whole.
 
-    Options beyond `SRModel`'s, all optional:
-
-    Options at the top level:
-        compile (bool | dict): `torch.compile` the network; a dict is its arguments, such as mode.
-        channels_last (bool): Keep weights and images channels-last. ASID is so inside anyway; other networks gain.
-
-    Options under `train`:
-        amp ('bf16' | 'fp16'): Autocast in training.
-        fft_opt (dict): Another loss, built like pixel_opt.
-        distill_opt (dict): Another loss, between the output and the teacher's, built like pixel_opt.
-        teacher (str): Weights of a trained ASID of the same scale, of any width and depth; for distill_opt.
-        grad_clip (float): Largest norm of the gradient.
-        accumulate (int): Parts in which a batch goes through the network: the same gradient (of losses that are
-            means), less memory.
-
-    Options under `val`:
-        tile (int): Side of the test tiles in LR pixels; the whole image without it.
-        tile_overlap (int): LR pixels that neighbouring tiles share, 24 by default.
-        tile_batch (int): Tiles that go through the network at once, 16 by default.
-        self_ensemble (bool): Average over the eight flips and turns of the image.
-        amp ('bf16' | 'fp16'): Autocast in testing.
-
-    Options under `logger`:
-        safetensors (bool): Write the weights as .safetensors, too, beside each .pth; the averaged ones, if any.
-
+    The options beyond `SRModel`'s, all optional, are declared in `asid_plugin.options.asid_keys`.
     Any network may be `network_g`, and most optimizers of `torch.optim` `train:optim_g:type`.
     """
+
+    lq: Tensor
+    gt: Tensor
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         if self.device.type == 'cpu':
             keep_freed_memory()
-        get_root_logger().info(f'asid_plugin {asid_plugin.__version__}')
-        if opt['dist']:  # channels-last convolutions: DDP copies the gradients of their few weights, and warns of it
-            warnings.filterwarnings('ignore', 'Grad strides do not match bucket view strides')
+        get_root_logger().info(f'asid_plugin {__version__}')
+        if opt['dist']:
+            expect_channels_last_gradients()
         if opt.get('rank') and opt.get('val'):
             opt['val']['pbar'] = False
-        if opt.get('channels_last'):
-            self.tested_net.to(memory_format=torch.channels_last)
-        if compile_opt := opt.get('compile'):
+        if self.general_opt.channels_last:
+            _to_channels_last(self.tested_net)
+        if compile_opt := self.general_opt.compile:
             for net in {self.get_bare_model(self.net_g), self.tested_net}:
                 net.compile(**(compile_opt if isinstance(compile_opt, dict) else {}))
 
     @property
     def tested_net(self) -> nn.Module:
         """The network that is tested: the averaged one, if there is one."""
-        return getattr(self, 'net_g_ema', self.get_bare_model(self.net_g))
+        net: nn.Module = getattr(self, 'net_g_ema', self.get_bare_model(self.net_g))
+        return net
 
     @property
-    def val_opt(self) -> dict[str, Any]:
-        """The options under `val`."""
-        return self.opt.get('val') or {}
+    def general_opt(self) -> ASIDGeneralOptions:
+        """The options at the top that `SRModel` lacks."""
+        return ASIDGeneralOptions(self.opt)
+
+    @property
+    def train_opt(self) -> ASIDTrainOptions:
+        """The options under `train` that `SRModel` lacks."""
+        return ASIDTrainOptions(self.opt['train'])
+
+    @property
+    def val_opt(self) -> ASIDValOptions:
+        """The options under `val` that `SRModel` lacks."""
+        return ASIDValOptions(self.opt.get('val'))
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
         """BasicSR's, with the memory format chosen before the network is wrapped for several processes."""
-        return super().model_to_device(
-            net.to(memory_format=torch.channels_last) if self.opt.get('channels_last') else net
-        )
+        wrapped: nn.Module = super().model_to_device(_to_channels_last(net) if self.general_opt.channels_last else net)
+        return wrapped
 
     def init_training_settings(self) -> None:
-        train_opt = self.opt['train']
+        """BasicSR's, with precision, further losses and the teacher."""
+        train_opt = self.train_opt
         if not self.opt['rank']:
             for key in ('models', 'training_states'):
                 remove_unfinished(self.opt['path'][key])
-        self.amp = AMP_DTYPES.get(train_opt.get('amp'))
+        self.amp = AMP_DTYPES[train_opt.amp]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == torch.float16)
-        self.cri_fft = build_loss(train_opt['fft_opt']).to(self.device) if train_opt.get('fft_opt') else None
-        self.cri_distill = None
-        if train_opt.get('distill_opt'):
-            self.cri_distill = build_loss(train_opt['distill_opt']).to(self.device)
-            self.teacher = load_asid(train_opt['teacher']).to(self.device).requires_grad_(False)
+        self.cri_fft = build_loss(train_opt.fft_opt).to(self.device) if train_opt.fft_opt else None
+        self.cri_distill: nn.Module | None = None
+        if train_opt.distill_opt:
+            self.cri_distill = build_loss(train_opt.distill_opt).to(self.device)
+            self.teacher = load_asid(train_opt.teacher or '').to(self.device).requires_grad_(False)
         super().init_training_settings()
 
     def get_optimizer(
         self, optim_type: str, params: list[nn.Parameter], lr: float, **kwargs: Any
     ) -> torch.optim.Optimizer:
         """BasicSR knows Adam only; this takes any class of `torch.optim`."""
-        return getattr(torch.optim, optim_type)(params, lr=lr, **kwargs)
+        optimizer: torch.optim.Optimizer = getattr(torch.optim, optim_type)(params, lr=lr, **kwargs)
+        return optimizer
 
     def feed_data(self, data: dict[str, Any]) -> None:
+        """BasicSR's, with the memory format."""
         super().feed_data(data)
-        if self.opt.get('channels_last'):
+        if self.general_opt.channels_last:
             self.lq = self.lq.contiguous(memory_format=torch.channels_last)
 
     def optimize_parameters(self, current_iter: int) -> None:
@@ -124,17 +118,17 @@ class ASIDModel(SRModel):
             FloatingPointError: A loss is nan or infinite; nothing is saved any more.
         """
         self.optimizer_g.zero_grad()
-        num_parts = self.opt['train'].get('accumulate') or 1
+        num_parts = self.train_opt.accumulate
         parts = list(zip(self.lq.chunk(num_parts), self.gt.chunk(num_parts), strict=True))
         total: dict[str, Tensor] = OrderedDict()
         for i, (lq, gt) in enumerate(parts):
             share = len(lq) / len(self.lq)
             with self.sync_gradients(i == len(parts) - 1):
                 losses = self.compute_losses(lq, gt)
-                self.scaler.scale(sum(losses.values()) * share).backward()
+                self.scaler.scale(reduce(torch.add, losses.values()) * share).backward()
             for name, loss in losses.items():
                 total[name] = total.get(name, 0) + loss.detach() * share
-        if grad_clip := self.opt['train'].get('grad_clip'):
+        if grad_clip := self.train_opt.grad_clip:
             self.scaler.unscale_(self.optimizer_g)
             nn.utils.clip_grad_norm_(self.net_g.parameters(), grad_clip)
         self.scaler.step(self.optimizer_g)
@@ -160,7 +154,7 @@ class ASIDModel(SRModel):
             losses['l_pix'] = self.cri_pix(output, gt)
         if self.cri_fft:
             losses['l_fft'] = self.cri_fft(output, gt)
-        if self.cri_distill:
+        if self.cri_distill and taught is not None:
             losses['l_distill'] = self.cri_distill(output, taught.float())
         if self.cri_perceptual:
             named = zip(('l_percep', 'l_style'), self.cri_perceptual(output, gt), strict=True)
@@ -181,24 +175,26 @@ class ASIDModel(SRModel):
     @torch.inference_mode()
     def test(self) -> None:
         """Upscale `self.lq` to `self.output`, by tiles if val:tile says so."""
-        net, amp = self.tested_net, AMP_DTYPES.get(self.val_opt.get('amp'))
+        net, amp = self.tested_net, AMP_DTYPES[self.val_opt.amp]
         was_training = net.training
         net.eval()
         with torch.autocast(self.device.type, amp, enabled=amp is not None):
-            ensemble = self.val_opt.get('self_ensemble')
+            ensemble = self.val_opt.self_ensemble
             self.output = self_ensemble(self.upscale, self.lq) if ensemble else self.upscale(self.lq)
         net.train(was_training)
 
     def upscale(self, lq: Tensor) -> Tensor:
         """Run the network that is tested on (B, C, H, W), whole or by tiles; the result is float32."""
-        if not self.val_opt.get('tile'):
-            return self.tested_net(lq).float()
-        overlap, batch = self.val_opt.get('tile_overlap', 24), self.val_opt.get('tile_batch', 16)
-        return tiled(self.tested_net, lq, self.opt['scale'], self.val_opt['tile'], overlap, batch)
+        val = self.val_opt
+        if not val.tile:
+            output: Tensor = self.tested_net(lq)
+            return output.float()
+        return tiled(self.tested_net, lq, self.opt['scale'], val.tile, val.tile_overlap, val.tile_batch)
 
-    def dist_validation(self, dataloader: DataLoader, current_iter: int, tb_logger: Any, save_img: bool) -> None:
+    def dist_validation(self, dataloader: DataLoader[Any], current_iter: int, tb_logger: Any, save_img: bool) -> None:
         """Each rank tests every world_size-th image; a rank for which none is left tests one that does not count."""
-        mine = range(self.opt['rank'], len(dataloader.dataset), self.opt['world_size'])
+        num_images = len(dataloader.dataset)  # type: ignore[arg-type]  # not every Dataset of torch has a length
+        mine = range(self.opt['rank'], num_images, self.opt['world_size'])
         self.num_val_images = len(mine)
         share = DataLoader(dataloader.dataset, batch_size=1, sampler=mine or [0])
         self.nondist_validation(share, current_iter, tb_logger, save_img and len(mine) > 0)
@@ -229,7 +225,7 @@ class ASIDModel(SRModel):
         net = self.get_bare_model(net)
         state_dict = read_state_dict(load_path, (param_key, *WRAPPERS))
         if isinstance(net, WindowedSR):
-            state_dict = net.layouts.to_ours(state_dict)
+            state_dict = net.reader.to_ours(state_dict)
         get_root_logger().info(f'Loading {net.__class__.__name__} from {load_path}.')
         self._print_different_keys_loading(net, state_dict, strict)
         net.load_state_dict(state_dict, strict=strict)
@@ -257,7 +253,7 @@ class ASIDModel(SRModel):
         """BasicSR's, but the file appears whole or not at all, and with logger:safetensors a second one beside it."""
         with self.staged('models', num_files=1) as folder:
             super().save_network(net, net_label, current_iter, param_key)
-            for path in list(folder.iterdir()) if self.opt['logger'].get('safetensors') else ():
+            for path in list(folder.iterdir()) if ASIDLoggerOptions(self.opt['logger']).safetensors else ():
                 best = self.get_bare_model(net[-1] if isinstance(net, list) else net)  # the averaged one comes last
                 save_safetensors(best.state_dict(), path.with_suffix('.safetensors'), self.opt['network_g'])
 
@@ -270,6 +266,7 @@ class ASIDModel(SRModel):
                 torch.save(torch.load(path, weights_only=True) | {'scaler': self.scaler.state_dict()}, path)
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
+        """BasicSR's, with the gradient scaler's state; step counts stay on the CPU."""
         for state in (state for optimizer in resume_state['optimizers'] for state in optimizer['state'].values()):
             if isinstance(state.get('step'), Tensor):  # BasicSR reads it to the GPU, where each look at it would wait
                 state['step'] = state['step'].cpu()
@@ -295,3 +292,8 @@ class ASIDModel(SRModel):
             # torch.save writes a zip archive, whose directory comes last: with it, the file is complete.
             if sum(zipfile.is_zipfile(path) for path in folder.iterdir()) != num_files:
                 raise OSError(f'a checkpoint could not be written to {final}; the files there are as they were before')
+
+
+def _to_channels_last(net: nn.Module) -> nn.Module:
+    channels_last: nn.Module = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return channels_last

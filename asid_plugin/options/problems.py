@@ -1,7 +1,7 @@
 """Mistakes in option files: what they are at, and in which words they are told."""
 
 import math
-import re
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,48 +27,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-# Where digits are text all the same.
-TEXT_KEYS = {
-    'name',
-    'type',
-    'suffix',
-    'filename_tmpl',
-    'dataroot_gt',
-    'dataroot_lq',
-    'meta_info_file',
-    'path',
-    'wandb',
-    'plugin',
-}
-_NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?', re.IGNORECASE)
-
-
-def read_numbers(value: Any, problems: list[Problem], key: Key = ()) -> Any:
-    """Turn numbers that YAML took for text into numbers.
-
-    YAML 1.1 reads 5e-4 as text (it wants 5.0e-4), and `--force_yml` passes on as text what is not made of digits.
-
-    Args:
-        value: Options, or any value in them; not changed.
-        problems: Receives one problem for every such number.
-        key: Where `value` stands.
-
-    Returns:
-        A copy of `value` with the numbers put right, and keys that are text.
-    """
-    if isinstance(value, Mapping):
-        items = ((str(k), v) for k, v in value.items())
-        return {k: v if k in TEXT_KEYS else read_numbers(v, problems, (*key, k)) for k, v in items}
-    if isinstance(value, list):
-        return [read_numbers(v, problems, key) for v in value]
-    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
-        return value
-    mantissa, _, exponent = value.lower().partition('e')
-    plain = f'{mantissa if "." in mantissa else mantissa + ".0"}e{int(exponent):+d}' if exponent else value
-    problems.append(Problem(key, f"'{value}' is text, not a number; write {plain}, or in --force_yml !!float {value}"))
-    return float(value) if exponent or '.' in value else int(value)
-
-
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The one of the known words that is nearest to a mistyped one, if any is near; case does not count."""
     by_lower = {item.lower(): item for item in sorted(known)}
@@ -88,3 +46,8 @@ def mapping(options: Any, *keys: str) -> Options:
     for key in keys:
         options = options.get(key) if isinstance(options, Mapping) else None
     return options if isinstance(options, Mapping) else {}
+
+
+def located(path: str | os.PathLike[str]) -> str:
+    """A path that isn't there, and where it was looked for."""
+    return f'{path}' if os.path.isabs(path) else f'{path} in {os.getcwd()}'

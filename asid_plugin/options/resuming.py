@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 
-from asid_plugin.unpickling import load_pickled
+from asid_plugin.checkpoints.unpickling import load_pickled
+from asid_plugin.errors import ASIDError
 
 from .problems import Options, Problem, mapping
 from .schema import SCHEDULERS
 from .signatures import needed, parameters
 
 
-class StateError(ValueError):
+class StateError(ASIDError):
     """A file that is not a whole training state; the message is one line."""
 
 
@@ -64,7 +65,7 @@ def check_resume(opt: Options) -> Iterator[Problem]:
     except StateError as error:
         yield Problem(('path', 'resume_state'), str(error))
         return
-    kind = SCHEDULERS.get(schedule.get('type'))
+    kind = SCHEDULERS.get(str(schedule.get('type')))
     if kind is None or not needed(kind) - {'optimizer'} <= schedule.keys():
         return
     try:

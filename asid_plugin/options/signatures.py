@@ -1,17 +1,19 @@
-"""JSON Schemas of what classes and functions can be called with, from their signatures and docstrings."""
+"""JSON Schemas of what classes and functions can be called with, from their signatures.
+
+What no signature says is declared: in `basicsr_arguments` types and choices, in `asid_arguments` sentences.
+"""
 
 import functools
 import inspect
-import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from docstring_parser import Docstring, ParseError, google
+from .asid_arguments import SENTENCES, Sentences
+from .basicsr_arguments import ARGUMENTS
+from .kinds import Schema
 
-Schema = dict[str, Any]
-
-_JSON_TYPES = {
+_JSON_TYPES: dict[Any, str] = {
     int: 'integer',
     float: 'number',
     bool: 'boolean',
@@ -21,13 +23,10 @@ _JSON_TYPES = {
     dict: 'object',
     types.NoneType: 'null',
 }
-# Where nothing is annotated, 1 may stand for 1.0.
-_LENIENT = {kind.__name__: name.replace('integer', 'number') for kind, name in _JSON_TYPES.items()} | {'None': 'null'}
-_CHOICES = re.compile(r"'\w+'(?:(?:, | \| | or )'\w+')*(?: \| | or )'\w+'")  # 'a' | 'b', or 'a', 'b' or 'c'
 
 
 def component(
-    kinds: Mapping[str, Callable], given: Iterable[str] = (), extra: Mapping[str, Schema] | None = None
+    kinds: Mapping[str, Callable[..., Any]], given: Iterable[str] = (), extra: Mapping[str, Schema] | None = None
 ) -> Schema:
     """Schema of the keys of a section that names a class or function (`type`) and its arguments, as BasicSR reads it.
 
@@ -52,93 +51,77 @@ def of_type(names: Iterable[str], key: str = 'type') -> Schema:
 
 
 @functools.cache
-def parameters(function: Callable) -> dict[str, inspect.Parameter]:
+def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters of a class or function by name, without `**kwargs`."""
     named = inspect.signature(function).parameters
     return {name: parameter for name, parameter in named.items() if parameter.kind is not parameter.VAR_KEYWORD}
 
 
-def needed(function: Callable) -> set[str]:
+def needed(function: Callable[..., Any]) -> set[str]:
     """The parameters that have no default."""
     return {name for name, parameter in parameters(function).items() if parameter.default is parameter.empty}
 
 
 @functools.cache
-def takes_any(function: Callable) -> bool:
+def takes_any(function: Callable[..., Any]) -> bool:
     """Whether a class or function takes `**kwargs`."""
     return len(parameters(function)) < len(inspect.signature(function).parameters)
 
 
-def _arguments(name: str, function: Callable, given: Iterable[str], extra: Mapping[str, Schema]) -> Schema:
+def sentences(function: Callable[..., Any]) -> Sentences:
+    """What is said of a class or function of ours and its arguments; nothing of others."""
+    is_ours = function.__module__.startswith('asid_plugin.')
+    return SENTENCES.get(function.__name__, Sentences()) if is_ours else Sentences()
+
+
+@functools.cache
+def parameter_schemas(function: Callable[..., Any]) -> dict[str, Schema]:
+    """Schemas of all parameters of a class or function."""
+    declared, said = _declared(function), sentences(function).arguments
+    schemas = {}
+    for name, parameter in parameters(function).items():
+        schema = declared.get(name) or _kinds(parameter)
+        if isinstance(parameter.default, bool | int | float | str | list | tuple):
+            default = parameter.default
+            schema = {**schema, 'default': list(default) if isinstance(default, tuple) else default}
+        schemas[name] = _described(schema, said.get(name))
+    return schemas
+
+
+def _arguments(name: str, function: Callable[..., Any], given: Iterable[str], extra: Mapping[str, Schema]) -> Schema:
     """Schema of the section of one class or function."""
-    schemas = {key: schema for key, schema in _parameter_schemas(function).items() if key not in given}
+    schemas = {key: schema for key, schema in parameter_schemas(function).items() if key not in given}
     return {
         'title': name,
-        'properties': {'type': _described({}, function, _docstring(function).short_description), **schemas, **extra},
+        'properties': {'type': _described({}, sentences(function).summary), **schemas, **extra},
         'required': [key for key in schemas if key in needed(function)],
         'additionalProperties': takes_any(function) and not extra,
     }
 
 
-@functools.cache
-def _parameter_schemas(function: Callable) -> dict[str, Schema]:
-    """Schemas of all parameters of a class or function."""
-    documented = {entry.arg_name: entry for entry in _docstring(function).params}
-    schemas = {}
-    for name, parameter in parameters(function).items():
-        entry = documented.get(name)
-        text, type_name = (entry.description or '', entry.type_name or '') if entry else ('', '')
-        schemas[name] = _described(_parameter_schema(parameter, type_name, text), function, text)
-    return schemas
+def _described(schema: Schema, sentence: str | None) -> Schema:
+    return {**schema, 'description': sentence} if sentence else schema
 
 
-@functools.cache
-def _docstring(function: Callable) -> Docstring:
-    try:
-        return google.parse(inspect.getdoc(function) or '')
-    except ParseError:  # somebody's, written in another manner
-        return Docstring()
+def _declared(function: Callable[..., Any]) -> Mapping[str, Schema]:
+    """What `basicsr_arguments` declares of a function of BasicSR, or of the class whose `__init__` this class has."""
+    classes = inspect.getmro(function) if inspect.isclass(function) else ()
+    owner = next((ancestor for ancestor in classes if '__init__' in vars(ancestor)), function)
+    return ARGUMENTS.get(owner.__name__, {}) if owner.__module__.startswith('basicsr.') else {}
 
 
-def _described(schema: Schema, function: Callable, description: str | None) -> Schema:
-    """A schema with a description, where that is ours; other projects' sentences are not for us to hand out."""
-    is_ours = function.__module__.startswith('asid_plugin.')
-    return {**schema, 'description': ' '.join(description.split())} if is_ours and description else schema
-
-
-def _parameter_schema(parameter: inspect.Parameter, type_name: str, text: str) -> Schema:
-    """Types or choices, and default, of one parameter.
-
-    Args:
-        parameter: Of the signature.
-        type_name: Its type in the docstring, which counts where the signature has none.
-        text: Its description in the docstring.
-    """
-    default = parameter.default
-    schema = _kinds(parameter, type_name)
-    listed = _CHOICES.search(' '.join(text.split())) if schema.get('type') == 'string' else None
-    if listed:
-        schema = {'enum': re.findall(r"'(\w+)'", listed[0])}
-    if isinstance(default, (bool, int, float, str, list, tuple)):
-        schema['default'] = list(default) if isinstance(default, tuple) else default
-    return schema
-
-
-def _kinds(parameter: inspect.Parameter, type_name: str) -> Schema:
-    """Schema of what a parameter may be; {}, anything, where that is not known."""
-    default, annotation = parameter.default, parameter.annotation
+def _kinds(parameter: inspect.Parameter) -> Schema:
+    """Schema of what a parameter may be; {}, anything, where the signature does not say it."""
+    annotation, default = parameter.annotation, parameter.default
     if get_origin(annotation) is Literal:
         return {'enum': list(get_args(annotation))}
-    if annotation is not inspect.Parameter.empty:
-        kinds = list(_annotated(annotation))
-    else:
-        kinds = [_LENIENT.get(word) for word in re.findall(r'\w+', type_name)]  # `int | tuple(int)`
-        if default is not inspect.Parameter.empty and (kinds or default is not None):
-            kinds.append(_LENIENT.get(type(default).__name__))
-    kinds = list(dict.fromkeys(kinds))
-    if not kinds or None in kinds:
-        return {}
-    return {'type': kinds if len(kinds) > 1 else kinds[0]}
+    if annotation is not parameter.empty:
+        kinds = list(dict.fromkeys(_annotated(annotation)))
+    elif default is None or type(default) not in _JSON_TYPES:
+        kinds = []
+    else:  # where nothing is annotated, 1 may stand for 1.0
+        kinds = [_JSON_TYPES[type(default)].replace('integer', 'number')]
+    return {'type': kinds if len(kinds) > 1 else kinds[0]} if kinds else {}
 
 
 def _annotated(annotation: Any) -> Iterator[str]:

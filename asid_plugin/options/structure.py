@@ -3,24 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft4Validator, Draft7Validator, ValidationError, validators
+from jsonschema import Draft4Validator, Draft7Validator, validators
 
+from .kinds import Schema
 from .problems import Key, Options, Problem, is_number, nearest, unknown
-from .signatures import Schema
+from .words import in_words
 
+_extend: Any = validators.extend  # which jsonschema does not annotate
 # As in draft 4, and as most code has it, 8.0 is no integer; and what is not finite is no number.
 _TYPES = Draft4Validator.TYPE_CHECKER.redefine('number', lambda _, value: is_number(value))
-_Validator = validators.extend(Draft7Validator, type_checker=_TYPES)
-
-_TYPE_WORDS = {
-    'array': 'a list',
-    'boolean': 'true or false',
-    'integer': 'a whole number',
-    'number': 'a number',
-    'object': 'a section (lines of key: value below it, indented)',
-    'string': 'text',
-}
-_LIMIT_WORDS = {'minimum': 'of at least', 'exclusiveMinimum': 'above', 'exclusiveMaximum': 'below'}
+_Validator = _extend(Draft7Validator, type_checker=_TYPES)
 
 
 def structural_problems(options: Any, schema: Schema, key: Key = ()) -> list[Problem]:
@@ -52,31 +44,8 @@ def without(options: Options, keys: Iterable[Key]) -> dict[str, Any]:
     }
 
 
-def in_words(schema: Schema) -> str:
-    """What a value that fits a schema is: 'a whole number of at least 16, or ~'."""
-    choices = schema.get('anyOf') or [{**schema, 'type': kind} for kind in _list(schema.get('type', 'object'))]
-    words = [_in_words(choice) for choice in choices if choice.get('type') != 'null']
-    return ' or '.join(words) + (', or ~' if len(words) < len(choices) else '')
-
-
-def _in_words(schema: Schema) -> str:
-    if 'enum' in schema:
-        *others, last = map(str, schema['enum'])
-        return f'{", ".join(others)} or {last}' if others else last
-    if kind := schema.get('properties', {}).get('type', {}).get('const'):
-        return f'type: {kind}'
-    limits = [f'{words} {schema[keyword]}' for keyword, words in _LIMIT_WORDS.items() if keyword in schema]
-    kind = 'integer' if schema.get('multipleOf') == 1 else schema['type']
-    example = [f'like {schema["examples"][0]}'] if 'examples' in schema else []
-    return ' '.join([_TYPE_WORDS[kind], *example, ' and '.join(limits)]).rstrip()
-
-
-def _list(value: Any) -> list:
-    return value if isinstance(value, list) else [value]
-
-
-def _problems(error: ValidationError, key: Key) -> Iterator[Problem]:
-    """The problems that one error of jsonschema stands for."""
+def _problems(error: Any, key: Key) -> Iterator[Problem]:
+    """The problems that one `ValidationError` of jsonschema stands for."""
     schema, value = error.schema, error.instance
     message, title = schema.get('errorMessage'), schema.get('title')
     if error.validator == 'additionalProperties':

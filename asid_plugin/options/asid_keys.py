@@ -1,0 +1,79 @@
+"""Keys that `ASIDModel` reads besides BasicSR's. Importing this needs no torch and no BasicSR."""
+
+from asid_plugin.tiles import OVERLAP, TILE_BATCH
+
+from .declaration import Option, Section
+from .kinds import FLAG, FLAG_OR_SECTION, TEXT, component, number, one_of, or_none, whole
+
+AMP = ('bf16', 'fp16')
+"""Types of autocast, in short."""
+
+
+class ASIDGeneralOptions(Section):
+    """Keys at the top."""
+
+    place = ''
+
+    compile = Option(
+        FLAG_OR_SECTION, '`torch.compile` the network; a section is its arguments, such as mode.', default=False
+    )
+    channels_last = Option(
+        FLAG,
+        'Keep weights and images channels-last. ASID is so inside anyway; other networks gain.',
+        default=False,
+    )
+
+
+class ASIDTrainOptions(Section):
+    """How to train."""
+
+    place = 'train'
+
+    fft_opt = Option(or_none(component('loss')), 'Another loss, built like pixel_opt.', default=None)
+    distill_opt = Option(
+        or_none(component('loss')),
+        "Another loss, between the output and the teacher's, built like pixel_opt.",
+        default=None,
+    )
+    teacher = Option(
+        or_none(TEXT),
+        'Weights of a trained ASID of the same scale, of any width and depth; for distill_opt.',
+        default=None,
+    )
+    amp = Option(or_none(one_of(*AMP)), 'Autocast in training.', default=None)
+    accumulate = Option(
+        whole(1),
+        'Parts in which a batch goes through the network: the same gradient (of losses that are means), less memory.',
+        default=1,
+    )
+    grad_clip = Option(or_none(number(exclusiveMinimum=0)), 'Largest norm of the gradient.', default=None)
+
+
+class ASIDValOptions(Section):
+    """How to validate or test."""
+
+    place = 'val'
+
+    tile = Option(or_none(whole(16)), 'Side of the test tiles in LR pixels; the whole image without it.', default=None)
+    tile_overlap = Option(whole(0), 'LR pixels that neighbouring tiles share.', default=OVERLAP)
+    tile_batch = Option(whole(1), 'Tiles that go through the network at once.', default=TILE_BATCH)
+    self_ensemble = Option(FLAG, 'Average over the eight flips and turns of the image.', default=False)
+    amp = Option(or_none(one_of(*AMP)), 'Autocast in testing.', default=None)
+
+
+class ASIDLoggerOptions(Section):
+    """What to report and save in training."""
+
+    place = 'logger'
+
+    safetensors = Option(
+        FLAG, 'Write the weights as .safetensors, too, beside each .pth; the averaged ones, if any.', default=False
+    )
+
+
+ASID_SECTIONS: tuple[type[Section], ...] = (
+    ASIDGeneralOptions,
+    ASIDTrainOptions,
+    ASIDValOptions,
+    ASIDLoggerOptions,
+)

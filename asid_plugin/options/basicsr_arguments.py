@@ -1,0 +1,60 @@
+"""What BasicSR's classes and functions take, where their signatures do not say it.
+
+BasicSR annotates no argument. Where there is a default, its type counts (`signatures`); the rest is declared here, by
+the class whose `__init__` it is, or the function. 1 may stand for 1.0.
+"""
+
+from .kinds import Schema
+
+_FLAG: Schema = {'type': 'boolean'}
+_LIST: Schema = {'type': 'array'}
+_NUMBER: Schema = {'type': 'number'}
+_NUMBER_OR_LIST: Schema = {'type': ['number', 'array']}
+_NUMBER_OR_NONE: Schema = {'type': ['number', 'null']}
+_TEXT: Schema = {'type': 'string'}
+_TEXT_OR_NONE: Schema = {'type': ['string', 'null']}
+_REDUCTION: Schema = {'enum': ['none', 'mean', 'sum']}
+_INPUT_ORDER: Schema = {'enum': ['HWC', 'CHW']}
+
+ARGUMENTS: dict[str, dict[str, Schema]] = {
+    # networks
+    'BasicVSR': {'spynet_path': _TEXT_OR_NONE},
+    'BasicVSRPlusPlus': {'spynet_path': _TEXT_OR_NONE},
+    'DFDNet': {'num_feat': _NUMBER, 'dict_path': _TEXT},
+    'ECBSR': {
+        'num_in_ch': _NUMBER,
+        'num_out_ch': _NUMBER,
+        'num_block': _NUMBER,
+        'num_channel': _NUMBER,
+        'with_idt': _FLAG,
+        'act_type': _TEXT,
+        'scale': _NUMBER,
+    },
+    'EDSR': {'num_in_ch': _NUMBER, 'num_out_ch': _NUMBER},
+    'EDVR': {'center_frame_idx': _NUMBER_OR_NONE},
+    'IconVSR': {'spynet_path': _TEXT_OR_NONE, 'edvr_path': _TEXT_OR_NONE},
+    'RCAN': {'num_in_ch': _NUMBER, 'num_out_ch': _NUMBER},
+    'RIDNet': {'in_channels': _NUMBER, 'mid_channels': _NUMBER, 'out_channels': _NUMBER},
+    'RRDBNet': {'num_in_ch': _NUMBER, 'num_out_ch': _NUMBER},
+    'SpyNet': {'load_path': _TEXT_OR_NONE},
+    'StyleGAN2Discriminator': {'out_size': _NUMBER},
+    'StyleGAN2Generator': {'out_size': _NUMBER},
+    'SwinIR': {'img_size': _NUMBER_OR_LIST, 'patch_size': _NUMBER_OR_LIST, 'qk_scale': _NUMBER_OR_NONE},
+    'VGGFeatureExtractor': {'layer_name_list': {'type': ['array', 'string']}},
+    'VGGStyleDiscriminator': {'num_in_ch': _NUMBER, 'num_feat': _NUMBER},
+    # losses
+    'CharbonnierLoss': {'reduction': _REDUCTION},
+    'GANLoss': {'gan_type': _TEXT},
+    'L1Loss': {'reduction': _REDUCTION},
+    'MSELoss': {'reduction': _REDUCTION},
+    'PerceptualLoss': {'layer_weights': {'type': 'object'}},
+    # schedulers
+    'CosineAnnealingRestartLR': {'periods': _LIST},
+    'MultiStepRestartLR': {'milestones': _LIST},
+    # metrics
+    'calculate_niqe': {'crop_border': _NUMBER, 'input_order': {'enum': ['HW', 'HWC', 'CHW']}},
+    'calculate_psnr': {'crop_border': _NUMBER, 'input_order': _INPUT_ORDER},
+    'calculate_psnr_pt': {'crop_border': _NUMBER},
+    'calculate_ssim': {'crop_border': _NUMBER, 'input_order': _INPUT_ORDER},
+    'calculate_ssim_pt': {'crop_border': _NUMBER},
+}

@@ -1,0 +1,91 @@
+"""All checks of the options of a run, and those that look at several sections."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from .asid_keys import ASIDGeneralOptions, ASIDTrainOptions, ASIDValOptions
+from .datasets import check_datasets
+from .network import argument, check_built_network, check_path, check_upscale, network_class
+from .problems import Key, Options, Problem, is_number, mapping
+from .resuming import check_resume
+from .schema import ONLY_ASID, options_schema
+from .structure import structural_problems, without
+from .training import check_train
+from .yaml_numbers import read_numbers
+
+# What parse_options writes into the options, at the top, in `path` and in each dataset.
+_PARSED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
+_PARSED_PATH = ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
+_PARSED_DATASET = ('phase', 'scale')
+
+
+def uses_plugin(opt: Options) -> bool:
+    """Whether the model or the network of these options is this package's."""
+    net_class = network_class(mapping(opt, 'network_g'))
+    return opt.get('model_type') == 'ASIDModel' or getattr(net_class, '__module__', '').startswith('asid_plugin.')
+
+
+def check_options(opt: Options) -> list[Problem]:
+    """Look for whatever would stop a run later, or not do what it seems to.
+
+    Args:
+        opt: Options as `parse_options` returns them; not changed.
+
+    Returns:
+        All problems; none means that the run can start.
+    """
+    problems: list[Problem] = []
+    opt = read_numbers(opt, problems)
+    structural = list(check_structure(opt))
+    wrong = {problem.key for problem in structural}
+    opt = without(opt, wrong)  # from here on, what is there is of the right kind
+    problems += structural
+    for check in (
+        check_general,
+        check_datasets,
+        check_built_network,
+        check_upscale,
+        check_path,
+        check_resume,
+        check_train,
+        check_val,
+    ):
+        problems += (problem for problem in check(opt) if problem.key not in wrong)
+    return problems
+
+
+def check_structure(opt: Options) -> Iterator[Problem]:
+    """Check keys and values by the schema."""
+    parsed: list[Key] = [(key,) for key in _PARSED] + [('path', key) for key in _PARSED_PATH]
+    parsed += [('datasets', name, key) for name in mapping(opt, 'datasets') for key in _PARSED_DATASET]
+    written = without(opt, parsed)
+    for problem in structural_problems(written, options_schema(opt['is_train'])):
+        if problem.message == ONLY_ASID:
+            problem = replace(problem, message=f'{ONLY_ASID}, and model_type is {opt["model_type"]}')
+        yield problem
+
+
+def check_general(opt: Options) -> Iterator[Problem]:
+    """Check the GPUs that there are, and that the keys at the top and of `logger` agree."""
+    num_gpu, found = opt.get('num_gpu', 0), torch.cuda.device_count()
+    if num_gpu > found and not (opt.get('dist') and found):  # each of several processes takes one, whatever num_gpu is
+        yield Problem(('num_gpu',), f'{num_gpu}, but this machine shows {found}; auto takes what there is')
+    amp = ASIDTrainOptions(mapping(opt, 'train')).amp or ASIDValOptions(mapping(opt, 'val')).amp
+    threads = not opt.get('dist') and num_gpu > 1  # DataParallel
+    if threads and (ASIDGeneralOptions(opt).compile or amp):
+        right = 'start with torchrun and --launcher pytorch, or set num_gpu: 1'
+        yield Problem(('num_gpu',), f'compile and amp do not go with {num_gpu} GPUs in one process; {right}')
+    logger = mapping(opt, 'logger')
+    if opt['is_train'] and mapping(logger, 'wandb').get('project') and logger.get('use_tb_logger') is not True:
+        yield Problem(('logger', 'use_tb_logger'), 'should be true with a wandb project')
+
+
+def check_val(opt: Options) -> Iterator[Problem]:
+    """Check `val`: tiles."""
+    val, window = ASIDValOptions(mapping(opt, 'val')), argument(mapping(opt, 'network_g'), 'window_size')
+    if val.tile and is_number(window) and window > 0 and val.tile % window:
+        yield Problem(('val', 'tile'), f'{val.tile} is not a multiple of the window size {window}')
+    if val.tile and val.tile_overlap >= val.tile:
+        yield Problem(('val', 'tile_overlap'), f'{val.tile_overlap} is not less than tile, {val.tile}')

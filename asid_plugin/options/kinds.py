@@ -1,0 +1,104 @@
+"""Kinds of values that an option can have; each knows its JSON Schema, which `words` puts into words."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from .problems import Options
+
+Schema = dict[str, Any]
+"""A JSON Schema, draft 7."""
+Value = TypeVar('Value')
+"""Of what a kind allows, in Python."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Value]):
+    """A set of values.
+
+    Attributes:
+        schema: Its JSON Schema.
+        takes_none: `~` is one of them.
+    """
+
+    schema: Schema
+    takes_none: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are texts of any letters."""
+        return any(choice.get('type') == 'string' for choice in self.schema.get('anyOf', [self.schema]))
+
+
+ANY: Kind[Any] = Kind({}, takes_none=True)
+FLAG: Kind[bool] = Kind({'type': 'boolean'})
+FLAG_OR_SECTION: Kind[bool | Options] = Kind({'type': ['boolean', 'object']})
+SECTION: Kind[Options] = Kind({'type': 'object'})
+TEXT: Kind[str] = Kind({'type': 'string', 'minLength': 1})
+
+
+def one_of(*values: str) -> Kind[str]:
+    """One of some words."""
+    return Kind({'enum': list(values)})
+
+
+def whole(least: int) -> Kind[int]:
+    """A whole number of at least `least`."""
+    return Kind({'type': 'integer', 'minimum': least})
+
+
+def count(least: int) -> Kind[float]:
+    """As `whole`, but 5000.0 will do: BasicSR's own files count iterations in !!float."""
+    return Kind({'type': 'number', 'multipleOf': 1, 'minimum': least})
+
+
+def number(**limits: float) -> Kind[float]:
+    """A number within `minimum`, `exclusiveMinimum` or `exclusiveMaximum`."""
+    return Kind({'type': 'number', **limits})
+
+
+def template(example: str) -> Kind[str]:
+    """A text with {} in it."""
+    return Kind({'type': 'string', 'pattern': r'\{\}', 'examples': [example]})
+
+
+def either(one: Kind[Any], other: Kind[Any]) -> Kind[Any]:
+    """A value of one of two kinds."""
+    return Kind({'anyOf': [one.schema, other.schema]})
+
+
+def or_none(kind: Kind[Value]) -> Kind[Value | None]:
+    """A value of a kind, or ~."""
+    if kind.schema.get('type') == 'object':  # with anyOf, mistakes inside the section would not be told
+        return Kind({**kind.schema, 'type': ['object', 'null']}, takes_none=True)
+    return Kind({'anyOf': [kind.schema, {'type': 'null'}]}, takes_none=True)
+
+
+def typed_section(*types: str) -> Kind[Options]:
+    """A section with one of some types."""
+    return Kind(
+        {'anyOf': [{'type': 'object', 'required': ['type'], 'properties': {'type': {'const': name}}} for name in types]}
+    )
+
+
+def component(definition: str) -> Kind[Options]:
+    """A section that names a class or function (`type`) and has its arguments.
+
+    Args:
+        definition: Of the schema, which knows the classes that there are.
+    """
+    return Kind({'type': 'object', **refer(definition)})
+
+
+def components(definition: str) -> Kind[Options]:
+    """A section of sections as `component` describes them, under any names."""
+    return Kind({'type': 'object', 'additionalProperties': component(definition).schema})
+
+
+def name_of(definition: str) -> Kind[str]:
+    """A name that a definition of the schema knows."""
+    return Kind({'type': 'string', **refer(definition)})
+
+
+def refer(definition: str) -> Schema:
+    """Schema that is a definition; in an `allOf`, beside which draft 7 allows other keywords."""
+    return {'allOf': [{'$ref': f'#/definitions/{definition}'}]}

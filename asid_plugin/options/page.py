@@ -1,0 +1,81 @@
+"""The page of documentation on option files, made of what is declared."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY
+
+from asid_plugin import markdown
+
+from .asid_keys import ASID_SECTIONS
+from .basicsr_keys import BASICSR_SECTIONS
+from .declaration import Needed, Option
+from .kinds import Schema
+from .schema import registered
+from .signatures import needed, parameter_schemas, sentences
+from .words import SECTION_WORDS, in_words
+
+_INTRODUCTION = """# Keys of option files
+
+Option files are BasicSR's, in YAML; those in [options/](../options) are examples. This page lists the keys that are
+checked before a run starts, for the models ASIDModel, SRModel and SwinIRModel. A section that names a class (`type`)
+has the arguments of that class besides; `~` is no value.
+
+The page is made of the declarations in `asid_plugin/options` by `asid schema --page docs/options.md`.
+"""
+_KINDS = (('Networks', ARCH_REGISTRY), ('Losses', LOSS_REGISTRY), ('Metrics', METRIC_REGISTRY))
+_GIVEN = {'img', 'img2'}
+"""Arguments that BasicSR gives, not the option file."""
+
+
+def to_markdown() -> str:
+    """The page."""
+    return '\n'.join([_INTRODUCTION, *_sections(), *_components()])
+
+
+def _sections() -> Iterator[str]:
+    added = {section.place: section for section in ASID_SECTIONS}
+    for section in BASICSR_SECTIONS:
+        yield f'## {f"`{section.place}`" if section.place else "At the top"}\n'
+        yield _table('key', map(_option_row, section.declared().values())) + '\n'
+        if section.place in added:
+            yield 'Read by ASIDModel only:\n'
+            yield _table('key', map(_option_row, added[section.place].declared().values())) + '\n'
+
+
+def _components() -> Iterator[str]:
+    """The arguments of this package's classes and functions."""
+    for title, registry in _KINDS:
+        yield f'## {title} of asid_plugin\n'
+        for name, function in sorted(registered(registry).items()):
+            if function.__module__.startswith('asid_plugin.'):
+                yield f'### `type: {name}`\n\n{sentences(function).summary}\n'
+                yield _table('argument', _argument_rows(function)) + '\n'
+
+
+def _table(first: str, rows: Iterable[tuple[Any, ...]]) -> str:
+    return markdown.table(
+        (first, 'values', 'default', 'meaning'), [[str(cell).replace('|', '\\|') for cell in row] for row in rows]
+    )
+
+
+def _option_row(option: Option[Any, Any]) -> tuple[str, str, str, str]:
+    default = option.default.value if isinstance(option.default, Needed) else _yaml(option.default)
+    return f'`{option.name}`', _values(option.kind.schema), default, option.sentence
+
+
+def _argument_rows(function: Callable[..., Any]) -> Iterator[tuple[str, str, str, str]]:
+    for name, schema in parameter_schemas(function).items():
+        if name not in _GIVEN:
+            default = Needed.ALWAYS.value if name in needed(function) else _yaml(schema.get('default'))
+            yield f'`{name}`', _values(schema), default, schema.get('description', '')
+
+
+def _values(schema: Schema) -> str:
+    return in_words(schema).replace(SECTION_WORDS, 'a section') if schema.keys() - {'default', 'description'} else 'any'
+
+
+def _yaml(value: Any) -> str:
+    """A default as it is written in YAML."""
+    plain = {None: '~', True: 'true', False: 'false'}
+    return f'`{plain[value] if value is None or isinstance(value, bool) else value}`'

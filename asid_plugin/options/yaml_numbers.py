@@ -1,0 +1,44 @@
+"""Numbers that YAML takes for text."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .asid_keys import ASID_SECTIONS
+from .basicsr_keys import BASICSR_SECTIONS
+from .problems import Key, Problem
+
+TEXT_KEYS = {'type', 'path', 'wandb', 'plugin'} | {
+    name
+    for section in (*BASICSR_SECTIONS, *ASID_SECTIONS)
+    for name, option in section.declared().items()
+    if option.kind.is_text
+}
+"""Keys where digits are text all the same."""
+_NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?', re.IGNORECASE)
+
+
+def read_numbers(value: Any, problems: list[Problem], key: Key = ()) -> Any:
+    """Turn numbers that YAML took for text into numbers.
+
+    YAML 1.1 reads 5e-4 as text (it wants 5.0e-4), and `--force_yml` passes on as text what is not made of digits.
+
+    Args:
+        value: Options, or any value in them; not changed.
+        problems: Receives one problem for every such number.
+        key: Where `value` stands.
+
+    Returns:
+        A copy of `value` with the numbers put right, and keys that are text.
+    """
+    if isinstance(value, Mapping):
+        items = ((str(k), v) for k, v in value.items())
+        return {k: v if k in TEXT_KEYS else read_numbers(v, problems, (*key, k)) for k, v in items}
+    if isinstance(value, list):
+        return [read_numbers(v, problems, key) for v in value]
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        return value
+    mantissa, _, exponent = value.lower().partition('e')
+    plain = f'{mantissa if "." in mantissa else mantissa + ".0"}e{int(exponent):+d}' if exponent else value
+    problems.append(Problem(key, f"'{value}' is text, not a number; write {plain}, or in --force_yml !!float {value}"))
+    return float(value) if exponent or '.' in value else int(value)
