@@ -1,1 +1,1 @@
-"""A local page to try ASID on: `python -m asid_plugin.demo --help`."""
+"""A page in the browser on which pictures are enlarged."""

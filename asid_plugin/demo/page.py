@@ -13,8 +13,8 @@ import gradio as gr
 import imagesize
 from torch.nn import functional as F
 
-from asid_plugin.image_io import FORMATS, UNREADABLE, Image, ImageError, check_size, read_image, write_image
-from asid_plugin.upscale import Upscaler, image_failures
+from asid_plugin.inference.images import FORMATS, UNREADABLE, Image, ImageError, check_size, read_image, write_image
+from asid_plugin.inference.upscaler import Upscaler, image_failures
 
 _DELETE_EVERY, _DELETE_AFTER = 600, 3600  # seconds
 _THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
@@ -94,12 +94,12 @@ class Page:
             before, after = enlarge(Path(path), self.upscalers[name], self.max_pixels, report)
         except ImageError as error:
             # Where the server keeps the file is nobody's business.
-            sentence = str(error).removeprefix(os.path.join(os.path.dirname(path), ''))
+            sentence = str(error).removeprefix(f'{Path(path).parent}{os.sep}')
             raise gr.Error(html.escape(sentence), print_exception=False) from error
         return (before, after), gr.DownloadButton(value=after, interactive=True)
 
 
-def serve(page: Page, host: str, port: int | None) -> gr.Blocks:
+def launch(page: Page, host: str, port: int | None) -> gr.Blocks:
     """Start serving a page in the background, to `host` alone; `local_url` of what is returned is its address.
 
     Args:
@@ -140,15 +140,16 @@ def enlarge(
     Raises:
         ImageError: The image cannot be read, is too large or cannot be enlarged.
     """
-    size = imagesize.get(path)
-    if min(size) < 1 and cv2.haveImageReader(str(path)):  # OpenCV would decode it, however large it is
+    width, height = imagesize.get(path)
+    if min(width, height) < 1 and cv2.haveImageReader(str(path)):  # OpenCV would decode it, however large it is
         raise ImageError(f'{path}: {UNREADABLE}')
-    _check_pixels(path, *size, max_pixels)
+    _check_pixels(path, height, width, max_pixels)
     image = read_image(path)
-    _check_pixels(path, *image.rgb.shape[1::-1], max_pixels)
+    height, width = image.rgb.shape[:2]
+    _check_pixels(path, height, width, max_pixels)
     folder = Path(tempfile.mkdtemp(dir=path.parent))
     before, after = folder / f'{path.stem}_bicubic.png', folder / f'{path.stem}_x{upscaler.scale}.png'
-    check_size(after, *(side * upscaler.scale for side in image.rgb.shape[:2]))
+    check_size(after, height * upscaler.scale, width * upscaler.scale)
     with image_failures(path, image, upscaler.tile):
         write_image(upscaler(image, progress), after)
         write_image(bicubic(image, upscaler.scale), before)
@@ -162,6 +163,6 @@ def bicubic(image: Image, scale: int) -> Image:
     return Upscaler(net, scale, tile=0)(image)
 
 
-def _check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
+def _check_pixels(path: Path, height: int, width: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(f'{path}: {width}x{height} is too large; pictures of up to {max_pixels:,} pixels are taken')

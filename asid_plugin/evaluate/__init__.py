@@ -1,1 +1,1 @@
-"""Evaluation of any network on the benchmarks: `python -m asid_plugin.evaluate --help`."""
+"""Evaluation of any network on the benchmarks: `asid evaluate --help`."""

@@ -2,15 +2,15 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asid_plugin.image_io import FORMATS, ImageError, read_image
-from asid_plugin.paper.reported import BENCHMARKS
+from asid_plugin.inference.images import FORMATS, ImageError, read_image
+from asid_plugin.published.reported import BENCHMARKS
 
 from .protocol import downscale
 from .results import EvaluationError
@@ -31,7 +31,7 @@ class NoImagesError(EvaluationError):
 
 
 @dataclass(frozen=True)
-class Layout:
+class SetLayout:
     """Where HR and LR files of one scale are in a set's folder, and how their names end.
 
     Attributes:
@@ -103,17 +103,17 @@ class Sample:
     cropped: bool = False
 
 
-def layouts(scale: int) -> list[Layout]:
+def layouts(scale: int) -> list[SetLayout]:
     """The layouts that are looked for, the preferred first."""
     selfexsr = f'image_SRF_{scale}'
     return [
-        Layout(f'GTmod{scale}', f'LRbicx{scale}'),
-        Layout('GTmod12', f'LRbicx{scale}'),
-        Layout('HR', f'LR_bicubic/X{scale}', lr_end=f'x{scale}'),
-        Layout(selfexsr, selfexsr, f'_SRF_{scale}_HR', f'_SRF_{scale}_LR'),
-        Layout('HR', ''),
-        Layout('original', ''),
-        Layout('.', ''),
+        SetLayout(f'GTmod{scale}', f'LRbicx{scale}'),
+        SetLayout('GTmod12', f'LRbicx{scale}'),
+        SetLayout('HR', f'LR_bicubic/X{scale}', lr_end=f'x{scale}'),
+        SetLayout(selfexsr, selfexsr, f'_SRF_{scale}_HR', f'_SRF_{scale}_LR'),
+        SetLayout('HR', ''),
+        SetLayout('original', ''),
+        SetLayout('.', ''),
     ]
 
 
@@ -151,7 +151,8 @@ def find_sets(
     for name in chosen:
         if name.lower() not in by_lower:
             raise EvaluationError(f'--sets {name}: not in {_join(paths)}; there is {_join(folders)}')
-    found, skipped = [], []
+    found: list[Benchmark] = []
+    skipped: list[NoImagesError] = []
     for name in dict.fromkeys(by_lower[name.lower()] for name in chosen):
         try:
             found.append(find_set(folders[name], scale))
@@ -161,8 +162,8 @@ def find_sets(
             skipped.append(error)
     if skipped and not found:
         raise skipped[0]
-    for error in skipped:
-        on_skip(str(error))
+    for reason in skipped:
+        on_skip(str(reason))
     return found
 
 
@@ -271,7 +272,7 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in FORMATS and not path.name.startswith('.') and path.is_file()
 
 
-def _pairs(layout: Layout, folder: Path) -> Iterator[Pair]:
+def _pairs(layout: SetLayout, folder: Path) -> Iterator[Pair]:
     images = list_images(folder / layout.lr) if layout.lr else {}
     for name, hr in layout.images(folder).items():
         wanted = name + layout.lr_end
@@ -281,7 +282,7 @@ def _pairs(layout: Layout, folder: Path) -> Iterator[Pair]:
         yield Pair(name, hr, lr)
 
 
-def _join(items: Sequence) -> str:
+def _join(items: Iterable[object]) -> str:
     return ', '.join(map(str, items)) or 'nothing'
 
 

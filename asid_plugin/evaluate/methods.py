@@ -13,18 +13,19 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from asid_plugin import compat
 from asid_plugin.archs import ASID, OmniSR
-from asid_plugin.checkpoint import WRAPPERS, CheckpointError, read_state_dict
-from asid_plugin.complexity import count_parameters
-from asid_plugin.options import check_network
+from asid_plugin.checkpoints import WRAPPERS, CheckpointError, read_state_dict
+from asid_plugin.checkpoints.packaged import is_packaged
+from asid_plugin.cost.complexity import count_parameters
+from asid_plugin.cost.yardstick import pad_to_windows
+from asid_plugin.inference.tiling import self_ensemble, tiled, tiles_at_once
+from asid_plugin.options.basicsr_keys import PathOptions
+from asid_plugin.options.network import check_network
 from asid_plugin.options.problems import Options, mapping
 from asid_plugin.options.schema import registered
-from asid_plugin.paper.reported import table1
-from asid_plugin.tiling import self_ensemble, tiled
-from asid_plugin.variants import find
-from asid_plugin.weights import is_packaged
-from asid_plugin.yardstick import pad_to_windows
+from asid_plugin.published.reported import table1
+from asid_plugin.published.variants import find
+from asid_plugin.tiles import OVERLAP, TILE
 
 # isort: split
 import basicsr.archs  # noqa: F401  # fills the registry
@@ -36,7 +37,6 @@ from .results import EvaluationError, Method
 
 # Where checkpoints for spandrel's networks have their weights besides.
 _FOREIGN_WRAPPERS = (*WRAPPERS, 'params-ema', 'model_state_dict', 'model', 'net')
-_BATCH_PIXELS = 16 * 64**2  # 16 tiles of 64x64 at a time; larger ones come in smaller batches
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ class Running:
 
     scale: int
     hows: Sequence[str] = ('tiles',)
-    tile: int = 64
-    overlap: int = 24
+    tile: int = TILE
+    overlap: int = OVERLAP
     self_ensemble: bool = False
     device: str = 'cpu'
     dtype: torch.dtype = torch.float32
 
     def label(self, how: str) -> str:
         """One of `hows` as methods have it: tiles of other sizes than the paper's say so, 'tiles 32/8'."""
-        is_paper = (self.tile, self.overlap) == (64, 24)
+        is_paper = (self.tile, self.overlap) == (TILE, OVERLAP)
         return how if how == 'whole' or is_paper else f'{how} {self.tile}/{self.overlap}'
 
     def __str__(self) -> str:
@@ -100,6 +100,7 @@ class Bicubic(Candidate):
     method: Method = field(default_factory=lambda: Method('bicubic'))
 
     def __call__(self, sample: Sample) -> Pixels:
+        """The image, interpolated."""
         return bicubic(sample.lq, self.scale)
 
 
@@ -119,6 +120,11 @@ class Network(Candidate):
 
     @torch.inference_mode()
     def __call__(self, sample: Sample) -> Pixels:
+        """The network's output, in 8 bits.
+
+        Raises:
+            EvaluationError: The network fails, or its output has another size or is not finite.
+        """
         run, net = self.running, self.upscale
         if self.method.how.startswith('tiles'):
             net = partial(tiled, net, upscale=run.scale, tile=run.tile, overlap=run.overlap, batch=self.batch)
@@ -162,6 +168,11 @@ class Folder(Candidate):
     scale: int
 
     def __call__(self, sample: Sample) -> Pixels:
+        """The image as its file has it.
+
+        Raises:
+            EvaluationError: There is none, it cannot be read, or it has another size than HR.
+        """
         path = self.find(sample)
         sr = read_rgb(path)
         if sr.shape != sample.hr.shape:
@@ -170,6 +181,7 @@ class Folder(Candidate):
         return sr
 
     def check(self, sample: Sample) -> None:
+        """Read the image, which is all that the call does."""
         self(sample)
 
     def find(self, sample: Sample) -> Path:
@@ -274,7 +286,7 @@ def load_checkpoint(path: Path, running: Running) -> Loaded:
     state_dict = read_state_dict(path, _FOREIGN_WRAPPERS)
     for arch in (ASID, OmniSR):
         try:
-            arguments = arch.layouts.infer_arguments(state_dict)
+            arguments = arch.reader.infer_arguments(state_dict)
         except ValueError:
             continue
         _check_fits(path, running.scale, arguments['upscale'], arguments['num_in_ch'], arguments['num_out_ch'])
@@ -320,26 +332,31 @@ def load_option_file(path: Path, running: Running) -> Loaded:
             },
         )
     try:
-        _load_weights(net, paths)
+        _load_weights(net, PathOptions(paths))
     except (CheckpointError, EvaluationError) as error:
         raise EvaluationError(f'{path}: {key}: {error}') from error
-    variant = find(network)
-    is_ablation = variant and opt.get('name') == f'train_{variant.ablation}_x{running.scale}'
-    name = variant.ablation if is_ablation else variant.name if variant else path.stem
-    loaded = _loaded(name, net, running)
+    loaded = _loaded(_name_of(opt, running.scale) or path.stem, net, running)
     window = network.get('window_size')
     if window and opt.get('model_type') == 'SwinIRModel':
         return replace(loaded, net=partial(pad_to_windows, loaded.net, window, running.scale))
     return loaded
 
 
-def _load_weights(net: nn.Module, paths: Options) -> None:
+def _name_of(opt: Options, scale: int) -> str:
+    """The paper's name of an option file's network, that of its ablation if it trains as there; '' for others."""
+    variant = find(opt['network_g'])
+    if variant is None:
+        return ''
+    return variant.ablation if opt.get('name') == f'train_{variant.ablation}_x{scale}' else variant.name
+
+
+def _load_weights(net: nn.Module, path: PathOptions) -> None:
     """Load what the section `path` of an option file names."""
-    file = paths.get('pretrain_network_g')
+    file = path.pretrain_network_g
     if not isinstance(file, str):
         raise EvaluationError(f'{file!r}; it should be the file of weights')
-    file = os.path.expanduser(file)
-    state_dict = read_state_dict(file, (paths.get('param_key_g', 'params'), *WRAPPERS))
+    file = os.path.expanduser(file)  # noqa: PTH111  # Path's raises an error of its own where it knows no such user
+    state_dict = read_state_dict(file, (path.param_key_g, *WRAPPERS))
     try:
         net.load_state_dict(state_dict)
     except RuntimeError as error:
@@ -349,12 +366,11 @@ def _load_weights(net: nn.Module, paths: Options) -> None:
 def _loaded(name: str, net: nn.Module, running: Running) -> Loaded:
     device, dtype = running.device, running.dtype
     net = net.eval().to(device, dtype)
-    batch = max(1, _BATCH_PIXELS // running.tile**2)
+    batch = tiles_at_once(running.tile)
     return Loaded(name, lambda lq: net(lq.to(dtype)).float(), count_parameters(net), batch)
 
 
 def _load_with_spandrel(path: Path, state_dict: dict[str, Tensor], running: Running) -> Loaded:
-    compat.before_import()
     try:
         import spandrel
     except ImportError as error:

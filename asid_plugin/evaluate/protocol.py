@@ -11,7 +11,7 @@ import asid_plugin  # noqa: F401  # its import hook lets BasicSR be imported
 from basicsr.metrics import calculate_psnr, calculate_ssim
 from basicsr.utils.matlab_functions import imresize
 
-from .results import Figures
+from asid_plugin.published.reported import Figures
 
 
 def bicubic(lq: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from tqdm import tqdm
 
 from asid_plugin.files import whole_file
-from asid_plugin.image_io import FORMATS
+from asid_plugin.inference.images import FORMATS
 
 from .results import Evaluation, EvaluationError, ImageResult
 from .table import notes, rows
@@ -86,8 +86,8 @@ def data_uri(path: Path, height: int, width: int) -> str:
         raise EvaluationError(f'{path}: {found} pixels; the image that was compared has {width}x{height}')
     candidates = {'png': png}
     if pixels.dtype == np.uint8 and max(height, width) <= _WEBP.max_side:
-        done, data = cv2.imencode('.webp', pixels, _WEBP.params)
+        done, webp = cv2.imencode('.webp', pixels, _WEBP.params)
         if done:
-            candidates['webp'] = data.tobytes()
+            candidates['webp'] = webp.tobytes()
     kind, data = min(candidates.items(), key=lambda item: len(item[1]))
     return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'

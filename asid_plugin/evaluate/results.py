@@ -5,21 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
+from asid_plugin.errors import ASIDError
+from asid_plugin.published.reported import Figures
 
-class EvaluationError(ValueError):
+
+class EvaluationError(ASIDError):
     """An evaluation that cannot be done; the message says in one line what is wrong, where, and what would be right."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """PSNR in dB and SSIM, on the Y channel, without as many pixels on each side as the scale."""
-
-    psnr: float
-    ssim: float
-
-    def __str__(self) -> str:
-        """To the digits that papers print: '38.17 / 0.9613'."""
-        return f'{self.psnr:.2f} / {self.ssim:.4f}'
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,17 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import asid_plugin.markdown
-from asid_plugin.paper.reported import reported_row
+from asid_plugin.markdown import table as markdown_table
+from asid_plugin.published.reported import Figures, reported_row
 
-from .results import Evaluation, Figures, Method, SetResult
+from .results import Evaluation, Method, SetResult
 
 COLUMNS = ('scale', 'set', 'image', 'method', 'how', 'params', 'source', 'psnr', 'ssim')
 """Of the CSV file."""
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A line of the table.
 
     Attributes:
@@ -30,7 +30,7 @@ class Row:
     reported: bool = False
 
 
-def rows(evaluation: Evaluation) -> list[Row]:
+def rows(evaluation: Evaluation) -> list[TableRow]:
     """A row for every method, and under each that Table 1 has at this scale, the paper's.
 
     The paper's networks ran by tiles, so where a network ran both ways the paper's row is under its tiles.
@@ -39,7 +39,9 @@ def rows(evaluation: Evaluation) -> list[Row]:
     table, seen = [], set()
     for method in evaluation.methods:
         params = f'{method.params:,}' if method.params is not None else ''
-        table.append(Row(method.label, params, {found.name: found.mean(method.label) for found in evaluation.sets}))
+        table.append(
+            TableRow(method.label, params, {found.name: found.mean(method.label) for found in evaluation.sets})
+        )
         reported = _reported(method, evaluation)
         if reported and method.name not in seen and (method.how == 'tiles' or method.name not in tiled):
             seen.add(method.name)
@@ -47,11 +49,15 @@ def rows(evaluation: Evaluation) -> list[Row]:
     return table
 
 
-def _reported(method: Method, evaluation: Evaluation) -> Row | None:
+def _reported(method: Method, evaluation: Evaluation) -> TableRow | None:
     row = reported_row(evaluation.scale, method.name)
+    if row is None:
+        return None
     names = [found.name for found in evaluation.sets]
-    figures = {name: row.figures[name] for name in names if name in row.figures} if row else {}
-    return Row(f'{row.method}, as the paper reports', f'{row.params_k}K', figures, reported=True) if figures else None
+    figures = {name: row.figures[name] for name in names if name in row.figures}
+    if not figures:
+        return None
+    return TableRow(f'{row.method}, as the paper reports', f'{row.params_k}K', figures, reported=True)
 
 
 def notes(evaluation: Evaluation) -> list[str]:
@@ -82,7 +88,7 @@ def markdown(evaluation: Evaluation) -> str:
         [row.label.replace('|', r'\|'), row.params, *(str(row.figures.get(name, '')) for name in names)]
         for row in rows(evaluation)
     ]
-    table = asid_plugin.markdown.table(['method', 'parameters', *names], lines)
+    table = markdown_table(['method', 'parameters', *names], lines)
     return f'{table}\n\n' + '\n'.join(f'- {note}' for note in notes(evaluation)) + '\n'
 
 

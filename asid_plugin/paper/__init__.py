@@ -1,1 +1,1 @@
-"""The paper: what it reports, and commands that produce its tables and figures (`python -m asid_plugin.paper`)."""
+"""The tables and figures of the paper, counted, measured and drawn here beside the reported figures."""

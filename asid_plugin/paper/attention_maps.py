@@ -7,7 +7,6 @@ shares shows what it computes: with 'inter' the six of the first block, with 'in
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,20 +17,19 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import Normalize, PowerNorm
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from asid_plugin.archs import ASID
-from asid_plugin.archs.asid_arch import SHARING
+from asid_plugin.archs.asid_arch import Sharing
 from asid_plugin.archs.attention import SpatialLayer
-from asid_plugin.archs.state_dict import infer_arguments
-from asid_plugin.checkpoint import load_asid
-from asid_plugin.image_io import read_image
-
-from .style import RC, FigureError, add_output, bare, check_output, outline, save
+from asid_plugin.archs.idb import IDB, DistillationUnit
+from asid_plugin.checkpoints import load_asid
+from asid_plugin.inference.images import read_image
+from asid_plugin.plots.style import RC, FigureError, bare, check_output, outline, save
 
 CMAP = 'viridis'
 
@@ -48,7 +46,7 @@ class Layer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class AttentionRow:
     """The row of an attention matrix that belongs to one pixel: how much it takes from each token of its group.
 
     Attributes:
@@ -67,7 +65,9 @@ def spatial_layers(net: ASID) -> dict[Layer, SpatialLayer]:
     return {
         Layer(block, depth, level): layer
         for block, idb in enumerate(net.body, start=1)
+        if isinstance(idb, IDB)
         for depth, unit in enumerate(idb.units, start=1)
+        if isinstance(unit, DistillationUnit)
         for level, layer in (('meso', unit.sam.meso_layer), ('global', unit.sam.global_layer))
     }
 
@@ -90,7 +90,7 @@ def collect_matrices(
     found: dict[Layer, Tensor] = {}
 
     def hook_for(layer: Layer) -> Callable[..., None]:
-        def hook(_module: torch.nn.Module, _inputs: tuple, outputs: tuple[Tensor, Tensor]) -> None:
+        def hook(_module: torch.nn.Module, _inputs: tuple[Tensor, ...], outputs: tuple[Tensor, Tensor]) -> None:
             found[layer] = keep(layer, outputs[1])
 
         return hook
@@ -105,7 +105,7 @@ def collect_matrices(
     return found
 
 
-def rows_of_pixel(net: ASID, image: Tensor, y: int, x: int) -> dict[Layer, Row]:
+def rows_of_pixel(net: ASID, image: Tensor, y: int, x: int) -> dict[Layer, AttentionRow]:
     """The row of each computed matrix that belongs to one pixel of an image.
 
     Args:
@@ -131,8 +131,8 @@ def rows_of_pixel(net: ASID, image: Tensor, y: int, x: int) -> dict[Layer, Row]:
     rows = {}
     for layer, weights in kept.items():
         tokens = groups[layer][places[layer][0]].reshape(layers[layer].attn.group).numpy()
-        weights = weights.float().reshape(tokens.shape).numpy()
-        rows[layer] = Row(weights, tokens[:, 0] // width, tokens[0] % width)
+        shown = weights.float().reshape(tokens.shape).numpy()
+        rows[layer] = AttentionRow(shown, tokens[:, 0] // width, tokens[0] % width)
     return rows
 
 
@@ -191,7 +191,7 @@ def draw(net: ASID, image: NDArray[np.float32], window: tuple[int, int], title: 
 
     with rc_context(RC):
         figure = Figure(figsize=(2.5 + 1.6 * columns, 0.4 + sum(0.3 + 1.45 * t for t in tall)), layout='constrained')
-        at_left, at_right = figure.subfigures(1, 2, width_ratios=(1.8, 1.6 * columns + 0.7))
+        [(at_left, at_right)] = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.8, 1.6 * columns + 0.7))
         _draw_place(at_left, image, top, left, p, query)
         axes = at_right.subplots(len(grid), columns, squeeze=False, height_ratios=[0.3 + 1.45 * t for t in tall])
         for line, layers in zip(axes, grid, strict=True):
@@ -209,7 +209,7 @@ def draw(net: ASID, image: NDArray[np.float32], window: tuple[int, int], title: 
 
 
 def _draw_place(
-    figure: Figure, image: NDArray[np.float32], top: int, left: int, p: int, query: tuple[int, int]
+    figure: SubFigure, image: NDArray[np.float32], top: int, left: int, p: int, query: tuple[int, int]
 ) -> None:
     """The image with the window outlined, and the window enlarged with the query outlined."""
     whole, detail = figure.subplots(2, 1)
@@ -225,7 +225,7 @@ def _draw_place(
 
 
 def _draw_row(
-    ax: Axes, image: NDArray[np.float32], row: Row, query: tuple[int, int], norm: Normalize, fill: float
+    ax: Axes, image: NDArray[np.float32], row: AttentionRow, query: tuple[int, int], norm: Normalize, fill: float
 ) -> None:
     """Coloured squares at the tokens, over the part of the image that they spread over, which shows between them."""
     dy, dx = row.y[1] - row.y[0], row.x[1] - row.x[0]
@@ -242,24 +242,6 @@ def _draw_row(
     outline(ax, query[1] - side / 2, query[0] - side / 2, side, side)
     ax.spines[:].set_visible(False)
     bare(ax)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of Figure 6."""
-    parser.add_argument('--image', type=Path, metavar='FILE', help="default: scikit-image's photograph of a cat")
-    parser.add_argument(
-        '--window',
-        type=int,
-        nargs=2,
-        metavar=('ROW', 'COL'),
-        help='counted in windows of 8x8 pixels, from 0 (default: the one whose pixels differ most)',
-    )
-    parser.add_argument('--weights', type=Path, metavar='FILE', help='a checkpoint of ASID, which says what it shares')
-    parser.add_argument(
-        '--sharing', choices=SHARING, help='without --weights, of an untrained ASID (none, as in the paper)'
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the untrained ASID (%(default)s)')
-    add_output(parser, 'results/figure6.png')
 
 
 def main(args: argparse.Namespace) -> None:
@@ -285,7 +267,7 @@ def _network(args: argparse.Namespace) -> tuple[ASID, str]:
     if args.weights is None:
         if not 0 <= args.seed < 2**63:
             raise FigureError(f'--seed {args.seed}: should be from 0 to {2**63 - 1}')
-        sharing = args.sharing or 'none'
+        sharing: Sharing = args.sharing or 'none'
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(args.seed)
             return ASID(sharing=sharing).eval(), f'untrained ASID (sharing {sharing}, seed {args.seed})'
@@ -294,4 +276,4 @@ def _network(args: argparse.Namespace) -> tuple[ASID, str]:
     net = load_asid(args.weights)
     if net.conv_first.in_channels != 3:
         raise FigureError(f'{args.weights}: a network for {net.conv_first.in_channels} channels; images here have 3')
-    return net, f'{args.weights.name} (sharing {infer_arguments(net.state_dict())["sharing"]})'
+    return net, f'{args.weights.name} (sharing {net.arguments["sharing"]})'

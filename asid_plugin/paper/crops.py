@@ -4,24 +4,24 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import skimage.data
-import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from tqdm import tqdm
 
 from asid_plugin.evaluate.benchmarks import Pair, Pixels, Sample, load_sample
 from asid_plugin.evaluate.methods import Candidate, Running, load_candidates
 from asid_plugin.evaluate.protocol import downscale, measure
-from asid_plugin.evaluate.results import EvaluationError, Figures
-
-from .style import RC, FigureError, add_output, bare, check_output, outline, save
+from asid_plugin.evaluate.results import EvaluationError
+from asid_plugin.inference.devices import choose_device
+from asid_plugin.plots.style import RC, FigureError, bare, check_output, outline, save
+from asid_plugin.published.reported import Figures
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in HR pixels."""
@@ -142,41 +142,16 @@ def _caption(figure: Figure, centre: float, top: float, width: float, *lines: st
     for i, line in enumerate(lines):
         y = 1 - (top + 0.12 + 0.13 * i) / total_height
         text = figure.text(centre / total_width, y, line, ha='center', va='baseline', size=7.5)
-
-        def excess(text=text) -> float:
-            return text.get_window_extent().width / figure.dpi / width
-
-        text.set_size(max(7.5 / max(excess(), 1), 5))
+        text.set_fontsize(max(7.5 / max(_width_of(text, figure) / width, 1), 5))
         kept = len(line)
-        while excess() > 1 and kept > 2:
+        while _width_of(text, figure) > width and kept > 2:
             kept -= 1
             text.set_text(f'{line[: (kept + 1) // 2]}…{line[-(kept // 2) :]}')
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of Figure 5."""
-    add = parser.add_argument
-    add('--gt', type=Path, metavar='FILE', help="HR image; default: scikit-image's photograph of a cat")
-    add('--lq', type=Path, metavar='FILE', help='its LR image (default: made from it by imresize)')
-    add('--scale', type=int, default=4, help='(%(default)s)')
-    add(
-        '--network',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='SPEC',
-        help='[NAME=]FILE, any number: as for python -m asid_plugin.evaluate. Bicubic is always there',
-    )
-    add('--how', choices=('tiles', 'whole'), default='tiles', help='how networks see the image (%(default)s)')
-    add(
-        '--box',
-        type=int,
-        nargs=4,
-        metavar=('X', 'Y', 'W', 'H'),
-        help='the detail in HR pixels (default: the square where bicubic differs most from HR)',
-    )
-    add('--columns', type=int, help='of details (default: in two rows)')
-    add_output(parser, 'results/figure5.png')
+def _width_of(text: Text, figure: Figure) -> float:
+    """The width of a text as it is drawn, in inches."""
+    return text.get_window_extent().width / figure.dpi
 
 
 def main(args: argparse.Namespace) -> None:
@@ -194,8 +169,8 @@ def main(args: argparse.Namespace) -> None:
         x, y, w, h = args.box
         if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
             raise FigureError(f'--box {x} {y} {w} {h}: not inside the HR image of {width}x{height} pixels')
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    results = run(sample, load_candidates(args.network, Running(args.scale, [args.how], device=device)), args.scale)
+    running = Running(args.scale, [args.how], device=choose_device('auto'))
+    results = run(sample, load_candidates(args.network, running), args.scale)
     box = tuple(args.box or worst_box(sample.hr, results[0].pixels, args.scale))
     how = f', {"by tiles" if args.how == "tiles" else "whole"}' if args.network else ''
     save(draw(sample, results, box, args.scale, args.columns, how), args.output, dpi=300)

@@ -13,18 +13,12 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from asid_plugin import variants
-from asid_plugin.variants import Variant
+from asid_plugin.plots.style import BLUE, RC, VERMILLION, check_output, save
+from asid_plugin.published import variants
+from asid_plugin.published.variants import Variant
 
-from .measured import MeasuredError, add_measured, read_all
-from .style import BLUE, RC, VERMILLION, add_output, check_output, save
+from .measured import MeasuredError, read_all
 from .tables import Counts, count, series_table
-
-
-def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
-    """What both figures take."""
-    add_output(parser, default)
-    add_measured(parser, 'draw the PSNR on Urban100 x2 that was measured of these networks by tiles')
 
 
 def draw(label: str, series: Mapping[float, Counts], psnr: Mapping[float, float]) -> Figure:
@@ -41,7 +35,7 @@ def draw(label: str, series: Mapping[float, Counts], psnr: Mapping[float, float]
         _plot(axes[0], 'parameters, K', {'': [c.parameters / 1e3 for c in series.values()]}, series)
         multiply_adds = {
             'all': [c.multiply_adds / 1e9 for c in series.values()],
-            'as the paper counts': [c.paper_flops / 1e9 for c in series.values()],
+            'as the paper counts': [_giga(c.paper_flops) for c in series.values()],
         }
         _plot(axes[1], 'multiply-adds, G', multiply_adds, series)
         axes[1].legend(frameon=False)
@@ -50,6 +44,10 @@ def draw(label: str, series: Mapping[float, Counts], psnr: Mapping[float, float]
         for ax in axes:
             ax.set(xlabel=label)
     return figure
+
+
+def _giga(value: int | None) -> float:
+    return math.nan if value is None else value / 1e9
 
 
 def _plot(ax: Axes, title: str, curves: Mapping[str, Sequence[float]], series: Mapping[float, Counts]) -> None:
@@ -94,7 +92,12 @@ def _names(variant: Variant) -> set[str]:
     return {variant.ablation} if variant.full else {variant.ablation, variant.name}
 
 
-figure7 = partial(main, 'Figure 7, depth: x2 at a 1280x720 output', 'blocks N', variants.depths())
+figure7 = partial(
+    main,
+    'Figure 7, depth: x2 at a 1280x720 output',
+    'blocks N',
+    {float(depth): variant for depth, variant in variants.depths().items()},
+)
 supplement_figure1 = partial(
     main,
     'Supplement, Figure 1: Omni-SR of three blocks, x2 at a 1280x720 output',

@@ -1,19 +1,18 @@
-"""Means that `python -m asid_plugin.evaluate` has measured, read back from its CSV file."""
+"""Means that `asid evaluate` has measured, read back from its CSV file."""
 
-import argparse
 import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asid_plugin.evaluate.results import Figures, Method
+from asid_plugin.errors import ASIDError
+from asid_plugin.evaluate.results import Method
+from asid_plugin.evaluate.table import COLUMNS
+from asid_plugin.published.reported import Figures
 
-COLUMNS = ('scale', 'method', 'how', 'params', 'set', 'image', 'psnr', 'ssim')
-"""What the file must have; a row without an `image` is of the whole set."""
 
-
-class MeasuredError(ValueError):
+class MeasuredError(ASIDError):
     """A file that is not an evaluation's; the message names it."""
 
 
@@ -32,12 +31,6 @@ class Means:
     figures: dict[str, Figures] = field(default_factory=dict)
 
 
-def add_measured(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add `--measured`, the files for `read_all`; `what` says what is done with them."""
-    text = f'{what}; the evaluation.csv of asid_plugin.evaluate'
-    parser.add_argument('--measured', type=Path, nargs='+', default=[], metavar='CSV', help=text)
-
-
 def read_all(paths: Sequence[Path]) -> list[Means]:
     """The means of several files; see `read_means`."""
     return [mean for path in paths for mean in read_means(path)]
@@ -50,15 +43,15 @@ def read_means(path: str | Path) -> list[Means]:
         MeasuredError: The file is missing, has other columns, or something else where a number should be.
     """
     try:
-        with open(path, encoding='utf-8', newline='') as file:
+        with Path(path).open(encoding='utf-8', newline='') as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
         raise MeasuredError(f'{path}: {getattr(error, "strerror", None) or "not a CSV file"}') from None
     if not rows:
         raise MeasuredError(f'{path}: there are no rows in it')
-    missing = set(COLUMNS) - set(rows[0])
+    missing = {*COLUMNS} - {'source', *rows[0]}
     if missing:
-        raise MeasuredError(f'{path}: no column {", ".join(sorted(missing))}; asid_plugin.evaluate writes such a file')
+        raise MeasuredError(f'{path}: no column {", ".join(sorted(missing))}; asid evaluate writes such a file')
     means: dict[tuple[int, Method], Means] = {}
     for line, row in enumerate(rows, start=2):
         if row['image']:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asid_plugin import markdown
-from asid_plugin.paper.measured import Means, MeasuredError, add_measured, read_means
-from asid_plugin.paper.reported import read_table
+from asid_plugin.paper.measured import Means, MeasuredError, read_means
+from asid_plugin.published.reported import read_table
 
 SET = 'RealSR'
-"""The set's name in an evaluation, which is that of the folder that `scripts/prepare_realsr.py` writes to."""
+"""The set's name in an evaluation, which is that of the folder that `asid prepare realsr` writes to."""
 
 SCALES = (3, 4)
 """Those of the table."""
@@ -21,19 +21,14 @@ Measured here is on Y, without as many pixels on each side as the scale k, from 
 TO_MEASURE = """\
 To measure, with RealSR V3 in datasets (K is 3 or 4):
 
-    python scripts/prepare_realsr.py --realsr 'datasets/RealSR(V3)'
-    python -m asid_plugin.train -opt options/train_ASID_xK.yml
-    python -m asid_plugin.train -opt options/realsr/train_ASID_RealSR_xK.yml
-    python -m asid_plugin.evaluate datasets/RealSR --scale K -o results/realsr_xK \\
+    asid prepare realsr --realsr 'datasets/RealSR(V3)'
+    asid train options/train_ASID_xK.yml
+    asid train options/realsr/train_ASID_RealSR_xK.yml
+    asid evaluate datasets/RealSR --scale K -o results/realsr_xK \\
       --network ASID=experiments/train_ASID_RealSR_xK/models/net_g_latest.pth
-    python -m asid_plugin.paper supplement-table1 --measured results/realsr_xK/evaluation.csv
+    asid paper supplement-table1 --measured results/realsr_xK/evaluation.csv
 
 options/realsr/test_ASID_RealSR_xK.yml measures the same as the evaluation."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `supplement-table1` takes."""
-    add_measured(parser, 'add what was measured on the set RealSR at x3 or x4')
 
 
 def main(args: argparse.Namespace) -> None:

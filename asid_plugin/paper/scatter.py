@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from asid_plugin.variants import TABLE1, reported_in
+from asid_plugin.plots.style import GREEN, ORANGE, RC, FigureError, check_output, save
+from asid_plugin.published.reported import table1
+from asid_plugin.published.variants import TABLE1, reported_in
 
-from .measured import add_measured, read_means
-from .reported import BENCHMARKS, table1
-from .style import GREEN, ORANGE, RC, FigureError, add_output, check_output, save
+from .measured import read_means
 
 _OURS = tuple(reported_in(TABLE1))
 _REACHES = (9.0, 13.0, 18.0, 26.0, 36.0, 50.0)  # points from a marker to its name
@@ -96,7 +96,7 @@ def draw(points: Sequence[Point], title: str) -> Figure:
 
     Args:
         points: At least one. Those below `lowest_shown` are drawn at the lower edge, with an arrow and their PSNR.
-        title: What the PSNR is of, for the axis: 'Urban100 ×2'.
+        title: The set and the scale that the PSNR is of, for the axis.
     """
     with rc_context(RC):
         figure = Figure(figsize=(5.4, 4.2), layout='constrained')
@@ -171,7 +171,7 @@ def _label(ax: Axes, points: Sequence[Point]) -> None:
     frame = np.concatenate([ax.bbox.min, ax.bbox.max]) / point
     for label, size, offset in zip(labels, sizes, place(centres, sizes, frame), strict=True):
         label.set_position(offset)
-        if np.hypot(*(np.abs(offset) - size / 2).clip(0)) < _REACHES[1]:
+        if label.arrow_patch and np.hypot(*(np.abs(offset) - size / 2).clip(0)) < _REACHES[1]:
             label.arrow_patch.set_visible(False)
 
 
@@ -218,22 +218,6 @@ def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
     """Areas, (n, m), that the boxes (n, 4) and (m, 4) have in common."""
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     return sides.clip(0).prod(axis=2)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of Figure 1."""
-    parser.add_argument('--scale', type=int, choices=(2, 3, 4), default=2, help='(%(default)s)')
-    parser.add_argument('--set', choices=BENCHMARKS, default='Urban100', help='benchmark (%(default)s)')
-    add_measured(parser, 'add the networks that were measured')
-    parser.add_argument(
-        '--point',
-        nargs=3,
-        action='append',
-        default=[],
-        metavar=('NAME', 'PARAMS', 'PSNR'),
-        help='add one that was measured here, PARAMS in full: --point mine 297516 31.9; may be repeated',
-    )
-    add_output(parser, 'results/figure1.png')
 
 
 def main(args: argparse.Namespace) -> None:

@@ -1,5 +1,7 @@
-"""Tables 1 to 4, and the counts behind Figure 7 and the supplement's Figure 1: what is counted and measured here beside
-what the paper reports."""
+"""Tables 1 to 4, and the counts behind Figure 7 and the supplement's Figure 1.
+
+What is counted and measured here stands beside what the paper reports.
+"""
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,19 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from basicsr.archs import build_network
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from asid_plugin import markdown
 from asid_plugin.archs import OmniSR
-from asid_plugin.complexity import count_parameters, input_size, multiply_adds, paper_flops
-from asid_plugin.cost import Cost, measure
-from asid_plugin.paper.measured import Means, MeasuredError, add_measured, read_all
-from asid_plugin.paper.reported import BENCHMARKS, Reported, read_table, table1
-from asid_plugin.variants import TABLE1, TABLE2, TABLE3, TABLE4, Variant, reported_in
-from asid_plugin.yardstick import SwinIRLight
+from asid_plugin.cost.complexity import count_parameters, input_size, multiply_adds, paper_flops
+from asid_plugin.cost.measure import Cost, measure
+from asid_plugin.cost.yardstick import SwinIRLight
+from asid_plugin.paper.measured import Means, MeasuredError, read_all
+from asid_plugin.published.reported import BENCHMARKS, Reported, read_table, table1
+from asid_plugin.published.variants import TABLE1, TABLE2, TABLE3, TABLE4, Variant, reported_in
 
 EMPTY = '–'
 SIZES = ('parameters', 'FLOPs, G', 'all multiply-adds, G')
@@ -42,7 +43,7 @@ class Counts:
 
 def count(variant: Variant, upscale: int) -> Counts:
     """Count a network of the paper; `upscale` is k."""
-    net = build_network(variant.network_g(upscale))
+    net = variant.build(upscale)
     size = input_size(upscale)
     return Counts(count_parameters(net), paper_flops(net, *size), multiply_adds(net, *size))
 
@@ -58,12 +59,6 @@ def count_any(net: nn.Module, upscale: int) -> Counts:
 def giga(value: int | None) -> str:
     """Thousands of millions, as the paper's ablations print them."""
     return EMPTY if value is None else f'{value / 1e9:.3f}'
-
-
-def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `table1` takes."""
-    parser.add_argument('--scale', type=int, choices=[2, 3, 4], help='only this scale (default: all)')
-    add_measured(parser, 'add rows that were measured')
 
 
 def print_table1(args: argparse.Namespace) -> None:
@@ -86,7 +81,7 @@ def print_table1(args: argparse.Namespace) -> None:
         print("MAFFSRN's 26.62 dB on Set14 at x4 is as printed, most likely for 28.62.")
     if not means:
         print(
-            'To measure: python -m asid_plugin.evaluate datasets --scale K --network WEIGHTS, '
+            'To measure: asid evaluate datasets --scale K --network WEIGHTS, '
             'then --measured results/evaluation/evaluation.csv here.'
         )
 
@@ -96,7 +91,7 @@ THOP = (
     "biases and, of Omni-SR, some LayerNorms and the temperatures; ASID's it prints in full."
 )
 AT_HAND: Mapping[str, Callable[[int], nn.Module]] = {
-    **{name: partial(lambda v, k: build_network(v.network_g(k)), v) for name, v in reported_in(TABLE1).items()},
+    **{name: v.build for name, v in reported_in(TABLE1).items()},
     'Omni-SR': lambda upscale: OmniSR(upscale=upscale),
     'SwinIR': SwinIRLight,
 }
@@ -129,31 +124,18 @@ def measured_cells(mean: Means) -> list[str]:
     return [f'{mean.method.label}, measured here', parameters, EMPTY, *figures]
 
 
-def add_table2_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `table2` takes."""
-    parser.add_argument('--upscale', type=int, choices=[2, 3, 4], default=4, help="the paper's table is of x4")
-    parser.add_argument(
-        '--no-measure',
-        action='store_true',
-        help='count only; to measure memory and time takes a minute or two, on a machine that does nothing else',
-    )
-    parser.add_argument('--repeat', type=int, default=3, help='passes of which the median time is taken (default: 3)')
-    parser.add_argument('--threads', type=int, default=2, help='that the CPU uses (default: 2)')
-    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-
-
 def print_table2(args: argparse.Namespace) -> None:
     """Print Table 2: sizes, memory and time at a 1280x720 output.
 
     Raises:
         CostError: It cannot be measured as asked.
     """
-    upscale, ours = args.upscale, reported_in(TABLE2)
+    upscale, ours = args.scale, reported_in(TABLE2)
     counts = {name: count(variant, upscale) for name, variant in ours.items()}
     counts['SwinIR'] = count_any(SwinIRLight(upscale), upscale)
     costs: Mapping[str, Cost] = {}
     if not args.no_measure:
-        builds = {name: partial(build_network, variant.network_g(upscale)) for name, variant in ours.items()}
+        builds: dict[str, Callable[[], nn.Module]] = {name: partial(v.build, upscale) for name, v in ours.items()}
         builds['SwinIR'] = partial(SwinIRLight, upscale)
         settings = {'repeat': args.repeat, 'threads': args.threads, 'device': args.device}
         costs = {
@@ -174,8 +156,8 @@ def print_table2(args: argparse.Namespace) -> None:
     header = ['network', *SIZES, 'peak memory, MiB', 'time, s']
     print(markdown.table([*header, 'the paper: parameters, FLOPs', 'Set14 PSNR'], rows))
     print(
-        "\nFLOPs by the paper's rule (asid_plugin/complexity.py), which leaves out the matrix products of attention. "
-        f'The last two columns are the paper’s. {THOP}'
+        "\nFLOPs by the paper's rule (asid_plugin/cost/complexity.py), which leaves out the matrix products of "
+        f'attention. The last two columns are the paper’s. {THOP}'
     )
 
 
@@ -185,10 +167,6 @@ def table2_cells(name: str, counts: Counts | None, cost: Cost | None, reported: 
     memory = f'{cost.peak_bytes / 2**20:.0f}' if cost and cost.peak_bytes is not None else EMPTY
     printed = f'{reported["params_k"]}K, {reported["flops_g"]}G' if reported else EMPTY
     return [name, *sizes, memory, f'{cost.seconds:.3f}' if cost else EMPTY, printed, reported.get('set14_psnr', EMPTY)]
-
-
-def add_no_arguments(parser: argparse.ArgumentParser) -> None:
-    """For tables that take none."""
 
 
 def print_ablations(table: str, name_column: str, title: str, _args: argparse.Namespace) -> None:

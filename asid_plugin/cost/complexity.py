@@ -1,9 +1,8 @@
 """How much an ASID or an Omni-SR computes: parameters and multiply-adds, by the paper's rule and in full.
 
-`python -m asid_plugin.complexity` prints the table.
+`asid complexity` prints the table.
 """
 
-import argparse
 import math
 
 from torch import nn
@@ -12,10 +11,7 @@ from asid_plugin import markdown
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.archs.attention import ChannelAttention, SpatialAttention, SpatialLayer
 from asid_plugin.archs.omnisr_arch import OSA, MultiHeadChannelAttention, MultiHeadSpatialAttention
-from asid_plugin.variants import VARIANTS
-
-# isort: split
-from basicsr.archs import build_network
+from asid_plugin.published.variants import VARIANTS
 
 OUTPUT_720P = (720, 1280)
 """Height and width of the output image that the paper's FLOPs are for."""
@@ -38,7 +34,7 @@ def thop_parameters(net: ASID | OmniSR) -> int:
     It overlooks position biases (in an embedding there), temperatures (a bare parameter), and every LayerNorm but the
     one before spatial attention (a class of the authors' own).
     """
-    counted = [module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    counted: list[nn.Module] = [module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     counted += [module.norm1 for module in net.modules() if isinstance(module, SpatialLayer | OSA)]
     return sum(parameter.numel() for module in counted for parameter in module.parameters())
 
@@ -103,17 +99,12 @@ def layer_multiply_adds(net: ASID | OmniSR, height: int, width: int) -> int:
     return total
 
 
-def main() -> None:
-    """Print the sizes of every network of the paper at a 1280x720 output as a Markdown table."""
-    argparse.ArgumentParser(prog='python -m asid_plugin.complexity', description=main.__doc__).parse_args()
+def table() -> str:
+    """The sizes of every network of the paper at a 1280x720 output, in Markdown."""
     rows = []
     for variant in VARIANTS:
         for upscale in variant.upscales:
-            net = build_network(variant.network_g(upscale))
+            net = variant.build(upscale)
             counts = (count(net, *input_size(upscale)) / 1e9 for count in (paper_flops, multiply_adds))
             rows.append([f'{variant.name} x{upscale}', f'{count_parameters(net):,}', *(f'{n:.3f}' for n in counts)])
-    print(markdown.table(['network', 'parameters', 'FLOPs as the paper counts, G', 'all multiply-adds, G'], rows))
-
-
-if __name__ == '__main__':
-    main()
+    return markdown.table(['network', 'parameters', 'FLOPs as the paper counts, G', 'all multiply-adds, G'], rows)

@@ -14,8 +14,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from asid_plugin.errors import ASIDError
 
-class CostError(ValueError):
+
+class CostError(ASIDError):
     """What cannot be measured; the message says why."""
 
 

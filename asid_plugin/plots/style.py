@@ -1,20 +1,23 @@
 """How the figures look and how they are written."""
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from asid_plugin.errors import ASIDError
 from asid_plugin.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # older matplotlibs lack it
 
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 ORANGE, GREEN, BLUE, VERMILLION = '#E69F00', '#009E73', '#0072B2', '#D55E00'
 
-RC: dict[str, Any] = {
+RC: 'dict[RcKeyType, Any]' = {
     'font.family': 'DejaVu Sans',  # comes with matplotlib
     'font.size': 8,
     'axes.titlesize': 8,
@@ -29,14 +32,8 @@ RC: dict[str, Any] = {
 SUFFIXES = ('.png', '.pdf', '.svg')
 
 
-class FigureError(ValueError):
+class FigureError(ASIDError):
     """A figure that cannot be drawn as asked; the message is one line that says why and what would be right."""
-
-
-def add_output(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add `-o`, which `check_output` and `save` are to get."""
-    text = f'{", ".join(SUFFIXES)}; folders are made if need be (%(default)s)'
-    parser.add_argument('-o', '--output', type=Path, default=Path(default), metavar='FILE', help=text)
 
 
 def check_output(path: Path) -> None:

@@ -1,17 +1,15 @@
-"""Export a trained ASID to ONNX, torch.export or OpenVINO: `python -m asid_plugin.export WEIGHTS OUT`.
+"""A trained ASID exported to ONNX, torch.export or OpenVINO.
 
 The file takes batches and images of any size; padding and cropping are inside. Before it appears it is run at sizes
 other than the traced one, and must agree with PyTorch.
 """
 
-import argparse
 import copy
 import hashlib
 import json
 import logging
-import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +21,18 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config
 from tqdm import tqdm
 
-from asid_plugin import __version__
 from asid_plugin.archs import ASID
-from asid_plugin.archs.state_dict import infer_arguments
-from asid_plugin.checkpoint import CheckpointError, load_asid
-from asid_plugin.exported import (
+from asid_plugin.errors import ASIDError
+from asid_plugin.files import staging
+from asid_plugin.inference.runtimes import (
     METADATA_FILE,
-    BackendError,
     ExportedNetwork,
     backend,
     load_onnx,
     load_openvino,
     load_torch_export,
 )
-from asid_plugin.files import staging
+from asid_plugin.version import __version__
 
 OPSET = 20
 """Of ONNX: the first in which GELU is one operator."""
@@ -46,7 +42,7 @@ TOLERANCE, TOLERANCE_HALF = 1e-4, 1e-2
 """Largest difference that is agreement, of values in [0, 1]; float16 has 11 significant bits."""
 
 
-class ExportError(ValueError):
+class ExportError(ASIDError):
     """A network that cannot be exported, or a file that came out wrong; the message is one line."""
 
 
@@ -65,7 +61,7 @@ def export_any_size(net: nn.Module, num_in_ch: int = 3, max_batch: int = 256, ma
     sides = {'max': max_side, 'min': 1}
     shapes = ({0: Dim('batch', min=1, max=max_batch), 2: Dim('height', **sides), 3: Dim('width', **sides)},)
     example = next(net.parameters()).new_zeros(2, num_in_ch, 21, 34)
-    with _config.patch(backed_size_oblivious=True):
+    with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # made as it is imported
         program = torch.export.export(
             net, (example,), dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=True
         )
@@ -87,7 +83,7 @@ def _drop_size_asserts(program: ExportedProgram) -> None:
 
 
 def describe(net: ASID) -> dict[str, str]:
-    """The metadata of an exported file, as `asid_plugin.exported.REQUIRED` lists them.
+    """The metadata of an exported file, as `asid_plugin.inference.runtimes.REQUIRED` lists them.
 
     The hash is of the bytes that `safetensors.torch.save` makes of the weights in our layout, whatever it was before.
     """
@@ -95,7 +91,7 @@ def describe(net: ASID) -> dict[str, str]:
     return {
         'asid_plugin': __version__,
         'upscale': str(net.upscale),
-        'arguments': json.dumps(infer_arguments(weights)),
+        'arguments': json.dumps(net.arguments),
         'weights_sha256': hashlib.sha256(safetensors.torch.save(weights)).hexdigest(),
     }
 
@@ -113,6 +109,7 @@ def write_onnx(program: ExportedProgram, path: Path, metadata: dict[str, str]) -
             dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'},),
             verbose=False,
         )
+    assert onnx_program is not None  # as it is where no file is named
     passes.ClearMetadataAndDocStringPass()(onnx_program.model)  # stack traces, which name this machine's files
     onnx_program.model.metadata_props.update(metadata)
     onnx_program.save(path, external_data=False)
@@ -152,7 +149,7 @@ def write_torch_export(program: ExportedProgram, path: Path, metadata: dict[str,
 
 
 @dataclass(frozen=True)
-class Format:
+class ExportFormat:
     """A format to export to.
 
     Attributes:
@@ -169,9 +166,9 @@ class Format:
 
 
 FORMATS = {
-    'onnx': Format('.onnx', write_onnx, load_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
-    'torch-export': Format('.pt2', write_torch_export, load_torch_export),
-    'openvino': Format('.xml', write_openvino, load_openvino, ('onnx', 'onnxscript', 'openvino')),
+    'onnx': ExportFormat('.onnx', write_onnx, load_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
+    'torch-export': ExportFormat('.pt2', write_torch_export, load_torch_export),
+    'openvino': ExportFormat('.xml', write_openvino, load_openvino, ('onnx', 'onnxscript', 'openvino')),
 }
 
 
@@ -223,51 +220,3 @@ def largest_difference(exported: ExportedNetwork, net: ASID) -> float:
         x = torch.rand(batch, net.conv_first.in_channels, *size, generator=generator)
         differences.append((exported.run(x) - net(x)).abs().max())
     return torch.stack(differences).max().item()
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0, or 2 if no file was written."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    suffixes = {form.suffix: name for name, form in FORMATS.items()}
-    file_format = args.format or suffixes.get(args.output.suffix)
-    if not file_format or args.output.suffix != FORMATS[file_format].suffix:
-        wanted = FORMATS[file_format].suffix if file_format else ', '.join(suffixes)
-        print(f'error: {args.output}: its name must end in {wanted}', file=sys.stderr)
-        return 2
-    try:
-        net = load_asid(args.weights)
-        difference = export(net, args.output, file_format, args.half)
-    except (BackendError, CheckpointError, ExportError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f'error: {error.filename or args.output}: {error.strerror}', file=sys.stderr)
-        return 2
-    print(
-        f'wrote {args.output}: x{net.upscale}, {"float16" if args.half else "float32"}, any batch, height and width'
-        f'{"" if file_format == "torch-export" else f", ONNX opset {OPSET}"}; '
-        f'within {difference:.0e} of PyTorch at {len(CHECKED_SIZES)} sizes'
-    )
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='python -m asid_plugin.export',
-        description=(
-            f'Export an ASID for images of any size. ONNX is of opset {OPSET}. The file holds the scale, the '
-            "network's arguments and the weights' SHA-256. It must agree with PyTorch, at sizes other than the traced "
-            f'one, to {TOLERANCE:g} ({TOLERANCE_HALF:g} with --half), or is not written.'
-        ),
-    )
-    add = parser.add_argument
-    add('weights', type=Path, metavar='WEIGHTS', help='a checkpoint of ASID, .pth or .safetensors')
-    add('output', type=Path, metavar='OUT', help='.onnx, .pt2 (torch.export) or .xml (OpenVINO; a .bin goes with it)')
-    add('--format', choices=FORMATS, help="default: by OUT's suffix")
-    add('--half', action='store_true', help='weights, input and output in float16')
-    return parser
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pictures of figures: their common look, and the curves of trainings."""

@@ -1,0 +1,83 @@
+"""A training's curve as a small CSV and a picture, from the logs that BasicSR wrote.
+
+A line for every iteration that was logged: iter, lr, l_pix, and psnr and ssim where there was a validation. After a
+resume, figures that were logged twice are taken from the later log.
+"""
+
+import csv
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from asid_plugin.files import whole_file
+from asid_plugin.plots.style import BLUE, RC, VERMILLION, FigureError
+
+COLUMNS = ('iter', 'lr', 'l_pix', 'psnr', 'ssim')
+STEP = re.compile(r'iter: *([\d,]+), lr:\(([\d.e+-]+),.*\bl_pix: ([\d.e+-]+)')
+METRIC = re.compile(r'# (psnr|ssim): ([\d.]+)')
+SHOWN = 1.5
+"""dB of PSNR below the highest."""
+
+Curve = dict[int, dict[str, float]]
+"""By iteration, what was logged of it by column."""
+
+
+def read_log(lines: Iterable[str], curve: Curve) -> None:
+    """Add what a log says; a validation is of the iteration that was logged before it."""
+    last = None
+    for line in lines:
+        if step := STEP.search(line):
+            last = int(step[1].replace(',', ''))
+            curve.setdefault(last, {}).update(lr=float(step[2]), l_pix=float(step[3]))
+        elif (metric := METRIC.search(line)) and last is not None:
+            curve[last][metric[1]] = float(metric[2])
+
+
+def read_curve(experiment: Path) -> Curve:
+    """The curve in the logs of an experiment's folder.
+
+    Raises:
+        FigureError: There is no log with iterations in it.
+    """
+    curve: Curve = {}
+    for log in sorted(experiment.glob('train_*.log')):
+        read_log(log.read_text(encoding='utf-8').splitlines(), curve)
+    if not curve:
+        raise FigureError(f'{experiment}: no train_*.log with iterations in it; name a folder in experiments/')
+    return dict(sorted(curve.items()))
+
+
+def write_csv(curve: Curve, path: Path) -> None:
+    """Write the CSV, whole or not at all."""
+    with whole_file(path) as unfinished, unfinished.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows({'iter': i, **values} for i, values in curve.items())
+
+
+def draw(curve: Curve, name: str) -> Figure:
+    """The loss, averaged over the last tenth of the iterations, and the PSNR of the images that are held out.
+
+    PSNR is not shown from its start, when a running average of the weights has only begun.
+    """
+    window = max(1, len(curve) // 10)
+    loss = [values['l_pix'] for values in curve.values()]
+    smooth = [sum(part) / len(part) for i in range(len(loss)) for part in [loss[max(0, i + 1 - window) : i + 1]]]
+    psnr = {i: values['psnr'] for i, values in curve.items() if 'psnr' in values}
+    with rc_context(RC):
+        figure = Figure(figsize=(6.4, 2.5), layout='constrained')
+        left, right = figure.subplots(1, 2)
+        left.plot(list(curve), smooth, color=BLUE, linewidth=1)
+        left.set(title='L1 loss, averaged', xlabel='iteration')
+        right.plot(list(psnr), list(psnr.values()), color=VERMILLION, linewidth=1)
+        right.set(title='PSNR on Y of the images held out, dB', xlabel='iteration')
+        if psnr:
+            right.set_ylim(max(min(psnr.values()), max(psnr.values()) - SHOWN), max(psnr.values()) + SHOWN / 20)
+        for ax in (left, right):
+            ax.grid(color='0.9', linewidth=0.6)
+            ax.locator_params(axis='x', nbins=5)
+        figure.suptitle(name)
+    return figure

@@ -1,0 +1,1 @@
+"""Data sets for training and testing, made from photographs and from released sets."""

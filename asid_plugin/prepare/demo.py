@@ -1,0 +1,78 @@
+"""The demo's data, from the photographs that come with scikit-image, a dependency of BasicSR; nothing is downloaded.
+
+    asid prepare demo -o datasets/demo
+
+What is written::
+
+    datasets/demo/HR/                             photographs to train on; from them, by `sub_images`:
+    datasets/demo/train_HR_sub.lmdb               their sub-images
+    datasets/demo/train_LR_bicubic_X2_sub.lmdb    the same at half the size
+    datasets/demo/val/GTmod2/, val/LRbicx2/       photographs to validate on, and those at half the size
+    datasets/demo/photo/                          a photograph to upscale
+
+No photograph is in two of the three sets. The retina, the moon and the night sky are left out: hardly any of their area
+has detail to learn from.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+
+from asid_plugin.evaluate.protocol import downscale
+from asid_plugin.files import whole_file
+from asid_plugin.prepare.sub_images import Pixels, PrepareError, encode_png, list_images, prepare
+
+TRAIN = (
+    'astronaut',
+    'stereo_motorcycle',
+    'immunohistochemistry',
+    'camera',
+    'brick',
+    'grass',
+    'gravel',
+    'coins',
+    'page',
+)
+VALIDATION = {'chelsea': (300, 450), 'coffee': (320, 400)}  # height and width of the centre that is used
+PHOTO = 'rocket'
+
+
+def load(name: str) -> Pixels:
+    """Load one of scikit-image's photographs as (height, width, 3) uint8 BGR; of a stereo pair the left one."""
+    image = getattr(skimage.data, name)()
+    image = np.atleast_3d(image[0] if isinstance(image, tuple) else image)
+    return image[..., ::-1] if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
+
+
+def update_png(path: Path, image: Pixels) -> None:
+    """Write a PNG, unless it is there as it must be."""
+    content = encode_png(np.ascontiguousarray(image))
+    if not path.exists() or path.read_bytes() != content:
+        with whole_file(path) as unfinished:
+            unfinished.write_bytes(content)
+
+
+def prepare_demo(out: Path) -> None:
+    """Write the demo's data to the folder `out`. A second call verifies it.
+
+    Raises:
+        PrepareError: `out/HR` has images that are not the demo's, or see `sub_images.prepare`.
+    """
+    train, val = out / 'HR', out / 'val'
+    train.mkdir(parents=True, exist_ok=True)
+    strange = [path.name for stem, path in list_images(train).items() if stem not in TRAIN]
+    if strange:
+        raise PrepareError(f'{train} has images that are not of the demo: {", ".join(strange)}. Remove them')
+    for name in TRAIN:
+        update_png(train / f'{name}.png', load(name))
+    for name, (height, width) in VALIDATION.items():
+        image = load(name)
+        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        gt = image[top : top + height, left : left + width]
+        update_png(val / 'GTmod2' / f'{name}.png', gt)
+        update_png(val / 'LRbicx2' / f'{name}.png', downscale(np.ascontiguousarray(gt), 2))
+    update_png(out / 'photo' / f'{PHOTO}.png', load(PHOTO))
+    print(f'Photographs of scikit-image: {", ".join(TRAIN)} to train on')
+    print(f'Held out: {", ".join(VALIDATION)} to validate on ({val}), {PHOTO} to upscale ({out / "photo"})')
+    prepare(hr=train, out=out, name='train', scales=(2,))

@@ -1,0 +1,177 @@
+"""RealSR (Cai et al. 2019), as BasicSR trains from it and `asid evaluate` measures on it.
+
+    asid prepare realsr --realsr 'datasets/RealSR(V3)'
+
+Expected are the folders as released: `Canon/Train/3/Canon_001_HR.png` with `Canon_001_LR3.png` beside it, the same for
+Nikon, Test, and the other scales. What is written for `-o datasets/RealSR --scales 3`::
+
+    datasets/RealSR/train_x3_HR_sub/Canon_001_s001.png    datasets/RealSR/train_x3_HR_sub.lmdb
+    datasets/RealSR/train_x3_LR_sub/Canon_001_s001.png    datasets/RealSR/train_x3_LR_sub.lmdb
+    datasets/RealSR/GTmod3/Canon_001.png                  datasets/RealSR/LRbicx3/Canon_001.png    (Test, whole)
+    datasets/RealSR/train_x3_prepare.json, test_x3_prepare.json    (the settings; a run with others is refused)
+
+ASID enlarges by k, so its LR input must have 1/k of HR's size. In version 3, the one that the paper names, LR has that
+size and is used as it is. In versions 1 and 2, and in copies brought to one size, LR has HR's size; it is then
+downscaled by k with BasicSR's MATLAB-like `imresize` and rounded to 8 bits, so that the same network can still be
+fine-tuned from its weights for bicubic LR. The first pair of a split tells which it is, and the others must agree. The
+paper does not say how it handles sizes, so its figures may differ from those on LR that was downscaled.
+
+Where k does not divide HR's sides, both images are cropped at the bottom and right. `LRbicx3` is only the name that is
+usual beside `GTmod3`; what it holds is RealSR's LR. Sub-images are cut as `asid prepare div2k` cuts them, and as there
+the same command continues an interrupted run and verifies a finished one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from asid_plugin.prepare.sub_images import (
+    Job,
+    Photo,
+    PrepareError,
+    check_cutting,
+    check_settings,
+    list_images,
+    parallel,
+    write_outputs,
+)
+
+CAMERAS = ('Canon', 'Nikon')
+
+
+@dataclass(frozen=True)
+class TrainPairs(Job):
+    """The training pairs of one scale, which become sub-images and LMDBs.
+
+    Attributes:
+        cameras: Whose pairs they are.
+        equal_size: LR files have HR's size and are downscaled.
+    """
+
+    cameras: tuple[str, ...]
+    equal_size: bool
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the outputs depend on, the cameras and the size of LR among it."""
+        lr = {f'X{scale}': 'files of equal size, imresize' if self.equal_size else 'files' for scale in self.lr}
+        return {'crop_size': self.crop_size, 'step': self.step, 'cameras': self.cameras, **lr}
+
+    @property
+    def outputs(self) -> dict[int, tuple[Path, Path | None]]:
+        """The folder of sub-images and the LMDB of HR, at 1, and of LR."""
+        begin = self.out / self.name
+        names = {1: f'{begin}_HR_sub'} | dict.fromkeys(self.lr, f'{begin}_LR_sub')
+        return {scale: (Path(name), Path(f'{name}.lmdb')) for scale, name in names.items()}
+
+    def lr_sizes(self, scale: int, height: int, width: int) -> list[tuple[int, int]]:
+        """HR's own size, or 1/k of it, rounded in any way."""
+        if self.equal_size:
+            return [(height, width)]
+        # where k does not divide a side, MATLAB rounds 1/k of it up and others down
+        rows, columns = ({side // scale, -(-side // scale)} for side in (height, width))
+        return sorted((row, column) for row in rows for column in columns)
+
+
+class TestPairs(TrainPairs):
+    """The test pairs of one scale, which stay whole."""
+
+    @property
+    def files(self) -> str:
+        """What the outputs are called, for people."""
+        folders = ' and '.join(str(folder) for folder, _ in self.outputs.values())
+        return f'{folders} (and {self.name}_prepare.json)'
+
+    @property
+    def outputs(self) -> dict[int, tuple[Path, Path | None]]:
+        """The folders of HR, at 1, and of LR; no LMDBs."""
+        [scale] = self.lr
+        return {1: (self.out / f'GTmod{scale}', None), scale: (self.out / f'LRbicx{scale}', None)}
+
+    def tiles(self, key: str, height: int, width: int) -> dict[str, tuple[int, int, int, int]]:
+        """The image itself, whole."""
+        return {key: (0, height, 0, width)}
+
+
+def find_pairs(realsr: Path, split: str, scale: int, cameras: Sequence[str]) -> dict[str, Photo]:
+    """Pair the HR and LR images of some cameras.
+
+    Args:
+        realsr: RealSR's folder.
+        split: 'Train' or 'Test'.
+        scale: k.
+        cameras: Names of folders in `realsr`.
+
+    Returns:
+        HR (at 1) and LR (at `scale`) by the scene's name, such as 'Canon_001'.
+
+    Raises:
+        PrepareError: A folder is missing or empty, or an image has no partner.
+    """
+    pairs: dict[str, Photo] = {}
+    problems = []
+    for camera in cameras:
+        folder = realsr / camera / split / str(scale)
+        if not folder.is_dir():
+            here = ', '.join(sorted(path.name for path in realsr.iterdir())) if realsr.is_dir() else 'nothing'
+            told = f'--realsr names the folder of Canon and Nikon (in {realsr}: {here})'
+            raise PrepareError(f'{folder}: no such folder; {told}; --cameras and --scales say what is taken')
+        for key, path in list_images(folder).items():
+            scene, _, role = key.rpartition('_')
+            if role not in ('HR', f'LR{scale}') or not scene.startswith(f'{camera}_'):
+                problems.append(f'{path}: the names here should be as {camera}_001_HR and {camera}_001_LR{scale}')
+            else:
+                pairs.setdefault(scene, {})[1 if role == 'HR' else scale] = path
+        if not any(scene.startswith(f'{camera}_') for scene in pairs):
+            problems.append(f'{folder}: no images named {camera}_001_HR and {camera}_001_LR{scale}')
+    for scene, pair in pairs.items():
+        if len(pair) == 1:
+            [path] = pair.values()
+            problems.append(f'{path}: its partner {scene}_{f"LR{scale}" if 1 in pair else "HR"} is missing')
+    if problems:
+        raise PrepareError('\n  '.join([f'{realsr}: not RealSR as released', *problems]))
+    return pairs
+
+
+def have_equal_size(pair: Photo) -> bool:
+    """Whether the two files of a pair have the same size."""
+    sizes = set()
+    for path in pair.values():
+        with Image.open(path) as header:
+            sizes.add(header.size)
+    return len(sizes) == 1
+
+
+def prepare_realsr(
+    realsr: str | Path,
+    out: str | Path,
+    scales: Sequence[int] = (3, 4),
+    cameras: Sequence[str] = CAMERAS,
+    crop_size: int = 480,
+    step: int = 240,
+    workers: int = 1,
+) -> None:
+    """Do what the command does, whose options the arguments are; fewer than 2 workers: all in this process.
+
+    Raises:
+        PrepareError: An argument, an image or an existing output is not as it must be.
+        OSError: A file cannot be read or written.
+    """
+    check_cutting(scales, crop_size, step)
+    scales, cameras = sorted(set(scales)), sorted(set(cameras))
+    root, plans = Path(realsr), []
+    for scale in scales:
+        for split, kind, cutting in (('Train', TrainPairs, (crop_size, step)), ('Test', TestPairs, (0, 0))):
+            pairs = find_pairs(root, split, scale, cameras)
+            equal_size = have_equal_size(next(iter(pairs.values())))
+            name = f'{split.lower()}_x{scale}'
+            plans.append((kind(Path(out), name, {scale: root}, *cutting, tuple(cameras), equal_size), pairs))
+    for job, _ in plans:
+        check_settings(job)
+    with parallel(workers) as each:
+        for job, pairs in plans:
+            size = "HR's size, downscaled by imresize" if job.equal_size else "1/k of HR's size, used as it is"
+            print(f'{job.name}: {len(pairs)} from {", ".join(cameras)}; LR has {size}')
+            write_outputs(job, pairs, each)

@@ -1,0 +1,450 @@
+"""DIV2K, or any folder of photographs, as the sub-images and LMDBs that BasicSR trains from.
+
+    asid prepare div2k
+    asid prepare div2k --hr my/photographs -o datasets/mine --name mine --scales 2
+
+An HR image is cropped at the bottom and right to a multiple of every scale and cut into 480x480 sub-images that start
+every 240 pixels, the last row and column flush with the border, as BasicSR's `extract_subimages.py` does it. LR
+images are DIV2K's own or, where there are none, made by BasicSR's MATLAB-like `imresize` and rounded to 8 bits as
+MATLAB does; they are cut at the same places. What is written for `-o datasets/DIV2K --name DIV2K_train`::
+
+    datasets/DIV2K/DIV2K_train_HR_sub/0001_s001.png             datasets/DIV2K/DIV2K_train_HR_sub.lmdb
+    datasets/DIV2K/DIV2K_train_LR_bicubic/X2_sub/0001_s001.png  datasets/DIV2K/DIV2K_train_LR_bicubic_X2_sub.lmdb
+    datasets/DIV2K/DIV2K_train_prepare.json                     (the settings; a run with others is refused)
+
+With `--raw` there is beside each LMDB another that holds pixels instead of PNG files (`…_sub_raw.lmdb`), from which the
+dataset `RawPairedImageDataset` reads no more than a patch.
+
+Files and LMDBs appear whole or not at all. The same command continues an interrupted run, to the same bytes, and
+verifies a finished one: it cuts the photographs that lack a sub-image or are newer than one, and compares the LMDBs
+with the sub-images. BasicSR needs the LMDBs only, so the `_sub` folders may be removed when all is done.
+"""
+
+import json
+import math
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+# asid_plugin lets BasicSR be imported on today's stack, so it comes first
+from asid_plugin.errors import ASIDError
+from asid_plugin.evaluate.protocol import downscale
+from asid_plugin.files import remove_unfinished, staging, whole_file
+from asid_plugin.inference.images import FORMATS, ImageError, read_image
+
+# isort: split
+import cv2
+import lmdb
+import numpy as np
+import torch
+from basicsr.utils import imfrombytes
+from basicsr.utils.lmdb_util import LmdbMaker
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+PNG_LEVEL = 1  # BasicSR's own choice for LMDBs; the files hold the same bytes
+Image.MAX_IMAGE_PIXELS = None  # Pillow reads only sizes here, so no size is dangerous
+
+Photo = dict[int, Path]
+"""A photograph's files by scale, 1 being HR, which is always there; a scale whose LR is to be made is not."""
+
+Pixels = NDArray[np.uint8]
+"""(height, width, 3) BGR."""
+
+Task = TypeVar('Task')
+Result = TypeVar('Result')
+
+
+class Each(Protocol):
+    """`run_all` with its executor: maps a function over tasks, with a progress bar."""
+
+    def __call__(self, function: Callable[[Task], Result], tasks: Sequence[Task], description: str) -> Iterable[Result]:
+        """The results, in the order of the tasks."""
+
+
+class PrepareError(ASIDError):
+    """What was wrong, where, and what would be right, for the person who typed the command."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where outputs go, the LR folder of each scale (None: LR is to be made), and the cutting in HR pixels."""
+
+    out: Path
+    name: str
+    lr: dict[int, Path | None]
+    crop_size: int
+    step: int
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a cropped HR image are multiples of."""
+        return math.lcm(*self.lr)
+
+    @property
+    def files(self) -> str:
+        """What the outputs are called, for people."""
+        return f'{self.out / self.name}_*'
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the outputs depend on; those made with other settings are refused."""
+        lr = {f'X{scale}': 'files' if folder else 'imresize' for scale, folder in self.lr.items()}
+        return {'crop_size': self.crop_size, 'step': self.step, **lr}
+
+    @property
+    def outputs(self) -> dict[int, tuple[Path, Path | None]]:
+        """The folder of sub-images and the LMDB (None: none is wanted) of each scale, 1 being HR."""
+        names = {1: ('HR', 'HR')} | {scale: (f'LR_bicubic/X{scale}', f'LR_bicubic_X{scale}') for scale in self.lr}
+        begin = self.out / self.name
+        return {scale: (Path(f'{begin}_{a}_sub'), Path(f'{begin}_{b}_sub.lmdb')) for scale, (a, b) in names.items()}
+
+    def lr_sizes(self, scale: int, height: int, width: int) -> list[tuple[int, int]]:
+        """What an LR file's size may be for an HR image of this one; if it is HR's own, LR is downscaled."""
+        return [(height // scale, width // scale)]
+
+    def tiles(self, key: str, height: int, width: int) -> dict[str, tuple[int, int, int, int]]:
+        """Name the sub-images of an HR image as BasicSR does, row by row; each with top, height, left and width."""
+        places = [(*row, *column) for row in self.spans(height) for column in self.spans(width)]
+        return {f'{key}_s{index:03d}': place for index, place in enumerate(places, start=1)}
+
+    def spans(self, side: int) -> list[tuple[int, int]]:
+        """Cut a side into (start, size), the last flush with the border; one shorter than a crop is kept whole."""
+        side -= side % self.multiple
+        if side <= self.crop_size:
+            return [(0, side)]
+        last = side - self.crop_size
+        return [(start, self.crop_size) for start in [*range(0, last, self.step), last]]
+
+
+def find_lr(hr: Path, lr: Path | None, scales: Sequence[int]) -> dict[int, Path | None]:
+    """Find each scale's LR folder in `lr` or, without, where DIV2K has it: beside `hr`. None: there is none."""
+    parent = lr or hr.parent / (hr.name.removesuffix('_HR') + '_LR_bicubic')
+    found = {scale: folder if (folder := parent / f'X{scale}').is_dir() else None for scale in scales}
+    if lr and None in found.values():  # a misspelt folder must not pass for an absent one
+        absent = ', '.join(f'X{scale}' for scale, folder in found.items() if folder is None)
+        raise PrepareError(f'--lr {lr} has no {absent}: leave --lr out to have LR images made from HR')
+    return found
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """The images of a folder (not its subfolders) by name; BasicSR's LMDB keys are ASCII without dots and spaces."""
+    if not folder.is_dir():
+        raise PrepareError(f'{folder} is not a folder')
+    images: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in FORMATS and not path.name.startswith('.'):
+            key = re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)
+            if key in images:
+                raise PrepareError(f'{images[key]} and {path.name} would both be called {key}: rename one')
+            images[key] = path
+    return images
+
+
+def find_photos(hr: Path, lr: dict[int, Path | None]) -> dict[str, Photo]:
+    """Pair every HR image with its LR images: `0001.png` with `0001x2.png`, or with `0001.png`."""
+    photos: dict[str, Photo] = {key: {1: path} for key, path in sorted(list_images(hr).items())}
+    if not photos:
+        raise PrepareError(f'{hr} has no images ({", ".join(FORMATS)})')
+    missing = []
+    for scale, folder in lr.items():
+        images = list_images(folder) if folder else {}
+        for key, photo in photos.items():
+            if found := images.get(f'{key}x{scale}', images.get(key)):
+                photo[scale] = found
+            elif folder:
+                missing.append(f'{photo[1]} has no {photo[1].stem}x{scale}{photo[1].suffix} in {folder}')
+    if missing:
+        raise PrepareError('\n  '.join(['LR images are missing:', *missing]))
+    return photos
+
+
+def check_settings(job: Job) -> None:
+    """Write the settings down before anything else; refuse outputs that were made with others, or with unknown ones."""
+    path = job.out / f'{job.name}_prepare.json'
+    settings = json.dumps(job.settings)
+    found = path.read_text().strip() if path.exists() else f'unknown settings (no {path})'
+    if not path.exists() and not any(file.exists() for output in job.outputs.values() for file in output if file):
+        with whole_file(path) as unfinished:
+            unfinished.write_text(settings + '\n')
+    elif found != settings:
+        anew = 'remove them, or give another --out'
+        raise PrepareError(f'{job.files} were made with {found}, but asked for is {settings}: {anew}')
+
+
+def read_bgr(path: Path) -> tuple[Pixels, list[str]]:
+    """Read an image as (height, width, 3) uint8 BGR, 16 bits v as round(v / 257); say what was done to it."""
+    image = read_image(path)
+    remarks = ['grey repeated in three channels'] * image.grey + ['alpha dropped'] * (image.alpha is not None)
+    remarks += ['16 bits rounded to 8'] * (image.bits == 16)
+    return np.rint(image.rgb[..., ::-1] * 255).astype(np.uint8), remarks
+
+
+def encode_png(image: Pixels) -> bytes:
+    """Encode (height, width, 3) uint8 BGR as the LMDBs have it."""
+    return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes()
+
+
+def read_photo(job: Job, photo: Photo) -> tuple[dict[int, Pixels], list[str]]:
+    """Read a photograph and read or make its LR images, by scale, all of the same content; say what was done to it."""
+    hr, remarks = read_bgr(photo[1])
+    full = hr.shape[:2]
+    height, width = (side - side % job.multiple for side in full)
+    # of one LR pixel, imresize cannot mirror the border
+    made = [scale for scale in job.lr if scale not in photo or full in job.lr_sizes(scale, *full)]
+    least = max([job.multiple, *(2 * scale for scale in made)])
+    if min(height, width) < least:
+        raise PrepareError(f'{photo[1]}: {full[1]}x{full[0]} pixels, at least {least}x{least} are needed')
+    if min(height, width) < job.crop_size:
+        remarks.append(f'smaller than {job.crop_size} pixels, kept whole')
+    images = {1: hr[:height, :width]}
+    for scale in job.lr:
+        if scale not in photo:
+            images[scale] = downscale(images[1], scale)
+            continue
+        lr, _ = read_bgr(photo[scale])
+        fitting = job.lr_sizes(scale, *full)
+        if lr.shape[:2] not in fitting:
+            raise PrepareError(
+                f'{photo[scale]} is {lr.shape[1]}x{lr.shape[0]}, but {photo[1]} is {full[1]}x{full[0]}: '
+                f'its x{scale} must be {fitting[0][1]}x{fitting[0][0]}'
+            )
+        if lr.shape[:2] == full:
+            lr = downscale(lr[:height, :width], scale)
+        images[scale] = lr[: height // scale, : width // scale]
+    return images, remarks
+
+
+def finished_tiles(job: Job, key: str, photo: Photo) -> list[str]:
+    """Name the sub-images of a photograph if all of them are there and none is older than its files."""
+    try:
+        with Image.open(photo[1]) as header:  # turned by its EXIF orientation or not, the number is the same
+            tiles = list(job.tiles(key, *header.size))
+        changed = max(file.stat().st_mtime_ns for file in photo.values())
+        written = min((folder / f'{t}.png').stat().st_mtime_ns for folder, _ in job.outputs.values() for t in tiles)
+    except OSError:  # one is missing; or the photograph cannot be read, and reading all of it tells why
+        return []
+    return tiles if written >= changed else []
+
+
+def cut_photo(job: Job, keyed: tuple[str, Photo]) -> tuple[list[str], list[str]]:
+    """Write the sub-images of a photograph unless they are there (in a worker).
+
+    Returns:
+        The names of its sub-images, and what was done to it in words; or no names, and what is wrong with it.
+    """
+    if finished := finished_tiles(job, *keyed):
+        return finished, ['already done']
+    try:
+        images, remarks = read_photo(job, keyed[1])
+    except (ImageError, PrepareError) as error:
+        return [], [str(error)]
+    tiles = job.tiles(keyed[0], *images[1].shape[:2])
+    for scale, (folder, _) in job.outputs.items():
+        try:
+            with staging(folder) as staged:
+                for tile, place in tiles.items():
+                    top, height, left, width = (length // scale for length in place)
+                    content = encode_png(images[scale][top : top + height, left : left + width])
+                    (staged / f'{tile}.png').write_bytes(content)
+        except OSError as error:  # a full disk does not say where
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+    return list(tiles), remarks
+
+
+def cut_photos(job: Job, photos: dict[str, Photo], each: Each) -> list[str]:
+    """Write the sub-images of all photographs and name them; photographs that cannot be used are named at the end."""
+    tiles: list[str] = []
+    problems: list[str] = []
+    done = Counter[str]()
+    for names, remarks in each(partial(cut_photo, job), list(photos.items()), 'Cutting'):
+        tiles += names
+        if names:
+            done.update(remarks)
+        else:
+            problems += remarks
+    for remark, count in sorted(done.items()):
+        print(f'  {count} image{"s" * (count > 1)}: {remark}')
+    if problems:
+        raise PrepareError('\n  '.join([f'{len(problems)} of {len(photos)} images cannot be used:', *problems]))
+    return tiles
+
+
+def shape_of(file: Path) -> tuple[int, int, int]:
+    """(height, width, 3) of a sub-image, from its header."""
+    with Image.open(file) as header:
+        return header.height, header.width, 3
+
+
+def encoded(file: Path, raw: bool) -> bytes:
+    """A sub-image as an LMDB has it: its file's bytes, or its pixels."""
+    return imfrombytes(file.read_bytes()).tobytes() if raw else file.read_bytes()
+
+
+def fill_lmdb(path: Path, files: Sequence[Path], raw: bool) -> None:
+    """Write an LMDB with its `meta_info.txt` from sub-images: their files' bytes as they are, or their pixels."""
+    shapes = [shape_of(file) for file in files]
+    # BasicSR's default map is 1 TiB, which a limit on a process's memory refuses. A value fills whole pages of up to
+    # 64 KiB where the system's are that large; the file grows only to what is used.
+    lengths = (math.prod(shape) if raw else file.stat().st_size for file, shape in zip(files, shapes, strict=True))
+    size = 2**26 + sum(length + 2 * 65536 for length in lengths)
+    maker = LmdbMaker(str(path), map_size=size, batch=500 if raw else 5000, compress_level='raw' if raw else PNG_LEVEL)
+    try:
+        for file, shape in zip(tqdm(files, desc=f'Writing {path.name[1:]}'), shapes, strict=True):
+            maker.put(encoded(file, raw), file.stem, shape)
+    finally:
+        maker.close()
+
+
+def compare(path: Path, folder: Path, raw: bool, line: str) -> str:
+    """Say how an LMDB differs from the sub-image that a line of its `meta_info.txt` names (in a worker)."""
+    tile = line.partition('.')[0]
+    with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as txn:
+        value = txn.get(tile.encode())
+    image = imfrombytes((folder / f'{tile}.png').read_bytes(), 'unchanged')
+    found = value if raw or not value else imfrombytes(value, 'unchanged').tobytes()
+    if found != image.tobytes():
+        return f'{tile} is missing or has other pixels'
+    right = f'{tile}.png ({image.shape[0]},{image.shape[1]},3) {"raw" if raw else PNG_LEVEL}'
+    return '' if line == right else f'meta_info.txt has {line} where {right} is right'
+
+
+def verify_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: bool) -> list[str]:
+    """Say how an LMDB differs from the sub-images: in its `meta_info.txt`, in their number, in their pixels."""
+    meta_info = path / 'meta_info.txt'
+    lines = meta_info.read_text().splitlines() if meta_info.is_file() else []
+    if [line.partition('.')[0] for line in lines] != tiles:
+        return [f'meta_info.txt has {len(lines)} lines that are not the {len(tiles)} wanted']
+    with lmdb.open(str(path), readonly=True, lock=False) as env:
+        stat, last_page = env.stat(), env.info()['last_pgno']
+    if (path / 'data.mdb').stat().st_size < (last_page + 1) * stat['psize']:
+        return ['data.mdb is cut short']  # reading on would end the process by a bus error
+    if stat['entries'] != len(tiles):
+        return [f'{stat["entries"]} images where {len(tiles)} are wanted']
+    found = each(partial(compare, path, folder, raw), lines, f'Verifying {path.name.lstrip(".")}')
+    return [problem for problem in found if problem]
+
+
+def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: bool = False) -> None:
+    """Make an LMDB of the sub-images, under a temporary name until it is verified; or verify the one that is there."""
+    if strange := sorted({file.stem for file in folder.glob('*.png')} - set(tiles)):
+        some = ', '.join(strange[:5])
+        raise PrepareError(f'{folder} has {len(strange)} sub-images that no photograph gives ({some}): remove them')
+    present, unfinished = path.exists(), path.with_name(f'.{path.name}')
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        if not present:
+            fill_lmdb(unfinished, [folder / f'{tile}.png' for tile in tiles], raw)
+        if problems := verify_lmdb(path if present else unfinished, folder, tiles, each, raw):
+            raise PrepareError(f'{path} is not what {folder} holds: {"; ".join(problems[:5])}. Remove it and run again')
+        if not present:
+            unfinished.rename(path)
+    except lmdb.Error as error:
+        raise PrepareError(f'{path}: {error}') from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    print(f'{path}: {"already done, " * present}{len(tiles)} images, verified')
+
+
+def start_worker() -> None:
+    """Set up a worker: one thread, and an end when the parent ends, however it does (SIGKILL leaves no time for it)."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=(parent.join,), daemon=True).start()
+
+
+def _end_after(wait: Callable[[], None]) -> None:
+    wait()
+    os._exit(1)
+
+
+def run_all(
+    executor: Executor | None, function: Callable[[Task], Result], tasks: Sequence[Task], description: str
+) -> Iterable[Result]:
+    """Map a function over tasks, in this process if there is no executor, with a progress bar."""
+    chunk = 1 + len(tasks) // 1000  # photographs go one by one, sub-images by the dozen
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: their parent ends them
+    results = executor.map(function, tasks, chunksize=chunk) if executor else map(function, tasks)
+    signal.signal(signal.SIGINT, previous)
+    return tqdm(results, total=len(tasks), desc=description)
+
+
+def check_cutting(scales: Sequence[int], crop_size: int, step: int) -> None:
+    """Refuse scales below 2, and sub-images that would not begin and end with whole LR pixels."""
+    if min(scales, default=0) < 2:
+        raise PrepareError(f'--scales {" ".join(map(str, scales))}: a scale is 2 or more')
+    for option, value in (('--crop-size', crop_size), ('--step', step)):
+        if value < 1 or value % math.lcm(*scales):
+            raise PrepareError(f'{option} {value}: for these scales it must be a multiple of {math.lcm(*scales)}')
+
+
+@contextmanager
+def parallel(workers: int) -> Iterator[Each]:
+    """Yield `run_all` with so many processes; fewer than 2: all in this process."""
+    # multiprocessing.Pool would wait for ever for a worker that the system has killed for want of memory
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), start_worker) if workers > 1 else None
+
+    def each(function: Callable[[Task], Result], tasks: Sequence[Task], description: str) -> Iterable[Result]:
+        return run_all(executor, function, tasks, description)
+
+    try:
+        yield each
+    finally:
+        if executor:
+            executor.shutdown(cancel_futures=True)
+
+
+def write_outputs(job: Job, photos: dict[str, Photo], each: Each, raw: bool = False) -> dict[int, Path]:
+    """Write the sub-images of all photographs and the LMDBs of them, raw ones too if asked; returns those by scale."""
+    for folder, _ in job.outputs.values():
+        remove_unfinished(folder)
+    tiles = cut_photos(job, photos, each)
+    lmdbs = {scale: path for scale, (_, path) in job.outputs.items() if path}
+    for scale, path in lmdbs.items():
+        make_lmdb(path, job.outputs[scale][0], tiles, each)
+        if raw:
+            make_lmdb(path.with_name(f'{path.stem}_raw.lmdb'), job.outputs[scale][0], tiles, each, raw=True)
+    return lmdbs
+
+
+def prepare(
+    hr: str | Path,
+    out: str | Path,
+    name: str,
+    lr: str | Path | None = None,
+    scales: Sequence[int] = (2, 3, 4),
+    crop_size: int = 480,
+    step: int = 240,
+    raw: bool = False,
+    workers: int = 1,
+) -> dict[int, Path]:
+    """Do what the command does, whose options the arguments are; fewer than 2 workers: all in this process.
+
+    Returns:
+        The LMDBs by scale, 1 being HR.
+
+    Raises:
+        PrepareError: An argument, an image or an existing output is not as it must be.
+    """
+    check_cutting(scales, crop_size, step)
+    job = Job(Path(out), name, find_lr(Path(hr), Path(lr) if lr else None, sorted(set(scales))), crop_size, step)
+    photos = find_photos(Path(hr), job.lr)
+    check_settings(job)
+    print(f'HR: {len(photos)} from {hr}, cropped at the bottom and right to multiples of {job.multiple} pixels')
+    for scale, folder in job.lr.items():
+        print(f'  X{scale}: {folder or "made by imresize"}')
+    with parallel(workers) as each:
+        return write_outputs(job, photos, each, raw)
