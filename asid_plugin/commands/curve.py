@@ -1,0 +1,27 @@
+"""Draw a training's curve from the logs that BasicSR wrote, and write its figures as CSV.
+
+    asid curve experiments/train_ASID_x2 -o train_ASID_x2.csv
+
+A line for every iteration that was logged: iter, lr, l_pix, and psnr and ssim where there was a validation. The picture
+stands beside the CSV, as .png.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument('experiment', type=Path, help='folder of the training, such as experiments/NAME')
+    parser.add_argument('-o', '--output', type=Path, required=True, metavar='CSV')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the CSV and the picture."""
+    from asid_plugin.plots.style import save
+    from asid_plugin.plots.training_curve import draw, read_curve, write_csv
+
+    curve = read_curve(args.experiment)
+    write_csv(curve, args.output)
+    print(f'wrote {args.output}')
+    save(draw(curve, args.output.stem), args.output.with_suffix('.png'), dpi=120)

@@ -1,0 +1,126 @@
+"""PSNR and SSIM of bicubic upscaling and any networks on benchmark sets.
+
+They are printed in one table, with the rows of the paper's Table 1 beside those of the same name, and written to
+OUT/evaluation.md and OUT/evaluation.csv: a line for every scale, set, image and method (columns method, how, params,
+source, psnr, ssim); the lines without an image are the means.
+
+Protocol: 8-bit results, on Y, without as many pixels on each side as the scale. Exit status: 0 all done, 2 an error.
+"""
+
+import argparse
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import add_running_arguments
+
+if TYPE_CHECKING:
+    from asid_plugin.evaluate.methods import Running
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add = parser.add_argument
+    add(
+        'datasets',
+        nargs='+',
+        type=Path,
+        metavar='DATASETS',
+        help='sets, such as datasets/Set5, or folders of sets, such as datasets. Found in a set at scale 2: GTmod2 or '
+        'GTmod12 with LRbicx2 (BasicSR), HR with LR_bicubic/X2 (EDSR), image_SRF_2 (SelfExSR); or, without any LR '
+        'images, HR, original or the folder itself, from which LR is made',
+    )
+    add('--scale', type=int, required=True, help='scale of the networks')
+    add('--sets', nargs='+', metavar='SET', help='only these of the sets, in this order')
+    add(
+        '--network',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='SPEC',
+        help='[NAME=]WHAT, any number. WHAT is a checkpoint of ASID or of a network that spandrel knows (.pth, .ckpt, '
+        ".safetensors, or packaged:xK, the package's own), an option file (.yml: network_g with the weights "
+        'path:pretrain_network_g or, of options that train, those that the training ends with), or a folder of SR '
+        'images, in it folders by set or not. Bicubic is always there',
+    )
+    add(
+        '--how',
+        default='tiles',
+        choices=['tiles', 'whole', 'both'],
+        help="how networks see an image: by tiles (the default, the paper's protocol), whole, or one after the other",
+    )
+    add('--self-ensemble', action='store_true', help="average over the eight flips and turns; names get a '+'")
+    add(
+        '-o',
+        '--output',
+        type=Path,
+        default=Path('results/evaluation'),
+        metavar='OUT',
+        help='folder to write to (default: results/evaluation)',
+    )
+    add('--save-images', action='store_true', help='write the images to OUT/images/SET/IMAGE/')
+    add(
+        '--html',
+        action='store_true',
+        help='write OUT/report.html with sliders, and the images; it holds them all (Set5 with four networks: 4 MB)',
+    )
+    add_running_arguments(parser, whole=False)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate, print the table and write the files.
+
+    Raises:
+        EvaluationError: Something is wrong with the arguments, a file or a network.
+        OSError: OUT cannot be written.
+    """
+    from asid_plugin.evaluate.benchmarks import find_sets
+    from asid_plugin.evaluate.methods import load_candidates
+    from asid_plugin.evaluate.output import write
+    from asid_plugin.evaluate.results import EvaluationError
+    from asid_plugin.evaluate.run import evaluate
+    from asid_plugin.evaluate.table import markdown
+    from asid_plugin.inference import keep_freed_memory
+
+    keep_freed_memory()
+    running = how_to_run(args)
+    sets = find_sets(args.datasets, args.scale, args.sets, lambda reason: print(f'left out: {reason}', file=sys.stderr))
+    candidates = load_candidates(args.network, running)
+    args.output.mkdir(parents=True, exist_ok=True)
+    if not os.access(args.output, os.W_OK):
+        raise EvaluationError(f'{args.output}: this folder cannot be written to')
+    images = args.output / 'images' if args.save_images or args.html else None
+    try:
+        evaluation = evaluate(sets, candidates, args.scale, images)
+    except BaseException:
+        with suppress(OSError):
+            args.output.rmdir()  # if nothing is in it
+        raise
+    table = markdown(evaluation)
+    print(table)
+    for path in write(evaluation, table, args.output, args.html):
+        print(f'wrote {path}', file=sys.stderr)
+    if images:
+        print(f'wrote {images}/', file=sys.stderr)
+
+
+def how_to_run(args: argparse.Namespace) -> 'Running':
+    """How the command line wants networks run.
+
+    Raises:
+        UsageError: A number is out of range, or there is no CUDA device.
+    """
+    from asid_plugin.errors import UsageError
+    from asid_plugin.evaluate.methods import Running
+    from asid_plugin.inference.devices import choose_device, choose_dtype
+
+    if args.scale < 1:
+        raise UsageError(f'--scale {args.scale}: should be 1 or more')
+    if not 0 <= args.tile_overlap < args.tile:
+        raise UsageError(f'--tile {args.tile} --tile-overlap {args.tile_overlap}: the overlap must be smaller')
+    device = choose_device(args.device)
+    hows = ('tiles', 'whole') if args.how == 'both' else (args.how,)
+    dtype = choose_dtype(device, args.half)
+    return Running(args.scale, hows, args.tile, args.tile_overlap, args.self_ensemble, device, dtype)

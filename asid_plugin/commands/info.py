@@ -1,0 +1,83 @@
+"""Print versions, devices, threads and installed extras: what a bug report needs."""
+
+import argparse
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = (
+    'torch',
+    'torchvision',
+    'numpy',
+    'safetensors',
+    'opencv-python',
+    'basicsr',
+    'lmdb',
+    'mmengine',
+    'mmcv',
+    'mmcv-lite',
+    'mmagic',
+    'spandrel',
+    'matplotlib',
+    'onnx',
+    'onnxruntime',
+    'openvino',
+    'gradio',
+)
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """The command takes no arguments."""
+
+
+def run(_args: argparse.Namespace) -> None:
+    """Print a line for each fact."""
+    import torch
+
+    import asid_plugin
+    from asid_plugin.checkpoints import packaged_name, packaged_scales
+
+    facts = {
+        'asid_plugin': f'{asid_plugin.__version__} in {Path(asid_plugin.__file__).parent}',
+        'Python': f'{platform.python_version()} on {platform.platform()}',
+        **{package: _version(package) for package in PACKAGES},
+        'CPU': f'{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}',
+        'GPU': _gpus(),
+        'extras': _extras(),
+        'weights': ', '.join(packaged_name(scale) for scale in packaged_scales()),
+    }
+    width = max(map(len, facts))
+    for name, fact in facts.items():
+        print(f'{name:{width}}  {fact}')
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return '-'
+
+
+def _gpus() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return (
+            f'none that PyTorch sees (built for CUDA {torch.version.cuda})'
+            if torch.version.cuda
+            else 'none (CPU build)'
+        )
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return f'{", ".join(names)}; CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}'
+
+
+def _extras() -> str:
+    """Which extras are complete, and which packages the others lack."""
+    from .main import EXTRAS
+
+    lacking: dict[str, list[str]] = {}
+    for module, extra in EXTRAS.items():
+        lacking.setdefault(extra, []).extend([module] if find_spec(module) is None else [])
+    return ', '.join(f'{extra} (lacks {" ".join(names)})' if names else extra for extra, names in lacking.items())

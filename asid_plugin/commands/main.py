@@ -1,0 +1,135 @@
+"""The command `asid`: it finds the command that is meant, reads its arguments, and runs it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from textwrap import dedent
+from types import ModuleType
+from typing import NamedTuple
+
+import asid_plugin
+from asid_plugin.errors import ASIDError
+
+
+class Command(NamedTuple):
+    """A command: its purpose in a few words, and the extra that brings everything it needs; '' if that is the core."""
+
+    summary: str
+    extra: str = ''
+
+
+COMMANDS = {
+    'upscale': Command('enlarge image files'),
+    'demo': Command('enlarge pictures on a page in the browser', 'demo'),
+    'train': Command('train by an option file of BasicSR', 'basicsr'),
+    'test': Command('test by an option file of BasicSR', 'basicsr'),
+    'mmengine': Command('train or test by a config of MMEngine', 'mmengine'),
+    'evaluate': Command('measure PSNR and SSIM of any networks on benchmark sets', 'evaluate'),
+    'prepare': Command('make data sets from photographs, DIV2K or RealSR', 'basicsr'),
+    'convert': Command('convert a checkpoint to another layout or format'),
+    'export': Command('export a network to ONNX, OpenVINO or torch.export', 'export'),
+    'paper': Command('produce a table or figure of the paper', 'evaluate'),
+    'complexity': Command("print parameters and multiply-adds of the paper's networks"),
+    'curve': Command("draw a training's loss and PSNR from its logs", 'evaluate'),
+    'schema': Command('write the JSON Schema of option files for an editor', 'basicsr'),
+    'info': Command('print versions, devices and installed extras, for a bug report'),
+}
+"""Each is a module of this package."""
+
+WITH_BASICSR = ('basicsr', 'evaluate', 'mmengine')
+"""Extras that BasicSR is in, whose build needs the torch that is installed."""
+
+EXTRAS = {
+    'basicsr': 'basicsr',
+    'lmdb': 'basicsr',
+    'jsonschema': 'basicsr',
+    'PIL': 'basicsr',
+    'yaml': 'basicsr',
+    'torchvision': 'basicsr',
+    'mmengine': 'mmengine',
+    'mmcv': 'mmengine',
+    'spandrel': 'spandrel',
+    'jinja2': 'evaluate',
+    'matplotlib': 'evaluate',
+    'skimage': 'evaluate',
+    'onnx': 'export',
+    'onnxruntime': 'export',
+    'onnxscript': 'export',
+    'openvino': 'export',
+    'gradio': 'demo',
+    'imagesize': 'demo',
+}
+"""The extra that brings a module which may be missing."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit status: 0 done; 1 a part of the work failed, as the command's help says; 2 an error; 130 interrupted.
+    """
+    args = _parser().parse_args(argv)
+    module = import_module(f'asid_plugin.commands.{args.command}')
+    return run(args.command, module, module_parser(args.command, module).parse_args(args.arguments))
+
+
+def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
+    """Run a command; an error that a person can act on is one line on stderr."""
+    try:
+        return module.run(args) or 0
+    except ASIDError as error:
+        return _fail(str(error))
+    except ModuleNotFoundError as error:
+        module_name = (error.name or '').partition('.')[0]
+        if module_name not in EXTRAS:
+            raise
+        extra = COMMANDS[name].extra or EXTRAS[module_name]
+        return _fail(f'asid {name} needs {module_name}, which is not installed: {how_to_install(extra)}')
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        file = error.filename or getattr(args, 'output', None)
+        return _fail(f'{file}: {error.strerror}' if file else error.strerror)
+    except KeyboardInterrupt:
+        print('interrupted; what was written is whole', file=sys.stderr)
+        return 130
+
+
+def module_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+    """The parser of one command, described by its module's docstring."""
+    parser = argparse.ArgumentParser(
+        prog=f'asid {name}',
+        description=dedent(module.__doc__ or ''),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra."""
+    flags = '--no-build-isolation --use-pep517 ' if extra in WITH_BASICSR else ''
+    note = ' (Install in the README has the line for Python 3.13)' if flags and sys.version_info >= (3, 13) else ''
+    return f"pip install {flags}'asid-plugin[{extra}]'{note}"
+
+
+def _fail(message: str) -> int:
+    print(f'error: {message}', file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    listed = '\n'.join(f'  {name:{width}}  {command.summary}' for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog='asid',
+        description='ASID: lightweight image super-resolution. Enlarge pictures; train, test and compare networks.',
+        epilog=f'commands:\n{listed}\n\n`asid COMMAND --help` explains a command.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage='asid [-h] [--version] COMMAND ...',
+    )
+    parser.add_argument('--version', action='version', version=f'asid_plugin {asid_plugin.__version__}')
+    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='one of those below')
+    parser.add_argument('arguments', nargs=argparse.REMAINDER, metavar='...', help="the command's own arguments")
+    return parser

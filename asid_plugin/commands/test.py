@@ -1,0 +1,20 @@
+"""Test by an option file, as `python basicsr/test.py` does in a source tree of BasicSR.
+
+`results/` is written to the current folder.
+"""
+
+import argparse
+
+from .arguments import add_basicsr_arguments, run_basicsr
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_basicsr_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Test."""
+    from basicsr.test import test_pipeline
+
+    run_basicsr(test_pipeline, args)
