@@ -1,17 +1,26 @@
 # Sets up everything this repository needs and stays in the environment: . scripts/setup.sh
 #
 # The environment is the active one (a virtual environment or conda), or else .venv here, which is made if need be with
-# the Python named by $PYTHON, or the first of python3, python3.12, python3.11 and python3.10 that will do.
+# the Python named by $PYTHON, or the first of python3, python3.14, python3.13, ... python3.10 that will do.
 # Running it again when all is there takes a moment. It sets no shell options, so it can be sourced from anywhere.
-# EXTRAS='' leaves out what only the tests need.
+# EXTRAS names the extras of the package: [dev], with which the tests run, unless set; EXTRAS='' is the core alone.
 
 TORCH=2.13.0 # tested; another version that is already installed is kept
+EXTRAS=${EXTRAS-[dev]}
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd) # $0 in zsh
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-fits() { # Is this a Python that BasicSR 1.4.2 and torch can be installed for?
-    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null
+fits() { # Is this a Python for which all packages can be had?
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' 2>/dev/null
+}
+
+say_how_to_get_python() {
+    say "Another one is named by PYTHON=...; if there is none, one of these gets it:"
+    say '    uv python install 3.13 && export PYTHON=$(uv python find 3.13)      (pip install uv)'
+    say '    pyenv install 3.13 && export PYTHON=$(pyenv prefix 3.13)/bin/python'
+    say '    conda create --name asid python=3.13 && conda activate asid'
+    say '    apt-get install python3 python3-venv      (Debian 12, Ubuntu 22.04 or later)'
 }
 
 has_pip() { # uv makes environments without
@@ -26,17 +35,17 @@ enter_environment() {
             has_pip python
             return
         fi
-        say "the active environment has $(python --version 2>&1); Python 3.10, 3.11 or 3.12 is needed"
+        say "the active environment has $(python --version 2>&1); Python 3.10 to 3.14 is needed"
         return 1
     fi
     if "$ROOT/.venv/bin/python" -c '' 2>/dev/null; then
         if ! fits "$ROOT/.venv/bin/python"; then
-            say "$ROOT/.venv has $("$ROOT/.venv/bin/python" --version); Python 3.10, 3.11 or 3.12 is needed: remove it"
+            say "$ROOT/.venv has $("$ROOT/.venv/bin/python" --version); Python 3.10 to 3.14 is needed: remove it"
             return 1
         fi
         has_pip "$ROOT/.venv/bin/python" || return
     else
-        local candidate python='' candidates=(python3 python3.12 python3.11 python3.10)
+        local candidate python='' candidates=(python3 python3.{14,13,12,11,10})
         [ -n "${PYTHON:-}" ] && candidates=("$PYTHON")
         for candidate in "${candidates[@]}"; do
             if fits "$candidate"; then
@@ -45,8 +54,9 @@ enter_environment() {
             fi
         done
         if [ -z "$python" ]; then
-            say "Python 3.10, 3.11 or 3.12 is needed (BasicSR 1.4.2 cannot be built with 3.13);" \
-                "${candidates[0]} is $("${candidates[0]}" --version 2>&1). Name another by PYTHON=..."
+            python=${candidates[@]:0:1}
+            say "Python 3.10 to 3.14 is needed; $python is $("$python" --version 2>/dev/null || echo 'not installed')"
+            say_how_to_get_python
             return 1
         fi
         say "making .venv with $("$python" --version)"
@@ -55,32 +65,47 @@ enter_environment() {
     . "$ROOT/.venv/bin/activate"
 }
 
-is_set_up() { # Is this checkout installed, since its setup.py last changed, with all that it asks for?
-    python -I - "$ROOT" <<'PYTHON'
+is_set_up() { # Is this checkout installed, since its metadata last changed, with all that the extras ask for?
+    python -I - "$ROOT" "$EXTRAS" <<'PYTHON'
 import importlib.metadata as metadata
 import json
 import re
 import sys
 from pathlib import Path
 
-root = Path(sys.argv[1]).resolve()
+REQUIREMENT = re.compile(r'''(?P<name>[\w.-]+)(\[(?P<extras>.+?)\])?[^;]*(;.*extra == ['"](?P<extra>.+?)['"])?''')
+root, extras = Path(sys.argv[1]).resolve(), re.findall(r'[\w-]+', sys.argv[2])
+
+
+def find_all(extra):
+    """Look up what an extra requires, or the package itself where extra is None."""
+    for requirement in map(REQUIREMENT.match, installed.requires):
+        if requirement['extra'] == extra:
+            metadata.distribution(requirement['name'])
+            if requirement['name'] == 'asid-plugin':
+                for included in requirement['extras'].split(','):
+                    find_all(included)
+
+
 try:
     installed = metadata.distribution('asid-plugin')
-    for requirement in installed.requires:
-        metadata.distribution(re.match(r'[\w.-]+', requirement)[0])
+    for extra in (None, *extras):
+        find_all(extra)
 except metadata.PackageNotFoundError:
     sys.exit(1)
 source = json.loads(installed.read_text('direct_url.json') or '{}')
 is_ours = source.get('url') == root.as_uri() and source.get('dir_info', {}).get('editable')
 hook = Path(installed.locate_file('asid_plugin.pth'))
-sys.exit(not (is_ours and hook.exists() and hook.stat().st_mtime > (root / 'setup.py').stat().st_mtime))
+changed = max((root / name).stat().st_mtime for name in ('pyproject.toml', 'setup.py'))
+sys.exit(not (is_ours and hook.exists() and hook.stat().st_mtime > changed))
 PYTHON
 }
 
 pip_install() { python -m pip install --quiet --disable-pip-version-check "$@"; }
 
 install_torch() {
-    local present
+    local present torchvision=torchvision
+    [ -n "$EXTRAS" ] || torchvision=
     present=$(python - 2>/dev/null <<'PYTHON'
 import torch
 
@@ -89,10 +114,10 @@ print(version if tuple(map(int, version.split('.')[:2])) >= (2, 6) else '')
 PYTHON
 )
     if [ -n "$present" ]; then
-        pip_install "torch==$present" torchvision # so that torchvision fits, whichever torch it is
+        pip_install "torch==$present" $torchvision # so that torchvision fits, whichever torch it is
         return
     fi
-    set -- "torch==$TORCH" torchvision
+    set -- "torch==$TORCH" $torchvision
     if nvidia-smi >/dev/null 2>&1 || [ "$(uname -s)" != Linux ]; then
         say "installing torch $TORCH"
         pip_install "$@"
@@ -109,18 +134,21 @@ PYTHON
 }
 
 install_all() {
-    pip_install 'setuptools>=64' wheel || return
+    pip_install 'setuptools>=77' || return
     install_torch || return
-    say "installing BasicSR 1.4.2 and this package"
-    # without isolation, or BasicSR's build would fetch a torch of its own
-    pip_install --no-build-isolation --use-pep517 'basicsr==1.4.2' || return
-    pip_install --no-build-isolation --editable "$ROOT${EXTRAS-[test]}" || return
-    if ! python -c 'import basicsr'; then
-        say "installed, but BasicSR cannot be imported (see above). If a libGL or libgthread is missing, OpenCV's system" \
-            "libraries are: on Debian and Ubuntu, apt-get install libgl1 libglib2.0-0"
+    say "installing this package with the extras '$EXTRAS'"
+    if python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+        say "$(python --version) builds BasicSR 1.4.2 with the help of scripts/basicsr_build/sitecustomize.py"
+    fi
+    # without isolation, or BasicSR's build would fetch a torch of its own, and not get the help
+    PYTHONPATH="$ROOT/scripts/basicsr_build${PYTHONPATH:+:$PYTHONPATH}" \
+        pip_install --no-build-isolation --use-pep517 --editable "$ROOT$EXTRAS" || return
+    if ! python -c 'from importlib.util import find_spec; import cv2; find_spec("basicsr") and __import__("basicsr")'; then
+        say "installed, but OpenCV or BasicSR cannot be imported (see above). If a libGL or libgthread is missing, OpenCV's" \
+            "system libraries are: on Debian and Ubuntu, apt-get install libgl1 libglib2.0-0"
         return 1
     fi
-    say "done: $(python --version), torch $(python -c 'import torch; print(torch.__version__)'), BasicSR 1.4.2"
+    say "done: $(python --version), torch $(python -c 'import torch; print(torch.__version__)')"
 }
 
 enter_environment && { is_set_up || install_all; }
