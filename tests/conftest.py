@@ -6,31 +6,28 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import pytest
-import skimage.data
-from basicsr.utils.matlab_functions import imresize
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+import torch
+from helpers import TINY, write_pairs
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 # Where a shell has started the tests in the background, Ctrl-C is ignored by them and by the commands that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-TINY = {'type': 'ASID', 'num_feat': 16, 'num_block': 1, 'upscale': 2}
 
-
-def write_pairs(folder: Path, num: int, size: int = 48, scale: int = 2) -> dict[str, str]:
-    """Write `num` crops of a photograph and their bicubic LR; returns BasicSR's two dataroot keys."""
-    photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
-    for name in ('GT', 'LR'):
-        (folder / name).mkdir(parents=True)
-    for i in range(num):
-        gt = photograph[40 * i : 40 * i + size, 180 : 180 + size + 8 * i]
-        cv2.imwrite(str(folder / 'GT' / f'{i}.png'), gt)
-        lq = (imresize(gt / 255.0, 1 / scale) * 255).clip(0, 255).round().astype('uint8')
-        cv2.imwrite(str(folder / 'LR' / f'{i}.png'), lq)
-    return {'dataroot_gt': str(folder / 'GT'), 'dataroot_lq': str(folder / 'LR')}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that drive a browser, which is slow, and skip those that need a GPU where there is none."""
+    needs_gpu = pytest.mark.skip(reason='needs a GPU')
+    for item in items:
+        if 'chromium' in getattr(item, 'fixturenames', ()):
+            item.add_marker('browser')
+            item.add_marker('slow')
+        if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+            item.add_marker(needs_gpu)
 
 
 @pytest.fixture
@@ -78,8 +75,9 @@ def options(tmp_path: Path) -> dict:
 
 
 @pytest.fixture(scope='session')
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator['Chrome']:
     """A headless browser that finds this machine alone."""
+    webdriver = pytest.importorskip('selenium.webdriver')
     browser, driver = shutil.which('chromium') or shutil.which('chromium-browser'), shutil.which('chromedriver')
     if not browser or not driver:
         pytest.skip('chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)')
@@ -102,5 +100,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
         f'--user-data-dir={tmp_path_factory.mktemp("chromium")}',
     ):
         options.add_argument(argument)
-    with webdriver.Chrome(options, Service(driver)) as chrome:  # with both paths selenium looks for no downloads
+    with webdriver.Chrome(
+        options, webdriver.ChromeService(driver)
+    ) as chrome:  # with both paths selenium looks for no downloads
         yield chrome

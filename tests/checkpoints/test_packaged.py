@@ -1,0 +1,207 @@
+"""The weights that come with the package: what they are, that they are used, and that they are good."""
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import package_weights
+from asid_plugin.archs import ASID
+from asid_plugin.checkpoints import CheckpointError, load_asid, packaged, read_state_dict
+from asid_plugin.checkpoints.packaged import FOLDER, metadata, packaged_file, packaged_name, packaged_scales
+from asid_plugin.demo.server import load_upscalers
+from asid_plugin.evaluate.methods import Running, load_candidates
+from asid_plugin.evaluate.protocol import downscale, measure
+from helpers import command
+
+ROOT = Path(__file__).parents[2]
+BENCHMARK = ROOT.parent / 'shared' / 'data' / 'benchmark'
+SCALES = (2, 3, 4)
+convert, upscale = command('convert'), command('upscale')
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the folder of weights, which the package takes for its own."""
+    folder = tmp_path / 'weights'
+    shutil.copytree(FOLDER, folder)
+    monkeypatch.setattr(packaged, 'FOLDER', folder)
+    return folder
+
+
+def test_what_there_is():
+    assert packaged_scales() == list(SCALES)
+    files = list(FOLDER.glob('*.safetensors'))
+    assert sorted(files) == [packaged_file(packaged_name(scale)) for scale in SCALES]
+    assert sum(path.stat().st_size for path in files) < 5e6
+
+
+def test_sha256sum_agrees():
+    if not shutil.which('sha256sum'):
+        pytest.skip('no sha256sum here')
+    subprocess.run(
+        ['sha256sum', '--check', '--strict', packaged.CHECKSUMS], cwd=FOLDER, check=True, capture_output=True
+    )
+
+
+@pytest.mark.parametrize('scale', SCALES)
+def test_the_metadata_say_what_trained_them(scale: int):
+    known = metadata(packaged_file(packaged_name(scale)))
+    options = ROOT / 'options' / 'photos' / known['options']
+    assert hashlib.sha256(options.read_bytes()).hexdigest() == known['options_sha256']
+    opt = yaml.safe_load(options.read_text())
+    network_g = json.loads(known['network_g'])
+    assert network_g.items() >= opt['network_g'].items()
+    assert network_g['upscale'] == scale
+    assert int(known['iterations']) == opt['train']['total_iter']
+    assert known['data'] == 'T91 and BSDS400'
+    with (ROOT / 'docs' / 'curves' / f'{options.stem}.csv').open() as file:  # its curve
+        *_, last = csv.DictReader(file)
+    assert last['iter'] == known['iterations']
+
+
+@pytest.mark.parametrize('scale', SCALES)
+def test_the_card_has_the_results(scale: int):
+    card = (FOLDER / 'README.md').read_text(encoding='utf-8')
+    for by_how in json.loads(metadata(packaged_file(packaged_name(scale)))['results']).values():
+        for psnr, ssim in by_how.values():
+            assert f'{psnr:.2f} / {ssim:.4f}' in card
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('scale', SCALES)
+def test_the_results_are_those_measured_here(scale: int):
+    if not BENCHMARK.is_dir():
+        pytest.skip('../shared/data/benchmark is not there')
+    found = package_weights.measure({'own': Path(packaged_name(scale))}, scale, [BENCHMARK / 'Set5'])['own']['Set5']
+    expected = json.loads(metadata(packaged_file(packaged_name(scale)))['results'])['Set5']
+    for how, (psnr, ssim) in expected.items():
+        assert found[how] == pytest.approx((psnr, ssim), abs=2e-3)
+
+
+@pytest.mark.parametrize(('scale', 'gain'), [(2, 1.5), (3, 1.0), (4, 0.7)])
+def test_they_beat_bicubic_on_another_photograph(scale: int, gain: float):
+    """By this many dB, on a photograph that comes with scikit-image."""
+    side = 240
+    hr = np.ascontiguousarray(skimage.data.astronaut()[:side, 120 : 120 + side])
+    lq = downscale(hr, scale)
+    net = load_asid(packaged_name(scale))
+    with torch.inference_mode():
+        sr = net(torch.from_numpy(lq).permute(2, 0, 1)[None] / 255)
+    sr = (sr[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    bicubic = cv2.resize(lq, (side, side), interpolation=cv2.INTER_CUBIC)
+    assert measure(sr, hr, scale).psnr > measure(bicubic, hr, scale).psnr + gain
+
+
+@pytest.mark.parametrize('name', ['packaged:x5', 'packaged:', 'packaged:2', 'packaged:x2.pth'])
+def test_a_name_that_there_is_not(name: str):
+    with pytest.raises(CheckpointError, match='^' + name + ': no such weights in the package; there are packaged:x2'):
+        read_state_dict(name)
+
+
+def test_other_names_are_paths(tmp_path: Path):
+    assert packaged_file(tmp_path / 'packaged.pth') is None
+    with pytest.raises(CheckpointError, match='no such file'):
+        read_state_dict(tmp_path / 'packaged:x2')
+
+
+def test_a_changed_file_is_refused(copy: Path):
+    path = copy / 'ASID_x2.safetensors'
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert load_file(path)  # to safetensors it is sound
+    with pytest.raises(CheckpointError, match=r'packaged:x2: .*ASID_x2.safetensors does not have the checksum'):
+        load_asid('packaged:x2')
+    path.unlink()
+    with pytest.raises(CheckpointError, match='is missing; install the package again'):
+        load_asid('packaged:x2')
+    load_asid('packaged:x3')
+
+
+@pytest.mark.slow
+def test_upscale_uses_them_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture):
+    cv2.imwrite(str(tmp_path / 'a.png'), skimage.data.astronaut()[:40, :40, ::-1])
+    for arguments, scale in (([], 2), (['--scale', '2'], 2), (['--scale', '3'], 3), (['--scale', '4'], 4)):
+        assert upscale([str(tmp_path / 'a.png'), '-o', str(tmp_path / 'b.png'), *arguments]) == 0
+        assert cv2.imread(str(tmp_path / 'b.png')).shape == (40 * scale, 40 * scale, 3)
+        assert f'packaged:x{scale}, which come with the package' in capsys.readouterr().err
+        named = [str(tmp_path / 'a.png'), '-o', str(tmp_path / 'c.png'), '--weights', packaged_name(scale)]
+        assert upscale(named) == 0
+        assert not capsys.readouterr().err
+        assert (tmp_path / 'b.png').read_bytes() == (tmp_path / 'c.png').read_bytes()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--scale', '5'], 'the package has no weights for x5, only for x2, x3, x4; pass --weights FILE'),
+        (['--scale', '3', '--weights', 'packaged:x2'], '--scale 3: packaged:x2 holds a network of scale 2'),
+        (['--backend', 'onnxruntime'], 'asid export packaged:x2 OUT.onnx makes one'),
+    ],
+    ids=['scale', 'other-scale', 'backend'],
+)
+def test_upscale_says_what_there_is(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((16, 16, 3), np.uint8))
+    assert upscale([str(tmp_path / 'a.png'), '-o', str(tmp_path / 'b.png'), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / 'b.png').exists()
+
+
+def test_the_page_offers_them():
+    assert {name: upscaler.scale for name, upscaler in load_upscalers([]).items()} == {
+        'packaged:x2': 2,
+        'packaged:x3': 3,
+        'packaged:x4': 4,
+    }
+
+
+def test_the_evaluator_calls_them_by_their_name():
+    running = Running(2, ('whole',), 64, 24, False, 'cpu', torch.float32)
+    methods = [candidate.method for candidate in load_candidates(['packaged:x2', 'mine=packaged:x2'], running)]
+    assert [(method.label, method.params) for method in methods[1:]] == [
+        ('ASID, whole', 297_516),
+        ('mine, whole', 297_516),
+    ]
+
+
+def test_they_can_be_converted(tmp_path: Path):
+    assert convert(['packaged:x2', str(tmp_path / 'net.pth')]) == 0
+    converted, own = read_state_dict(tmp_path / 'net.pth'), read_state_dict('packaged:x2')
+    assert converted.keys() == own.keys()
+    assert all(torch.equal(converted[key], value) for key, value in own.items())
+
+
+def test_a_network_is_packaged_as_trained(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By the script's own steps, with a network that was not trained, on an image."""
+    net = ASID(num_feat=16, num_block=1, upscale=2).eval()
+    full = net.state_dict()
+    half = package_weights.to_half(full)
+    assert {value.dtype for value in half.values()} == {torch.float16}
+    path = copy / 'ASID_x2.safetensors'
+    monkeypatch.setattr(package_weights, 'FOLDER', copy)
+    package_weights.write(path, half, {'format': 'pt', 'network_g': {'upscale': 2}, 'iterations': 7})
+    assert metadata(packaged_file('packaged:x2')) == {'format': 'pt', 'network_g': '{"upscale": 2}', 'iterations': '7'}
+    assert packaged_scales() == list(SCALES)
+    loaded = load_asid('packaged:x2')
+    x = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(x), net(x), atol=5e-3, rtol=0)
+
+
+def test_storage_that_moves_results_is_refused(capsys: pytest.CaptureFixture):
+    full = {'Set5': {'tiles': (37.5, 0.958)}}
+    package_weights.check_storage(full, {'Set5': {'tiles': (37.4901, 0.958)}})
+    assert 'Set5, tiles: 37.5000 / 0.9580, in float16 37.4901 / 0.9580' in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r'Set5, tiles: float16 moves PSNR by -0\.0200 dB; nothing written'):
+        package_weights.check_storage(full, {'Set5': {'tiles': (37.48, 0.958)}})

@@ -1,0 +1,97 @@
+"""The command `asid`: what it imports before it has read its arguments, and how it ends."""
+
+import subprocess
+import sys
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+
+import asid_plugin
+from asid_plugin.checkpoints import LAYOUTS
+from asid_plugin.commands import arguments, convert, evaluate, paper, prepare, train, upscale
+from asid_plugin.commands import export as export_command
+from asid_plugin.commands.main import COMMANDS, EXTRAS, main, module_parser
+from asid_plugin.inference import tiling
+from asid_plugin.inference.images import FORMATS
+from asid_plugin.inference.upscaler import BACKENDS
+
+HEAVY = ('basicsr', 'cv2', 'gradio', 'matplotlib', 'mmengine', 'numpy', 'safetensors', 'spandrel', 'torch', 'tqdm')
+
+
+def choices(module: object, option: str) -> list[str]:
+    """The choices of an option of a command."""
+    parser = module_parser('x', module)
+    [action] = [action for action in parser._actions if option in action.option_strings]
+    return list(action.choices)
+
+
+def test_arguments_are_read_before_anything_heavy_is_imported() -> None:
+    code = f"""
+import contextlib, io, sys
+from asid_plugin.commands.main import COMMANDS, main
+for argv in (['--help'], ['--version'], ['no-such'], *([name, '--help'] for name in COMMANDS),
+             *([name, '--no-such-option'] for name in COMMANDS)):
+    silent = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
+        main(argv)
+        raise AssertionError(argv)
+print(sorted(set(sys.modules) & set({HEAVY!r})))
+"""
+    done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True, timeout=60)
+    assert done.stdout == '[]\n', done.stdout + done.stderr
+
+
+def test_as_a_module_it_is_the_same() -> None:
+    done = subprocess.run(
+        [sys.executable, '-m', 'asid_plugin', '--version'], text=True, capture_output=True, timeout=60
+    )
+    assert done.stdout == f'asid_plugin {asid_plugin.__version__}\n'
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([name, '--help'])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(f'usage: asid {name} ')
+
+
+def test_a_mistyped_command_lists_those_that_there_are(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(['upscal'])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and "invalid choice: 'upscal'" in said and 'upscale' in said
+
+
+@pytest.mark.parametrize('argv', [['train'], ['train', 'a.yml', '-opt', 'b.yml']])
+def test_training_wants_one_option_file(argv: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert main(argv) == 2
+    assert capsys.readouterr().err == 'error: name one option file: asid train options/train_ASID_x2.yml\n'
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(['curve', str(tmp_path), '-o', str(tmp_path / 'a.csv')]) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_choices_are_those_of_the_code_that_is_not_imported_for_them() -> None:
+    from asid_plugin.archs.asid_arch import SHARING
+    from asid_plugin.export import FORMATS as EXPORT_FORMATS
+    from asid_plugin.prepare.realsr import CAMERAS
+    from asid_plugin.published.reported import BENCHMARKS
+
+    assert (arguments.TILE, arguments.OVERLAP) == (tiling.TILE, tiling.OVERLAP)
+    assert choices(upscale, '--ext') == [*(suffix[1:] for suffix in FORMATS), 'keep']
+    assert tuple(choices(upscale, '--backend')) == BACKENDS
+    assert choices(convert, '--layout') == list(LAYOUTS)
+    assert choices(export_command, '--format') == list(EXPORT_FORMATS)
+    assert (paper.BENCHMARKS, paper.SHARING) == (BENCHMARKS, SHARING)
+    parser = module_parser('prepare', prepare)
+    assert parser.parse_args(['realsr']).cameras == list(CAMERAS)
+    for module in (evaluate, train):  # their parsers can be built, whatever is installed
+        module_parser('x', module)
+
+
+def test_extras_that_errors_name_can_be_installed() -> None:
+    assert set(EXTRAS.values()) <= set(metadata('asid-plugin').get_all('Provides-Extra'))

@@ -1,0 +1,108 @@
+"""The fast datasets: BasicSR's samples, without its decoding."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from basicsr.data import build_dataloader, build_dataset
+from basicsr.data.prefetch_dataloader import CPUPrefetcher
+
+from asid_plugin.prepare import sub_images
+from helpers import write_pairs
+
+TYPES = ['RawPairedImageDataset', 'CachedPairedImageDataset']
+
+
+@pytest.fixture(scope='module')
+def lmdbs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LMDBs of 64x64 sub-images and their half, as PNG files and raw, and the sub-images in folders."""
+    root = tmp_path_factory.mktemp('data')
+    write_pairs(root / 'photos', 3, size=96)
+    sub_images.prepare(root / 'photos' / 'GT', root, 'x', scales=[2], crop_size=64, step=32, raw=True)
+    return root
+
+
+@pytest.fixture
+def dataset(lmdbs: Path) -> Callable[..., torch.utils.data.Dataset]:
+    def build(kind: str, **opt: object) -> torch.utils.data.Dataset:
+        raw = '_raw' if kind == 'RawPairedImageDataset' else ''
+        roots = {'gt': f'x_HR_sub{raw}.lmdb', 'lq': f'x_LR_bicubic_X2_sub{raw}.lmdb'}
+        standard = {'name': 'x', 'phase': 'train', 'scale': 2, 'gt_size': 32, 'use_hflip': True, 'use_rot': True}
+        paths = {f'dataroot_{key}': str(lmdbs / name) for key, name in roots.items()}
+        return build_dataset({**standard, **paths, 'type': kind, 'io_backend': {'type': 'lmdb'}, **opt})
+
+    return build
+
+
+def assert_same(sample: dict, expected: dict) -> None:
+    assert sample.keys() == expected.keys()
+    assert (sample['gt_path'], sample['lq_path']) == (expected['gt_path'], expected['lq_path'])
+    for key in ('gt', 'lq'):
+        assert sample[key].dtype == expected[key].dtype == torch.float32
+        assert sample[key].numpy().tobytes() == expected[key].numpy().tobytes()
+
+
+@pytest.mark.parametrize('kind', TYPES)
+@pytest.mark.parametrize(
+    'opt',
+    [
+        {},
+        {'use_rot': False},
+        {'use_hflip': False, 'gt_size': 64},
+        {'phase': 'val'},
+        {'color': 'y'},
+        {'mean': [0.4, 0.5, 0.6], 'std': [0.1, 0.2, 0.3]},
+    ],
+    ids=str,
+)
+def test_the_samples_are_those_of_basicsr(dataset: Callable, kind: str, opt: dict) -> None:
+    ours, theirs = dataset(kind, **opt), dataset('PairedImageDataset', **opt)
+    assert len(ours) == len(theirs) > 10
+    samples = []
+    for source in (ours, theirs):
+        random.seed(7)
+        samples.append([source[i] for i in range(len(source)) for _ in range(4)])
+    for sample, expected in zip(*samples, strict=True):
+        assert_same(sample, expected)
+    if opt.get('phase') != 'val':
+        assert len({sample['lq'].numpy().tobytes() for sample in samples[0]}) > len(ours)
+
+
+@pytest.mark.parametrize('kind', TYPES)
+def test_the_batches_of_workers_are_those_of_basicsr(dataset: Callable, kind: str) -> None:
+    """Two epochs of two workers that are kept, seeded by BasicSR, through its prefetcher."""
+    batches = []
+    for name in (kind, 'PairedImageDataset'):
+        loading = {'phase': 'train', 'num_worker_per_gpu': 2, 'batch_size_per_gpu': 4, 'persistent_workers': True}
+        torch.manual_seed(0)
+        loader = build_dataloader(dataset(name), loading, seed=5)
+        prefetcher, found = CPUPrefetcher(loader), []
+        for _ in range(2):
+            prefetcher.reset()
+            while (batch := prefetcher.next()) is not None:
+                found.append(batch)
+        batches.append(found)
+    assert len(batches[0]) == len(batches[1]) > 4
+    for batch, expected in zip(*batches, strict=True):
+        np.testing.assert_array_equal(batch['gt'].numpy(), expected['gt'].numpy())
+        np.testing.assert_array_equal(batch['lq'].numpy(), expected['lq'].numpy())
+        assert batch['gt_path'] == expected['gt_path']
+
+
+def test_folders_can_be_cached(dataset: Callable, lmdbs: Path) -> None:
+    roots = {'dataroot_gt': str(lmdbs / 'x_HR_sub'), 'dataroot_lq': str(lmdbs / 'x_LR_bicubic' / 'X2_sub')}
+    opt = {**roots, 'io_backend': {'type': 'disk'}, 'phase': 'val'}
+    cached = dataset('CachedPairedImageDataset', **opt)
+    expected = dataset('PairedImageDataset', **opt)
+    by_path = {sample['gt_path']: sample for sample in (expected[i] for i in range(len(expected)))}
+    for i in range(len(cached)):
+        assert_same(cached[i], by_path[cached[i]['gt_path']])
+
+
+def test_an_lmdb_of_png_files_is_not_raw(dataset: Callable, lmdbs: Path) -> None:
+    png = dataset('RawPairedImageDataset', dataroot_gt=str(lmdbs / 'x_HR_sub.lmdb'))
+    with pytest.raises(ValueError, match=r'x_HR_sub\.lmdb: 0_s001 is not 64x64 raw pixels; .*--raw makes such'):
+        png[0]

@@ -1,0 +1,287 @@
+"""`asid demo`: the page in a real headless Chromium, and the command line."""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.request import urlopen
+
+import cv2
+import gradio
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from basicsr.utils.matlab_functions import imresize
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+from asid_plugin.archs import ASID
+from asid_plugin.demo.page import Page, enlarge
+from asid_plugin.inference import Upscaler
+from asid_plugin.inference.images import ImageError
+from helpers import command
+
+MAX_PIXELS = 10_000
+SLIDER = '[data-testid=imageslider-image]'
+WAIT = 15  # seconds, at most; the machine may be busy
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Checkpoints of scales 2, 4 and 4, the last two of the same name."""
+    folder = tmp_path_factory.mktemp('weights')
+    torch.manual_seed(0)
+    paths = [folder / 'two.pth', folder / 'first' / 'four.pth', folder / 'second' / 'four.pth']
+    for path, scale in zip(paths, (2, 4, 4), strict=True):
+        path.parent.mkdir(exist_ok=True)
+        torch.save({'params': ASID(num_feat=16, num_block=1, upscale=scale).state_dict()}, path)
+    return paths
+
+
+@pytest.fixture(scope='module')
+def address(weights: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the command serves the page; afterwards, nothing of what it was given must be left."""
+    temporary = tmp_path_factory.mktemp('temporary')
+    command = [
+        sys.executable,
+        '-m',
+        'asid_plugin',
+        'demo',
+        '--weights',
+        *map(str, weights),
+        '--port',
+        '0',
+        '--tile',
+        '32',
+    ]
+    with subprocess.Popen(
+        [*command, '--max-pixels', str(MAX_PIXELS)],
+        env={**os.environ, 'TMPDIR': str(temporary), 'http_proxy': 'http://127.0.0.1:9'},  # nobody is there
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        yield re.fullmatch(r'The page is at (http://127\.0\.0\.1:\d+/) until Ctrl-C\n', server.stdout.readline())[1]
+        server.send_signal(signal.SIGTERM)
+        _, errors = server.communicate(timeout=WAIT)
+    assert (server.returncode, errors, list(temporary.iterdir())) == (0, '', [])
+
+
+@pytest.fixture
+def page(chromium: Chrome, address: str) -> Chrome:
+    """The page, freshly loaded."""
+    chromium.get_log('performance')
+    chromium.get(address)
+    find(chromium, 'input[type=file]')
+    return chromium
+
+
+@pytest.fixture(scope='module')
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three tiles, of 16 bits, in a file whose name has a space."""
+    path = tmp_path_factory.mktemp('picture') / 'a face.png'
+    pixels = cv2.cvtColor(skimage.data.astronaut()[80:112, 180:252], cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(path), pixels.astype(np.uint16) * 257)
+    return path
+
+
+def eventually(page: Chrome, condition: Callable[[], object]) -> None:
+    WebDriverWait(page, WAIT, poll_frequency=0.1).until(lambda _: condition())
+
+
+def find(page: Chrome, selector: str) -> WebElement:
+    """The first such element, once there is one."""
+    eventually(page, lambda: page.find_elements(By.CSS_SELECTOR, selector))
+    return page.find_element(By.CSS_SELECTOR, selector)
+
+
+def button(page: Chrome, text: str) -> WebElement:
+    return next(found for found in page.find_elements(By.TAG_NAME, 'button') if found.text == text)
+
+
+def drop(page: Chrome, path: Path) -> None:
+    """Give the page a file, wait until the server has it, and press the button."""
+    find(page, 'input[type=file]').send_keys(str(path))
+    eventually(page, button(page, 'Enlarge').is_enabled)
+    button(page, 'Enlarge').click()
+
+
+def slider(page: Chrome) -> list[bytes]:
+    """The files of the images on the left and on the right, once they are there."""
+    find(page, SLIDER)
+    return [urlopen(image.get_attribute('src')).read() for image in page.find_elements(By.CSS_SELECTOR, SLIDER)]
+
+
+def download(page: Chrome, folder: Path) -> Path:
+    """Press the button and wait for the file."""
+    page.execute_cdp_cmd('Browser.setDownloadBehavior', {'behavior': 'allow', 'downloadPath': str(folder)})
+    button(page, 'Download the PNG').click()
+    eventually(page, lambda: list(folder.glob('*.png')))
+    return next(folder.glob('*.png'))
+
+
+def upscaled(picture: Path, weights: Path, folder: Path) -> bytes:
+    """The file that `asid upscale` makes of it."""
+    target = folder / 'expected.png'
+    assert command('upscale')([str(picture), '-o', str(target), '--weights', str(weights), '--tile', '32']) == 0
+    return target.read_bytes()
+
+
+def sentence(page: Chrome) -> str:
+    toast = find(page, '[data-testid=toast-text]')
+    eventually(page, lambda: toast.text)  # it fades in
+    return toast.text
+
+
+def test_the_download_is_what_upscale_writes_and_the_slider_compares_it_with_bicubic(
+    page: Chrome, picture: Path, weights: list[Path], tmp_path: Path
+):
+    assert not button(page, 'Enlarge').is_enabled() and not button(page, 'Download the PNG').is_enabled()
+    drop(page, picture)
+    left, right = slider(page)
+    (tmp_path / 'downloads').mkdir()
+    file = download(page, tmp_path / 'downloads')
+    assert file.name == 'a face_x2.png'
+    assert file.read_bytes() == right == upscaled(picture, weights[0], tmp_path)
+
+    bicubic = cv2.imdecode(np.frombuffer(left, np.uint8), cv2.IMREAD_UNCHANGED)
+    expected = imresize(cv2.imread(str(picture), cv2.IMREAD_UNCHANGED) / 65535, 2) * 65535
+    inside = np.s_[4:-4, 4:-4]  # at the border, MATLAB mirrors
+    np.testing.assert_allclose(bicubic[inside], expected.clip(0, 65535)[inside], atol=2)
+
+
+def test_weights_are_offered_by_scale(page: Chrome, picture: Path, weights: list[Path], tmp_path: Path):
+    chosen = find(page, 'input[role=combobox]')
+    assert chosen.get_property('value') == 'two.pth'
+    find(page, 'input[type=radio][value="4"]').click()
+    eventually(page, lambda: chosen.get_property('value') == str(weights[1]))
+    chosen.click()
+    options = page.find_elements(By.CSS_SELECTOR, '[role=option]')
+    assert [option.get_attribute('aria-label') for option in options] == [str(path) for path in weights[1:]]
+    options[1].click()
+    drop(page, picture)
+    assert slider(page)[1] == upscaled(picture, weights[2], tmp_path)
+
+
+def test_another_picture_takes_the_result_away(page: Chrome, picture: Path):
+    drop(page, picture)
+    slider(page)
+    page.find_element(By.CSS_SELECTOR, '[aria-label=Clear]').click()
+    eventually(page, lambda: not page.find_elements(By.CSS_SELECTOR, SLIDER))
+    eventually(page, lambda: not button(page, 'Download the PNG').is_enabled())
+
+
+HUGE_GIF = b'GIF89a' + struct.pack('<HH', 60000, 5000) + bytes(9)
+LONG_PNG = cv2.imencode('.png', np.zeros((1, 300_000), np.uint8))[1].tobytes()
+DAMAGED = 'damaged, cut short, or not a PNG, JPEG, WebP, TIFF or BMP image'
+HUGE_PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + (60_000).to_bytes(4, 'big') * 2 + b'\x08\2\0\0\0\xba\x16\x29\x55'
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'expected'),
+    [
+        ('text.png', b'not a picture', f'text.png: {DAMAGED}'),
+        ('empty.jpg', b'', 'empty.jpg: the file is empty'),
+        ('huge.png', HUGE_PNG, 'huge.png: 60000x60000 is too large; pictures of up to 10,000 pixels are taken'),
+    ],
+    ids=['text', 'empty', 'huge'],
+)
+def test_a_file_that_is_no_picture_is_answered_by_a_sentence(page: Chrome, tmp_path: Path, name, content, expected):
+    (tmp_path / name).write_bytes(content)
+    drop(page, tmp_path / name)
+    assert sentence(page) == expected
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'expected'),
+    [
+        ('note.txt', 9, 'Invalid file type: note.txt. Only .png, .jpg, .jpeg, .webp, .tif, .tiff, .bmp allowed.'),
+        ('long.png', 8 * MAX_PIXELS + 2**20 + 1, 'File(s) exceed the maximum allowed size of 1.1 Mb: "long.png"'),
+    ],
+    ids=['suffix', 'length'],
+)
+def test_a_file_that_is_not_even_sent_is_answered_by_a_sentence(page: Chrome, tmp_path: Path, name, size, expected):
+    (tmp_path / name).write_bytes(bytes(size))
+    find(page, 'input[type=file]').send_keys(str(tmp_path / name))
+    assert sentence(page) == expected
+
+
+def test_nothing_is_fetched_from_elsewhere(page: Chrome, picture: Path, address: str):
+    drop(page, picture)
+    slider(page)
+    log = ''.join(entry['message'] for entry in page.get_log('performance'))
+    requested = re.findall(r'"Network\.requestWillBeSent".*?"request":\{.*?"url":"(.*?)"', log)
+    assert len(requested) > 20
+    assert [url for url in requested if not url.startswith((address, 'data:', 'blob:'))] == []
+
+
+@pytest.mark.slow
+def test_only_loopback_is_listened_at(address: str):
+    port = int(re.search(r':(\d+)/', address)[1])
+    socket.create_connection(('127.0.0.1', port)).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(('127.0.0.2', port))
+
+
+@pytest.fixture
+def fails(weights: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """Run the command, which must end with status 2; gives the one line on stderr."""
+    for name in ('GRADIO_TEMP_DIR', 'GRADIO_ANALYTICS_ENABLED', 'no_proxy'):
+        monkeypatch.setenv(name, '')  # so that what the command sets is undone
+
+    def fails(*argv: object) -> str:
+        assert command('demo')([*map(str, argv)]) == 2
+        out, err = capsys.readouterr()
+        assert out == '' and err.startswith('error: ') and err.count('\n') == 1
+        return err[7:-1]
+
+    return fails
+
+
+def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_path, monkeypatch):
+    assert fails('--weights', tmp_path / 'none.pth') == f'{tmp_path / "none.pth"}: no such file'
+    assert fails('--weights', weights[0], '--tile', 8).endswith('the overlap must be smaller')
+    assert fails('--weights', weights[0], '--max-pixels', 0) == '--max-pixels 0: should be 1 or more'
+    assert fails('--weights', weights[0], '--port', 99999).startswith('--host, --port: ')
+    assert fails('--weights', weights[0], '--host', '192.0.2.1').startswith('--host, --port: Cannot assign')
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        line = fails('--weights', weights[0], '--port', taken.getsockname()[1])
+    assert line.startswith('--host, --port: Address already in use')
+
+    monkeypatch.delitem(sys.modules, 'asid_plugin.demo.page', raising=False)
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    assert fails('--weights', weights[0]) == (
+        "asid demo needs gradio, which is not installed: pip install 'asid-plugin[demo]'"
+    )
+
+
+@pytest.mark.parametrize(('content', 'message'), [(HUGE_GIF, DAMAGED), (LONG_PNG, 'PNG ends at 1000000 a side')])
+def test_what_would_cost_memory_or_time_for_nothing_is_refused_first(tmp_path: Path, content: bytes, message: str):
+    (tmp_path / 'a.png').write_bytes(content)
+    upscaler = Upscaler(lambda lq: pytest.fail('computed'), 4, tile=16, overlap=4)
+    with pytest.raises(ImageError, match=message):
+        enlarge(tmp_path / 'a.png', upscaler, 4_000_000)
+
+
+def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path):
+    """Its page was closed or was given another picture; the network goes through 256 of 969 tiles."""
+    seen = []
+
+    def net(lq: torch.Tensor) -> torch.Tensor:
+        seen.append(len(lq))
+        page.awaited.clear()
+        return lq.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    page = Page({'doubled': Upscaler(net, 2, tile=16, overlap=15)}, MAX_PIXELS)
+    with pytest.raises(gradio.Error, match='Nobody waits'):
+        page._enlarge(str(picture), 'doubled', SimpleNamespace(session_hash='closed'))
+    assert seen == [256]

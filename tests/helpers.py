@@ -1,0 +1,40 @@
+"""Small networks, images and commands that several tests use."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import skimage.data
+
+import asid_plugin  # noqa: F401  # before BasicSR
+from asid_plugin.commands.main import main
+
+# isort: split
+from basicsr.utils.matlab_functions import imresize
+
+TINY = {'type': 'ASID', 'num_feat': 16, 'num_block': 1, 'upscale': 2}
+
+
+def write_pairs(folder: Path, num: int, size: int = 48, scale: int = 2) -> dict[str, str]:
+    """Write `num` crops of a photograph and their bicubic LR; returns BasicSR's two dataroot keys."""
+    photograph = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    for name in ('GT', 'LR'):
+        (folder / name).mkdir(parents=True)
+    for i in range(num):
+        gt = photograph[40 * i : 40 * i + size, 180 : 180 + size + 8 * i]
+        cv2.imwrite(str(folder / 'GT' / f'{i}.png'), gt)
+        lq = (imresize(gt / 255.0, 1 / scale) * 255).clip(0, 255).round().astype('uint8')
+        cv2.imwrite(str(folder / 'LR' / f'{i}.png'), lq)
+    return {'dataroot_gt': str(folder / 'GT'), 'dataroot_lq': str(folder / 'LR')}
+
+
+def command(*words: str) -> Callable[..., int]:
+    """A command of `asid` as a function of its further arguments, which returns the exit status."""
+    return lambda argv=(): main([*words, *map(str, argv)])
+
+
+class Payload:
+    """An object whose pickle touches a file `harm` where it is loaded."""
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (Path('harm'),)

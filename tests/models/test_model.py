@@ -1,0 +1,296 @@
+"""ASIDModel in BasicSR's own loop and step by step: what it adds to SRModel."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from basicsr.models import build_model
+from basicsr.utils.options import ordered_yaml
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from asid_plugin.archs import ASID
+from asid_plugin.inference.tiling import tiled
+from asid_plugin.layouts.author_layout import to_author_layout
+from asid_plugin.models import ASIDModel
+
+
+def make_model(options: dict, tmp_path: Path, **train: Any) -> ASIDModel:
+    """The model as BasicSR's train script would build it, in this process."""
+    options = deepcopy(options)
+    options['train'] |= train
+    options |= {'num_gpu': 0, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1}
+    options['path'] |= {name: str(tmp_path / name) for name in ('models', 'training_states', 'visualization')}
+    torch.manual_seed(0)
+    return build_model(options)
+
+
+def batch(scale: int = 2) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        'lq': torch.rand(4, 3, 16, 16, generator=generator),
+        'gt': torch.rand(4, 3, 16 * scale, 16 * scale, generator=generator),
+    }
+
+
+def step(model: ASIDModel, iterations: int = 1) -> dict[str, torch.Tensor]:
+    for i in range(iterations):
+        model.feed_data(batch())
+        model.optimize_parameters(i + 1)
+    return {key: value.clone() for key, value in model.net_g.state_dict().items()}
+
+
+def run(folder: Path, name: str, options: dict, *arguments: str, processes: int = 1) -> str:
+    """Run `asid train` or `asid test`, by torchrun if there are several processes; returns what it printed."""
+    (folder / 'options.yml').write_text(yaml.dump(options, Dumper=ordered_yaml()[1]))
+    launcher = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}', '-m']
+    command = [
+        sys.executable,
+        *(launcher if processes > 1 else ['-m']),
+        'asid_plugin',
+        name,
+        '-opt',
+        'options.yml',
+        *arguments,
+    ]
+    command += ['--launcher', 'pytorch'] if processes > 1 else []
+    env = os.environ | {'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+    return done.stdout + done.stderr
+
+
+def figures(log: str) -> list[str]:
+    return re.findall(r'# (?:psnr|ssim): ([\d.]+)', log)
+
+
+def test_accumulation_gives_the_same_step(options: dict, tmp_path: Path):
+    whole, parts = (step(make_model(options, tmp_path, accumulate=n)) for n in (1, 2))
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, atol=2e-5, rtol=0)
+
+
+def test_gradient_clipping(options: dict, tmp_path: Path):
+    model = make_model(options, tmp_path, grad_clip=1e-3)
+    step(model)
+    norm = torch.stack([p.grad.norm() for p in model.net_g.parameters()]).norm()
+    torch.testing.assert_close(norm, torch.tensor(1e-3), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize('amp', ['bf16', 'fp16'])
+def test_mixed_precision_is_near_float32(options: dict, tmp_path: Path, amp: str):
+    plain, mixed = make_model(options, tmp_path), make_model(options, tmp_path, amp=amp)
+    for model in (plain, mixed):
+        step(model, 2)
+    assert mixed.scaler.is_enabled() == (amp == 'fp16')
+    assert all(p.dtype == torch.float32 for p in mixed.net_g.parameters())
+    assert mixed.log_dict['l_pix'] == pytest.approx(plain.log_dict['l_pix'], rel=0.02)
+    assert mixed.log_dict['l_pix'] != plain.log_dict['l_pix']
+
+
+def test_scaler_state_is_saved_and_resumed(options: dict, tmp_path: Path):
+    model = make_model(options, tmp_path, amp='fp16')
+    step(model, 3)
+    model.scaler.update(1024.0)
+    model.save(0, 3)
+    state = torch.load(tmp_path / 'training_states' / '3.state', weights_only=True)
+    resumed = make_model(options, tmp_path, amp='fp16')
+    resumed.resume_training(state)
+    assert resumed.scaler.get_scale() == 1024
+
+
+def test_losses_are_added(options: dict, tmp_path: Path):
+    model = make_model(options, tmp_path, fft_opt={'type': 'FFTLoss', 'loss_weight': 0.1})
+    step(model)
+    assert set(model.log_dict) == {'l_pix', 'l_fft'}
+
+
+def test_distillation_is_a_loss_from_the_teachers_output(options: dict, tmp_path: Path):
+    teacher = ASID(num_feat=24, num_block=2, upscale=2).eval()
+    torch.save({'params': teacher.state_dict()}, tmp_path / 'teacher.pth')
+    distilling = {'distill_opt': {'type': 'MSELoss', 'loss_weight': 0.5}, 'teacher': str(tmp_path / 'teacher.pth')}
+    model = make_model(options, tmp_path, **distilling)
+    student, before = deepcopy(model.net_g), deepcopy(model.teacher.state_dict())
+    step(model)
+    with torch.no_grad():
+        outputs = [net(batch()['lq']) for net in (student, teacher)]
+    assert model.log_dict['l_distill'] == pytest.approx(0.5 * torch.nn.functional.mse_loss(*outputs).item(), rel=1e-4)
+    assert all(torch.equal(value, before[key]) for key, value in model.teacher.state_dict().items())
+    assert not any(p.requires_grad for p in model.teacher.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('switch', [{'compile': {'backend': 'aot_eager'}}, {'channels_last': True}], ids=str)
+def test_switches_change_no_result(options: dict, tmp_path: Path, switch: dict):
+    expected, weights = step(make_model(options, tmp_path)), step(make_model(options | switch, tmp_path))
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value, atol=2e-5, rtol=0)
+
+
+def test_ema_is_tested_and_saved(options: dict, tmp_path: Path):
+    model = make_model(options, tmp_path, ema_decay=0.5)
+    before = model.net_g.conv_first.weight.clone()
+    after = step(model)['conv_first.weight']
+    expected = (before + after) / 2
+    torch.testing.assert_close(model.net_g_ema.conv_first.weight, expected)
+    model.feed_data(batch())
+    model.test()
+    torch.testing.assert_close(model.output, model.net_g_ema(model.lq))
+    model.save(0, 3)
+    saved = torch.load(tmp_path / 'models' / 'net_g_3.pth', weights_only=True)
+    torch.testing.assert_close(saved['params_ema']['conv_first.weight'], expected.detach())
+
+
+@pytest.mark.parametrize('ema_decay', [0, 0.5])
+def test_safetensors_are_written_beside(options: dict, tmp_path: Path, ema_decay: float):
+    options['logger']['safetensors'] = True
+    model = make_model(options, tmp_path, ema_decay=ema_decay)
+    step(model)
+    model.save(0, 3)
+    model.save(0, -1)
+    files = sorted(path.name for path in (tmp_path / 'models').iterdir())
+    assert files == [f'net_g_{when}{suffix}' for when in ('3', 'latest') for suffix in ('.pth', '.safetensors')]
+    written = load_file(tmp_path / 'models' / 'net_g_3.safetensors')
+    assert written.keys() == model.tested_net.state_dict().keys()
+    assert all(torch.equal(written[key], value) for key, value in model.tested_net.state_dict().items())
+    with safe_open(tmp_path / 'models' / 'net_g_3.safetensors', 'pt') as file:
+        assert json.loads(file.metadata()['network_g']) == options['network_g']
+
+
+def test_tiles_and_self_ensemble_in_testing(options: dict, tmp_path: Path):
+    options['val'] |= {'tile': 16, 'tile_overlap': 4, 'self_ensemble': True}
+    model = make_model(options, tmp_path)
+    lq = torch.rand(1, 3, 20, 28)
+    model.feed_data({'lq': lq})
+    model.test()
+    with torch.no_grad():
+        turns = [(k, mirror) for k in range(4) for mirror in (False, True)]
+        outputs = []
+        for k, mirror in turns:
+            x = lq.rot90(k, (2, 3))
+            y = tiled(model.net_g.eval(), x.flip(3) if mirror else x, 2, 16, 4)
+            outputs.append((y.flip(3) if mirror else y).rot90(-k, (2, 3)))
+    torch.testing.assert_close(model.output, sum(outputs) / 8)
+    assert model.output.shape == (1, 3, 40, 56)
+
+
+def test_nan_stops_before_anything_is_saved(options: dict, tmp_path: Path):
+    model = make_model(options, tmp_path)
+    step(model)
+    model.save(0, 1)
+    data = batch()
+    data['gt'][0, 0, 0, 0] = float('nan')
+    model.feed_data(data)
+    with pytest.raises(FloatingPointError, match='iteration 2: l_pix is nan'):
+        model.optimize_parameters(2)
+    assert [path.name for path in (tmp_path / 'models').iterdir()] == ['net_g_1.pth']
+
+
+def test_weights_that_are_no_numbers_are_not_saved(options: dict, tmp_path: Path):
+    """A loss speaks for the weights before the step; a step may ruin them and be the last before a checkpoint."""
+    model = make_model(options, tmp_path, grad_clip=1.0)
+    model.net_g.conv_up.bias.register_hook(lambda grad: grad * float('nan'))
+    step(model)
+    with pytest.raises(FloatingPointError, match='iteration 1: weights .* are not finite'):
+        model.save(0, 1)
+    assert not list(tmp_path.glob('models/*'))
+
+
+def test_what_a_kill_left_is_removed(options: dict, tmp_path: Path):
+    left = tmp_path / 'training_states' / '.unfinished_x'
+    left.mkdir(parents=True)
+    (left / '6.state').write_bytes(b'half')
+    make_model(options, tmp_path)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize('safetensors', [False, True])
+def test_a_failed_save_leaves_nothing(
+    options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safetensors: bool
+):
+    """Fill the disk half-way through a file: BasicSR gives up with a warning, the old file must survive."""
+    options['logger']['safetensors'] = safetensors
+    model = make_model(options, tmp_path)
+    model.save(0, 1)
+    good = (tmp_path / 'models' / 'net_g_1.pth').read_bytes()
+
+    def full_disk(content: object, path: str) -> None:
+        Path(path).write_bytes(b'half')
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(torch, 'save', full_disk)
+    monkeypatch.setattr(time, 'sleep', lambda seconds: None)
+    with pytest.raises(OSError, match='could not be written'):
+        model.save(0, 1)
+    assert (tmp_path / 'models' / 'net_g_1.pth').read_bytes() == good
+    assert len(list((tmp_path / 'models').iterdir())) == 1 + safetensors
+
+
+def test_a_deeper_network_starts_from_a_shallower_one(options: dict, tmp_path: Path):
+    source = ASID(**{k: v for k, v in options['network_g'].items() if k != 'type'})
+    torch.save({'params': source.state_dict()}, tmp_path / 'one.pth')
+    options['path'] |= {'pretrain_network_g': str(tmp_path / 'one.pth'), 'strict_load_g': False}
+    options['network_g']['num_block'] = 2
+    assert torch.equal(make_model(options, tmp_path).net_g.body[0].conv.weight, source.body[0].conv.weight)
+
+
+@pytest.mark.parametrize('strict', [True, False])
+def test_pretrained_weights_of_the_authors(options: dict, tmp_path: Path, strict: bool):
+    """Flat and in their layout; x3 starts from x2's body when strict_load_g is off."""
+    source = ASID(**{k: v for k, v in options['network_g'].items() if k != 'type'})
+    torch.save(to_author_layout(source.state_dict()), tmp_path / 'authors.pth')
+    options['path'] |= {'pretrain_network_g': str(tmp_path / 'authors.pth'), 'strict_load_g': strict}
+    if not strict:
+        options |= {'scale': 3, 'network_g': options['network_g'] | {'upscale': 3}}
+    model = make_model(options, tmp_path)
+    assert torch.equal(model.net_g.conv_after_body.weight, source.conv_after_body.weight)
+
+
+@pytest.mark.slow
+def test_validation_over_two_ranks_gives_the_figures_of_one(options: dict, tmp_path: Path):
+    """Three images on two ranks, and one image, which leaves the second rank without any."""
+    trained = run(tmp_path, 'train', options | {'train': options['train'] | {'accumulate': 2}}, processes=2)
+    options['val'] |= {'tile': 16, 'tile_overlap': 8}
+    options['datasets'] = {'test_1': options['datasets']['val'], 'test_2': dict(options['datasets']['val'])}
+    lone = tmp_path / 'lone.txt'
+    lone.write_text('0.png (48,48,3)')
+    options['datasets']['test_2'] |= {'meta_info_file': str(lone), 'name': 'lone'}
+    options['path']['pretrain_network_g'] = 'experiments/tiny/models/net_g_latest.pth'
+    test = {key: value for key, value in options.items() if key not in ('train', 'logger')}
+    single, double = (figures(run(tmp_path, 'test', test, processes=n)) for n in (1, 2))
+    assert len(figures(trained)) == 6 and len(single) == 4
+    assert single == double
+
+
+@pytest.mark.slow
+def test_killed_training_resumes(options: dict, tmp_path: Path):
+    """SIGKILL in mid-training, then --auto_resume: iteration, learning rate and optimizer state go on."""
+    options['train'] |= {'total_iter': 2000, 'scheduler': {'type': 'MultiStepLR', 'milestones': [2, 5], 'gamma': 0.5}}
+    del options['val'], options['datasets']['val']
+    (tmp_path / 'options.yml').write_text(yaml.dump(options, Dumper=ordered_yaml()[1]))
+    command = [sys.executable, '-m', 'asid_plugin', 'train', 'options.yml']
+    states = tmp_path / 'experiments' / 'tiny' / 'training_states'
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (states / '6.state').exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    last = max(int(path.stem) for path in states.glob('*.state'))
+    state = torch.load(states / f'{last}.state', weights_only=True)
+
+    log = run(tmp_path, 'train', options, '--auto_resume', '--force_yml', f'train:total_iter={last + 3}')
+    assert f'Resuming training from epoch: {state["epoch"]}, iter: {last}.' in log
+    assert re.findall(r'iter:\s*([\d,]+), lr:\(([\d.e+-]+),?\)', log)[0] == (str(last + 1), '2.500e-04')
+    after = torch.load(states / f'{last + 3}.state', weights_only=True)
+    assert after['optimizers'][0]['state'][0]['step'] == state['optimizers'][0]['state'][0]['step'] + 3
+    assert not list(tmp_path.rglob('.unfinished_*'))
