@@ -16,27 +16,27 @@ evaluation=results/demo
 step() { printf '\n==> %s\n' "$*"; }
 
 step 'Data: the photographs that scikit-image carries, some held out'
-python scripts/prepare_demo.py --out datasets/demo
+asid prepare demo -o datasets/demo
 
 step "Training, the first 100 iterations of options/$name.yml"
-python -m asid_plugin.train -opt "options/$name.yml" --force_yml train:total_iter=100
+asid train "options/$name.yml" --force_yml train:total_iter=100
 
 step 'Training resumes where it stopped and goes on to the end'
-python -m asid_plugin.train -opt "options/$name.yml" --auto_resume
+asid train "options/$name.yml" --auto_resume
 
 step 'Testing on two photographs that were held out'
-python -m asid_plugin.test -opt options/demo_test_ASID_x2.yml
+asid test options/demo_test_ASID_x2.yml
 
 step 'Upscaling another photograph that was held out'
-python -m asid_plugin.upscale datasets/demo/photo/rocket.png -o "$photo" --weights "$weights"
+asid upscale datasets/demo/photo/rocket.png -o "$photo" --weights "$weights"
 
 step 'The same by the weights that come with the package, at x4'
-python -m asid_plugin.upscale datasets/demo/photo/rocket.png -o "$large" --scale 4
+asid upscale datasets/demo/photo/rocket.png -o "$large" --scale 4
 
 step 'A detail, side by side, and PSNR / SSIM of the photographs that were held out'
-python -m asid_plugin.paper figure5 --gt datasets/demo/val/GTmod2/chelsea.png --lq datasets/demo/val/LRbicx2/chelsea.png \
+asid paper figure5 --gt datasets/demo/val/GTmod2/chelsea.png --lq datasets/demo/val/LRbicx2/chelsea.png \
     --scale 2 --network "demo=$weights" packaged=packaged:x2 --how whole --box 150 60 130 100 -o "$evaluation/detail.png"
-python -m asid_plugin.evaluate datasets/demo/val --scale 2 --network "demo=$weights" packaged=packaged:x2 --how whole \
+asid evaluate datasets/demo/val --scale 2 --network "demo=$weights" packaged=packaged:x2 --how whole \
     --html -o "$evaluation"
 
 printf '\nWritten:\n'

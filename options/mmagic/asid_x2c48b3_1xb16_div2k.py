@@ -1,6 +1,6 @@
 """ASID x2 in mmagic 1.2, as in the paper: DIV2K, 3.2 M iterations of 16 patches of 64x64 LR pixels.
 
-    python scripts/prepare_div2k.py
+    asid prepare div2k
     tools=$(python -c 'import mmagic; print(*mmagic.__path__)')/.mim/tools
     python $tools/train.py options/mmagic/asid_x2c48b3_1xb16_div2k.py
     python $tools/test.py options/mmagic/asid_x2c48b3_1xb16_div2k.py \
@@ -13,7 +13,7 @@ _base_ = '../mmengine/_base_/schedule.py'
 
 default_scope = 'mmagic'
 # the second lets MMEngine read its own checkpoints with today's torch
-custom_imports = dict(imports=['asid_plugin.archs', 'asid_plugin.mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['asid_plugin.archs', 'asid_plugin.mmengine'], allow_failed_imports=False)
 scale = 2
 
 model = dict(

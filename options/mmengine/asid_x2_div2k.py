@@ -1,8 +1,8 @@
 """ASID x2 as in the paper: DIV2K, 3.2 M iterations (1000 epochs) of 16 patches of 64x64 LR pixels.
 
-    python scripts/prepare_div2k.py
-    python -m asid_plugin.mm.train options/mmengine/asid_x2_div2k.py
-    torchrun --nproc_per_node=4 -m asid_plugin.mm.train options/mmengine/asid_x2_div2k.py --launcher pytorch \
+    asid prepare div2k
+    asid mmengine train options/mmengine/asid_x2_div2k.py
+    torchrun --nproc_per_node=4 -m asid_plugin mmengine train options/mmengine/asid_x2_div2k.py --launcher pytorch \
         --cfg-options train_dataloader.batch_size=4
 
 --resume goes on from the last checkpoint. Paths are relative to where the command is run.

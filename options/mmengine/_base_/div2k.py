@@ -1,4 +1,4 @@
-"""DIV2K as scripts/prepare_div2k.py makes it, for x2."""
+"""DIV2K as `asid prepare div2k` makes it, for x2."""
 
 train_dataloader = dict(
     batch_size=16,  # the recipe's 16 is the sum: with N GPUs write 16 / N

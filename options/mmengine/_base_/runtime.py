@@ -1,6 +1,6 @@
 """Imports, logging, checkpoints, seed."""
 
-custom_imports = dict(imports=['asid_plugin.mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['asid_plugin.mmengine'], allow_failed_imports=False)
 default_scope = 'asid'
 
 default_hooks = dict(

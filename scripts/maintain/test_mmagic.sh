@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # ASID in mmagic 1.2: trained and tested by mmagic's own tools, in an environment where mmagic can be imported.
 #
-#   bash scripts/test_mmagic.sh                 # the environment is made in .venv-mmagic, by $PYTHON or else python3
-#   bash scripts/test_mmagic.sh my/environment
+#   bash scripts/maintain/test_mmagic.sh                 # the environment is made in .venv-mmagic, by $PYTHON or else python3
+#   bash scripts/maintain/test_mmagic.sh my/environment
 #
 # The first run compiles mmcv (a quarter of an hour on two cores); the next skips what is installed. Data, checkpoints
 # and results are written below this folder: datasets/demo, experiments/mmagic, results/mmagic.
 set -euo pipefail
-environment=$(realpath -m "${1:-$(dirname "$0")/../.venv-mmagic}")
-cd "$(dirname "$0")/.."
+environment=$(realpath -m "${1:-$(dirname "$0")/../../.venv-mmagic}")
+cd "$(dirname "$0")/../.."
 
 config=options/mmagic/asid_x2c48b3_1xb16_div2k.py
 work=experiments/mmagic
@@ -76,10 +76,13 @@ mmagic_tool() { # train or test; after torchvision is mended, where it was built
 import runpy
 import sys
 
-from asid_plugin import compat, memory
+from asid_plugin.compat.torchvision import torchvision_ops
 
-compat.torchvision_ops()
-memory.keep_freed_memory()
+torchvision_ops()  # before anything imports torchvision
+
+from asid_plugin.inference import keep_freed_memory
+
+keep_freed_memory()
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name='__main__')
 PYTHON
@@ -100,7 +103,7 @@ python -m pip list 2>/dev/null | grep -E '^(mmagic|mmcv|mmengine|numpy|opencv-py
 tools=$(python -c 'import mmagic; print(*mmagic.__path__)')/.mim/tools
 
 step 'Data: the photographs that scikit-image carries, some held out'
-python scripts/prepare_demo.py --out datasets/demo
+python -m asid_plugin prepare demo -o datasets/demo
 
 step "mmagic trains by $config, $iterations iterations on these photographs"
 mmagic_tool train "$config" --work-dir "$work" --cfg-options "${few_photographs[@]}" "${short_training[@]}"
@@ -111,7 +114,7 @@ mmagic_tool test "$config" "$checkpoint" --work-dir "$work" --out "$work/metrics
     --cfg-options "${few_photographs[@]}"
 
 step 'The same checkpoint, measured by this package'
-python -m asid_plugin.evaluate datasets/demo/val --scale 2 --how whole --network "mmagic=$checkpoint" -o results/mmagic
+python -m asid_plugin evaluate datasets/demo/val --scale 2 --how whole --network "mmagic=$checkpoint" -o results/mmagic
 python - "$work/metrics.json" results/mmagic/evaluation.csv <<'PYTHON'
 import csv
 import json

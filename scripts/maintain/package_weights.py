@@ -1,6 +1,6 @@
 """Put trained weights into the package, in float16, with all that is to be known of them in the file.
 
-    python scripts/package_weights.py options/photos/train_ASID_photos_x2.yml --data 'T91 and BSDS400' \
+    python scripts/maintain/package_weights.py options/photos/train_ASID_photos_x2.yml --data 'T91 and BSDS400' \
         --benchmarks datasets/Set5 datasets/Set14
 
 The weights are those that the training ended with, experiments/NAME/models/net_g_latest.pth, measured by tiles and on
@@ -15,20 +15,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors.torch import save
 from torch import Tensor
 
-from asid_plugin.archs.state_dict import infer_arguments
-from asid_plugin.checkpoint import CheckpointError, read_state_dict
+from asid_plugin.checkpoints import CheckpointError, read_state_dict
+from asid_plugin.checkpoints.packaged import CHECKSUMS, FOLDER
 from asid_plugin.evaluate.benchmarks import find_sets
 from asid_plugin.evaluate.methods import Running, load_candidates
 from asid_plugin.evaluate.results import EvaluationError
 from asid_plugin.evaluate.run import evaluate
 from asid_plugin.files import staging, whole_file
-from asid_plugin.memory import keep_freed_memory
-from asid_plugin.weights import CHECKSUMS, FOLDER
+from asid_plugin.inference.memory import keep_freed_memory
+from asid_plugin.layouts.state_dict import infer_arguments
 
 LARGEST_LOSS = 0.01
 """In dB, of any mean, by storing float16."""
@@ -51,7 +50,7 @@ def measure(files: Mapping[str, Path], upscale: int, benchmarks: Sequence[Path])
     Raises:
         EvaluationError: A file or a set cannot be used.
     """
-    running = Running(upscale, HOWS, 64, 24, False, 'cpu', torch.float32)
+    running = Running(upscale, HOWS)
     sets = find_sets(benchmarks, upscale, None, lambda reason: print(f'left out: {reason}', file=sys.stderr))
     found = evaluate(sets, load_candidates([f'{name}={path}' for name, path in files.items()], running), upscale)
     results: dict[str, Results] = {name: {} for name in files}

@@ -1,9 +1,10 @@
 """Make the option files of every variant from those of ASID x2, which are written by hand, and the page about them.
 
-    python scripts/make_options.py            # after a change of asid_plugin/variants.py or of the two templates
-    python scripts/make_options.py --check    # only say which files would change; exit status 1 if any would
+    python scripts/maintain/make_options.py            # after a change of the variants or of the two templates
+    python scripts/maintain/make_options.py --check    # only say which files would change; exit status 1 if any would
 
-The templates are `options/train_ASID_x2.yml` and `options/test_ASID_x2.yml`; the page is `options/README.md`.
+The variants are the rows of `asid_plugin/published/variants.py`; the templates are `options/train_ASID_x2.yml` and
+`options/test_ASID_x2.yml`; the page is `options/README.md`.
 """
 
 import argparse
@@ -13,43 +14,44 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asid_plugin import markdown, variants
+from asid_plugin import markdown
 from asid_plugin.files import whole_file
 from asid_plugin.paper.tables import SIZES, sizes
-from asid_plugin.variants import VARIANTS, Variant
+from asid_plugin.published.variants import TABLE1, TABLE2, TABLE3, TABLE4, VARIANTS, Variant
 
-OPTIONS = Path(__file__).resolve().parents[1] / 'options'
+OPTIONS = Path(__file__).resolve().parents[2] / 'options'
 TEMPLATE_UPSCALE = 2
 PACKAGED = 'ASID'  # whose weights come with the package
 ABLATION_HEADER = """\
 # yaml-language-server: $schema=../../asid_plugin/options/schema.json
 # {name} x{k} as in the paper's ablation studies: DIV2K, 640 k iterations (200 epochs) of 16 patches of 64x64 LR pixels.
 #
-#   python scripts/prepare_div2k.py
-#   python -m asid_plugin.train -opt options/ablation/{stem}.yml
-#   python -m asid_plugin.evaluate datasets --sets Urban100 --scale {k} --network options/ablation/{stem}.yml
+#   asid prepare div2k
+#   asid train options/ablation/{stem}.yml
+#   asid evaluate datasets --sets Urban100 --scale {k} --network options/ablation/{stem}.yml
 #
 # --auto_resume goes on from the last checkpoint. Paths are relative to where the command is run.
-# Made by scripts/make_options.py from train_ASID_x2.yml and asid_plugin/variants.py.
+# Made by scripts/maintain/make_options.py from train_ASID_x2.yml and asid_plugin/published/variants.py.
 """
 PAGE = """\
 # Option files
 
-Every network of the paper, from the rows of `asid_plugin/variants.py`. Files that train for 1000 epochs are there for
-each scale, with a `test_…` beside them; those in `ablation/` train for 200 epochs at x2, as the ablation studies
-do. Sizes are those of x2 at a 1280x720 output; FLOPs are counted as the paper counts them.
+Every network of the paper, from the rows of `asid_plugin/published/variants.py`. Files that train for 1000 epochs are
+there for each scale, with a `test_…` beside them; those in `ablation/` train for 200 epochs at x2, as the ablation
+studies do. Sizes are those of x2 at a 1280x720 output; FLOPs are counted as the paper counts them.
 
 {table}
 
 `realsr/` fine-tunes on RealSR (the supplement's Table 1); `photos/` trained the weights that come with the package, and
 fine-tunes them on photographs of one's own; `demo_…` are the quick start's. `mmengine/` and `mmagic/` hold configs for
-MMEngine and mmagic. This page and the files of the table are made by `scripts/make_options.py`.
+MMEngine and mmagic. This page and the files of the table are made by
+`scripts/maintain/make_options.py`.
 """
 TABLES = {
-    variants.TABLE1: 'Table 1',
-    variants.TABLE2: 'Table 2',
-    variants.TABLE3: 'Table 3',
-    variants.TABLE4: 'Table 4',
+    TABLE1: 'Table 1',
+    TABLE2: 'Table 2',
+    TABLE3: 'Table 3',
+    TABLE4: 'Table 4',
 }
 
 

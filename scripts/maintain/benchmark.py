@@ -25,26 +25,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import benchmark_data
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.profiler import profile
 from tqdm import tqdm
 
+import benchmark_data
 from asid_plugin import cost, markdown
 from asid_plugin.archs import ASID
-from asid_plugin.complexity import count_parameters, input_size, multiply_adds
+from asid_plugin.cost.complexity import count_parameters, input_size, multiply_adds
+from asid_plugin.cost.yardstick import SwinIRLight
 from asid_plugin.export import FORMATS, export
-from asid_plugin.exported import load_openvino
-from asid_plugin.memory import keep_freed_memory
-from asid_plugin.tiling import tile_starts, tiled
-from asid_plugin.yardstick import SwinIRLight
+from asid_plugin.inference.memory import keep_freed_memory
+from asid_plugin.inference.runtimes import load_openvino
+from asid_plugin.inference.tiling import tile_starts, tiled
+from asid_plugin.tiles import OVERLAP, TILE
 
-sys.path.append(str(Path(__file__).parent.parent / 'tests'))
-from reference import PlainASID  # noqa: E402  # the tests' plain network
+sys.path.append(str(Path(__file__).resolve().parents[2] / 'tests'))
+from reference import PlainASID  # the tests' plain network
 
-TILE, OVERLAP = 64, 24
 SETTINGS: dict[str, dict[str, Any]] = {
     'float32': {},
     'TF32': {'tf32': True},
@@ -78,6 +78,7 @@ class Exported(nn.Module):
         self.run = run
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) to (B, 3, kH, kW)."""
         return self.run(x)
 
 
@@ -290,8 +291,13 @@ def measure_area(args: argparse.Namespace) -> None:
         seconds = {side: in_turn(pools, args.repeat, forward, 1, side, side)[label] for side in sides}
     per_pixel = {side: statistics.median(s) / side**2 * 1e6 for side, s in seconds.items()}
     rows = [
-        [f'{side}²', f'{statistics.median(s):.3f}', f'{min(s):.3f} to {max(s):.3f}', f'{per_pixel[side]:.2f}']
-        + [f'{per_pixel[side] / per_pixel[256]:.2f}']
+        [
+            f'{side}²',
+            f'{statistics.median(s):.3f}',
+            f'{min(s):.3f} to {max(s):.3f}',
+            f'{per_pixel[side]:.2f}',
+            f'{per_pixel[side] / per_pixel[256]:.2f}',
+        ]
         for side, s in seconds.items()
     ]
     header = ['LR image', 'median s', 'min to max s', 'µs a pixel', 'of that at 256²']

@@ -1,6 +1,6 @@
 """Count the samples a second that a data loader with one worker gives: BasicSR's dataset against the fast ones.
 
-    python scripts/benchmark_data.py          # 64x64 LR patches at x2, from sub-images of 480x480
+    python scripts/maintain/benchmark_data.py          # 64x64 LR patches at x2, from sub-images of 480x480
 
 The sub-images are those of scikit-image's photographs, made in a temporary folder. Quote the ratio, which is the median
 over rounds in which every dataset had its turn.
@@ -15,12 +15,12 @@ from io import StringIO
 from pathlib import Path
 
 import torch
-from prepare_demo import TRAIN, load, update_png
-from prepare_div2k import prepare
 from torch.utils.data import ConcatDataset
 from tqdm import tqdm
 
 from asid_plugin import markdown
+from asid_plugin.prepare.demo import TRAIN, load, update_png
+from asid_plugin.prepare.sub_images import prepare
 
 # isort: split
 from basicsr.data import build_dataloader, build_dataset
