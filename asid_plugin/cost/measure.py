@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from asid_plugin.errors import ASIDError
+from asid_plugin.inference.devices import choose_device
 
 
 class CostError(ASIDError):
@@ -48,12 +49,12 @@ def measure(
         device: 'cpu' or 'cuda'.
 
     Raises:
-        CostError: A number is below 1, there is no such device, or the process was killed (for want of memory, say).
+        CostError: A number is below 1, or the process was killed, possibly out of memory.
+        UsageError: PyTorch sees no CUDA device.
     """
     if min(repeat, threads) < 1:
         raise CostError(f'{repeat} passes on {threads} threads: both must be at least 1')
-    if device == 'cuda' and not torch.cuda.is_available():
-        raise CostError(f'PyTorch {torch.__version__} sees no CUDA device here')
+    device = choose_device(device)
     context = multiprocessing.get_context('spawn')  # a process whose peak is not that of its parent's past
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
