@@ -42,7 +42,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         return keep
 
     def connect(self, take: Callable[[Any], object]) -> None:
-        """Hand over to a host what is registered now, and later what will be.
+        """Hand over to a host everything that is registered, now and later.
 
         Args:
             take: The host's own function for a class or function, such as `basicsr`'s `ARCH_REGISTRY.register`.

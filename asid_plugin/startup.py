@@ -8,6 +8,7 @@ Every interpreter of the environment pays for this module, so it imports nothing
 (`import asid_plugin` takes a third of a millisecond).
 """
 
+import _thread
 import sys
 
 TYPE_CHECKING = False  # of typing, which is not loaded yet
@@ -18,27 +19,28 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 HOSTS = ('basicsr', 'mmengine', 'spandrel')
-"""Packages that are watched; a module of this name in `asid_plugin.hosts` says what is done."""
+"""Packages that are watched; the module of the same name in `asid_plugin.hosts` acts on each."""
 
 
 class HostHook:
     """A finder for `sys.meta_path` that lets the other finders find a host and watches its loader."""
 
     def __init__(self) -> None:
-        self._searched: set[str] = set()
+        self._searched: set[tuple[int, str]] = set()
 
     def find_spec(
         self, fullname: str, path: 'Sequence[str] | None' = None, target: 'ModuleType | None' = None
     ) -> 'ModuleSpec | None':
         """Find a host as the other finders would, with its loader's `exec_module` watched."""
-        if fullname not in HOSTS or fullname in self._searched:  # by a finder that asks all finders, as this one does
+        search = _thread.get_ident(), fullname
+        if fullname not in HOSTS or search in self._searched:  # by a finder that asks all finders, as this one does
             return None
-        self._searched.add(fullname)
+        self._searched.add(search)
         try:
             found = (finder.find_spec(fullname, path, target) for finder in sys.meta_path)
             spec = next(filter(None, found), None)
         finally:
-            self._searched.discard(fullname)
+            self._searched.discard(search)
         if spec is not None and spec.loader is not None:  # a folder without __init__.py has none
             _watch(spec.loader)
         return spec
@@ -48,6 +50,9 @@ def _watch(loader: 'Loader') -> None:
     exec_module = loader.exec_module
 
     def watched(module: 'ModuleType') -> None:
+        if module.__name__ not in HOSTS:  # of a loader that several modules share, such as that of a zip file
+            exec_module(module)
+            return
         host = _host(module.__name__)
         host.before_import()
         exec_module(module)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from asid_plugin.errors import UsageError
@@ -73,16 +73,22 @@ def add_basicsr_arguments(parser: argparse.ArgumentParser) -> None:
     add('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)  # of torch.distributed.launch
 
 
-def run_basicsr(pipeline: Callable[[str], object], args: argparse.Namespace) -> None:
+def run_basicsr(command: str, args: argparse.Namespace) -> None:
     """Run BasicSR's training or testing in the current folder; its own parser reads `sys.argv`.
+
+    Args:
+        command: 'train' or 'test'.
+        args: Of the command line.
 
     Raises:
         UsageError: No option file is named, or two are.
     """
     if (args.file is None) == (args.opt is None):
-        raise UsageError('name one option file: asid train options/train_ASID_x2.yml')
+        where = ', before --force_yml' if args.force_yml else ''
+        raise UsageError(f'name one option file{where}: asid {command} options/{command}_ASID_x2.yml')
     argv = ['-opt', args.file or args.opt, '--launcher', args.launcher, '--local_rank', str(args.local_rank)]
     argv += ['--auto_resume'] * args.auto_resume + ['--debug'] * args.debug
     argv += ['--force_yml', *args.force_yml] if args.force_yml else []
-    sys.argv[1:] = argv
+    sys.argv[:] = [f'{sys.argv[0]} {command}', *argv]  # BasicSR writes it down with the results
+    pipeline = getattr(import_module(f'basicsr.{command}'), f'{command}_pipeline')
     pipeline(str(Path.cwd()))

@@ -37,6 +37,9 @@ COMMANDS = {
 }
 """Each is a module of this package."""
 
+RUNS = ('train', 'test', 'mmengine')
+"""Commands that a launcher may start in several processes, and that may take days."""
+
 WITH_BASICSR = ('basicsr', 'evaluate', 'mmengine')
 """Extras that BasicSR is in, whose build needs the torch that is installed."""
 
@@ -52,7 +55,7 @@ EXTRAS = {
     'spandrel': 'spandrel',
     'jinja2': 'evaluate',
     'matplotlib': 'evaluate',
-    'skimage': 'evaluate',
+    'skimage': 'basicsr',
     'onnx': 'export',
     'onnxruntime': 'export',
     'onnxscript': 'export',
@@ -70,8 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 done; 1 a part of the work failed, as the command's help says; 2 an error; 130 interrupted.
     """
     args = _parser().parse_args(argv)
+    arguments = args.arguments
+    if args.local_rank is not None and args.command in RUNS:
+        arguments = [*arguments, f'--local_rank={args.local_rank}']
     module = import_module(f'asid_plugin.commands.{args.command}')
-    return run(args.command, module, module_parser(args.command, module).parse_args(args.arguments))
+    return run(args.command, module, module_parser(args.command, module).parse_args(arguments))
 
 
 def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
@@ -81,17 +87,18 @@ def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
     except ASIDError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
-        module_name = (error.name or '').partition('.')[0]
-        if module_name not in EXTRAS:
+        if error.name not in EXTRAS:
             raise
-        extra = COMMANDS[name].extra or EXTRAS[module_name]
-        return _fail(f'asid {name} needs {module_name}, which is not installed: {how_to_install(extra)}')
+        extra = COMMANDS[name].extra or EXTRAS[error.name]
+        return _fail(f'asid {name} needs {error.name}, which is not installed: {how_to_install(extra)}')
     except OSError as error:
-        if error.strerror is None:
+        if name in RUNS:  # after hours, the place in the program matters
             raise
-        file = error.filename or getattr(args, 'output', None)
-        return _fail(f'{file}: {error.strerror}' if file else error.strerror)
+        file, reason = error.filename or getattr(args, 'output', None), error.strerror or str(error)
+        return _fail(f'{file}: {reason}' if file else reason)
     except KeyboardInterrupt:
+        if name in RUNS:
+            raise
         print('interrupted; what was written is whole', file=sys.stderr)
         return 130
 
@@ -116,6 +123,8 @@ def how_to_install(extra: str) -> str:
 
 def _fail(message: str) -> int:
     print(f'error: {message}', file=sys.stderr)
+    if patching := sys.modules.get('asid_plugin.compat.patching'):
+        patching.leave_others_alone()
     return 2
 
 
@@ -130,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         usage='asid [-h] [--version] COMMAND ...',
     )
     parser.add_argument('--version', action='version', version=f'asid_plugin {asid_plugin.__version__}')
+    parser.add_argument('--local-rank', '--local_rank', help=argparse.SUPPRESS)  # of torch.distributed.launch
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='one of those below')
     parser.add_argument('arguments', nargs=argparse.REMAINDER, metavar='...', help="the command's own arguments")
     return parser

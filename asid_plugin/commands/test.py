@@ -15,6 +15,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Test."""
-    from basicsr.test import test_pipeline
-
-    run_basicsr(test_pipeline, args)
+    run_basicsr('test', args)

@@ -16,6 +16,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train."""
-    from basicsr.train import train_pipeline
-
-    run_basicsr(train_pipeline, args)
+    run_basicsr('train', args)

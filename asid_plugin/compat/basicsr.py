@@ -46,7 +46,7 @@ def functional_tensor() -> None:
     BasicSR's `data/degradations.py` takes `rgb_to_grayscale` from it, which has a public home now.
     """
     name = 'torchvision.transforms.functional_tensor'
-    if name in sys.modules or find_spec(name) is not None:
+    if name in sys.modules or find_spec('torchvision') is None or find_spec(name) is not None:
         return
     from torchvision.transforms.functional import rgb_to_grayscale
 
@@ -83,6 +83,8 @@ def lmdb_opened_twice() -> None:
     several scales with the same ground truth. The datasets now share what one of them has open. A process forked off
     while it is open inherits it; for reading without locks, as BasicSR opens it, that is safe.
     """
+    if find_spec('lmdb') is None:
+        return
     import lmdb
     from basicsr.utils.file_client import LmdbBackend
 

@@ -71,8 +71,13 @@ def leave_process_group_at_exit() -> None:
     atexit.register(_leave_process_group)
 
 
+def leave_others_alone() -> None:
+    """Note that this process ends by an error: at its end it must not wait for the others, or all would hang."""
+    _FAILED.append(True)
+
+
 def _leave_process_group() -> None:
-    failed = hasattr(sys, 'last_type')  # then nobody waits for the others, or they would hang together
+    failed = _FAILED or hasattr(sys, 'last_type')  # the latter after an exception that nobody caught
     if torch.distributed.is_initialized() and not failed:
         gc.collect()  # a distributed model that lives on in a cycle, such as MMEngine's Runner is, would keep the group
         torch.distributed.destroy_process_group()
@@ -81,3 +86,6 @@ def _leave_process_group() -> None:
 def expect_channels_last_gradients() -> None:
     """Silence DistributedDataParallel's warning that it copies the gradients of the few channels-last weights."""
     warnings.filterwarnings('ignore', 'Grad strides do not match bucket view strides')
+
+
+_FAILED: list[bool] = []

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib.util import find_spec
 
 import torch
 
@@ -13,6 +14,8 @@ def torchvision_ops() -> None:
     torchvision. Since 0.17 it then stops with "operator torchvision::nms does not exist" (since 0.28 also
     "qnms"), because it describes operators that nobody declared. Declaring them is enough: BasicSR calls none of them.
     """
+    if find_spec('torchvision') is None:
+        return
     while True:
         try:
             import torchvision  # noqa: F401

@@ -1,4 +1,4 @@
-"""What happens when a host framework is imported; a module for each, which `asid_plugin.startup` calls.
+"""The connection to each framework, made when a program imports it; `asid_plugin.startup` calls these modules.
 
 A module has `before_import()`, called before the framework's own code runs, and `after_import(module)`, called
 afterwards.

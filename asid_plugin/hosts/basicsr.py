@@ -3,6 +3,7 @@
 import functools
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -32,11 +33,11 @@ def after_import(basicsr: ModuleType) -> None:
 
 @functools.cache
 def _connect() -> None:
+    for part in PARTS:
+        import_module(f'asid_plugin.{part}')
     theirs = import_module('basicsr.utils.registry')
     for name in REGISTRIES:
         getattr(registry, name).connect(getattr(theirs, name).register)
-    for part in PARTS:
-        import_module(f'asid_plugin.{part}')
     _check_options()
 
 
@@ -46,6 +47,8 @@ def _check_options() -> None:
 
     @functools.wraps(original)
     def parse_options(*args: Any, **kwargs: Any) -> Any:
+        if find_spec('jsonschema') is None:  # the core alone, beside a BasicSR that was there
+            return original(*args, **kwargs)
         from asid_plugin.options.command_line import parse_checked  # imports what only a run needs
 
         return parse_checked(original, *args, **kwargs)

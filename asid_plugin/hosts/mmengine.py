@@ -10,6 +10,8 @@ from typing import Any
 
 from asid_plugin.registry import ARCH_REGISTRY, BLOCK_REGISTRY
 
+from .guard import as_before
+
 SCOPE = 'asid'
 LOCATIONS = {
     'DATASETS': ['dataset'],
@@ -26,14 +28,20 @@ def before_import() -> None:
     """Nothing has to be done before."""
 
 
-def after_import(_mmengine: ModuleType) -> None:
+def after_import(mmengine: ModuleType) -> None:
     """Make the scope known and hand over our networks and blocks; a second call does nothing."""
-    registries()
+    with as_before(mmengine):
+        _connect()
+
+
+def registries() -> dict[str, Any]:
+    """The registries of our scope by their names in `mmengine.registry`, whose children they are."""
+    import_module('mmengine')  # which connects, if it was not imported before
+    return _connect()
 
 
 @functools.cache
-def registries() -> dict[str, Any]:
-    """The registries of our scope by their names in `mmengine.registry`, whose children they are."""
+def _connect() -> dict[str, Any]:
     theirs = import_module('mmengine.registry')
     ours = {
         name: theirs.Registry(

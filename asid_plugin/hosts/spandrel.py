@@ -1,9 +1,10 @@
 """spandrel, which ComfyUI, chaiNNer and traiNNer-redux load models with: told of ASID."""
 
-import warnings
 from types import ModuleType
 
 from asid_plugin.compat.torchvision import torchvision_ops
+
+from .guard import as_before
 
 
 def before_import() -> None:
@@ -12,12 +13,6 @@ def before_import() -> None:
 
 
 def after_import(spandrel: ModuleType) -> None:
-    """Add ASID to spandrel's registry.
-
-    A spandrel that cannot take it works as before: somebody else's program must not fail for our sake.
-    """
-    try:
-        import asid_plugin.spandrel  # noqa: F401  # registers itself, also where it is what imports spandrel
-    except Exception as error:  # whatever a spandrel of another version may raise
-        version = getattr(spandrel, '__version__', 'of unknown version')
-        warnings.warn(f'asid_plugin cannot register in spandrel {version}: {error!r}', RuntimeWarning, stacklevel=2)
+    """Add ASID to spandrel's registry."""
+    with as_before(spandrel):
+        import asid_plugin.spandrel  # noqa: F401  # registers itself, also if its import brought this one about

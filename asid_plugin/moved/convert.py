@@ -1,6 +1,8 @@
-"""`python -m asid_plugin.convert` is now `asid convert`."""
+"""`python -m asid_plugin.convert` is now `asid convert`; the functions moved to `asid_plugin.checkpoints`."""
 
-from asid_plugin.moved.forward import run
+from asid_plugin.moved.forward import lookup, run
+
+__getattr__ = lookup('asid_plugin.convert', 'asid_plugin.checkpoints')
 
 if __name__ == '__main__':
     run('asid_plugin.convert', 'convert')

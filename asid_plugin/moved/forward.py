@@ -1,7 +1,8 @@
-"""What the old names have in common: a warning, and the way to the new ones."""
+"""From the old names to the new ones, with a warning."""
 
 import sys
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -13,21 +14,19 @@ def warn(old: str, new: str) -> None:
     warnings.warn(f'{old} has moved to {new}', DeprecationWarning, stacklevel=3)
 
 
-def lookup(old: str, new: str, names: dict[str, str] | None = None) -> Any:
-    """A module's `__getattr__` that finds attributes in another one.
+def lookup(old: str, new: str) -> Callable[[str], Any]:
+    """A module's `__getattr__` that finds its attributes in another module.
 
     Args:
         old: The module's name.
         new: The module that has the attributes now.
-        names: Attributes that are elsewhere, with the module of each.
     """
 
     def find(name: str) -> Any:
-        module = (names or {}).get(name, new)
         if name.startswith('__'):
             raise AttributeError(f'module {old!r} has no attribute {name!r}')
-        value = getattr(import_module(module), name)
-        warnings.warn(f'{old}.{name} has moved to {module}', DeprecationWarning, stacklevel=3)
+        value = getattr(import_module(new), name)
+        warnings.warn(f'{old}.{name} has moved to {new}', DeprecationWarning, stacklevel=2)
         return value
 
     return find

@@ -1,8 +1,9 @@
 """The command `asid`: what it imports before it has read its arguments, and how it ends."""
 
+import re
 import subprocess
 import sys
-from importlib.metadata import metadata
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,19 @@ def test_a_mistyped_command_lists_those_that_there_are(capsys: pytest.CaptureFix
     assert end.value.code == 2 and "invalid choice: 'upscal'" in said and 'upscale' in said
 
 
-@pytest.mark.parametrize('argv', [['train'], ['train', 'a.yml', '-opt', 'b.yml']])
-def test_training_wants_one_option_file(argv: list[str], capsys: pytest.CaptureFixture) -> None:
-    assert main(argv) == 2
-    assert capsys.readouterr().err == 'error: name one option file: asid train options/train_ASID_x2.yml\n'
+@pytest.mark.parametrize('name', ['train', 'test'])
+@pytest.mark.parametrize('argv', [[], ['a.yml', '-opt', 'b.yml'], ['--force_yml', 'name=a', 'a.yml']])
+def test_a_run_wants_one_option_file(name: str, argv: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert main([name, *argv]) == 2
+    where = ', before --force_yml' if '--force_yml' in argv else ''
+    assert capsys.readouterr().err == f'error: name one option file{where}: asid {name} options/{name}_ASID_x2.yml\n'
+
+
+def test_the_launchers_rank_may_stand_before_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(train, 'run', seen.append)
+    assert main(['--local-rank=3', 'train', 'a.yml', '--force_yml', 'name=a']) == 0
+    assert (seen[0].local_rank, seen[0].file, seen[0].force_yml) == (3, 'a.yml', ['name=a'])
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -93,5 +103,11 @@ def test_choices_are_those_of_the_code_that_is_not_imported_for_them() -> None:
         module_parser('x', module)
 
 
-def test_extras_that_errors_name_can_be_installed() -> None:
-    assert set(EXTRAS.values()) <= set(metadata('asid-plugin').get_all('Provides-Extra'))
+DISTRIBUTIONS = {'mmcv': 'mmcv-lite', 'PIL': 'pillow', 'skimage': 'scikit-image', 'yaml': 'pyyaml'}
+"""Where a module's distribution is called otherwise."""
+
+
+@pytest.mark.parametrize(('module', 'extra'), EXTRAS.items())
+def test_extras_that_errors_name_bring_the_module(module: str, extra: str) -> None:
+    required = [line for line in requires('asid-plugin') if re.search(f'extra == [\'"]{extra}[\'"]', line)]
+    assert any(re.match(f'{DISTRIBUTIONS.get(module, module)}\\b', line) for line in required), required

@@ -242,9 +242,14 @@ print('in a group:', distributed.is_initialized())
 """
 
 
+AFTER_A_COMMAND = "from asid_plugin.commands.main import main; sys.exit(main(['train']))"  # ends by an error of ours
+
+
 @pytest.mark.slow
 @without_cuda
-@pytest.mark.parametrize(('end', 'left_open'), [('', False), ('sys.exit(3)', False), ('raise OSError', True)])
+@pytest.mark.parametrize(
+    ('end', 'left_open'), [('', False), ('sys.exit(3)', False), ('raise OSError', True), (AFTER_A_COMMAND, True)]
+)
 def test_the_process_group_is_left_at_the_end(process_group_address: None, end: str, left_open: bool) -> None:
     done = subprocess.run(
         [sys.executable, '-c', LEFT_OPEN.format(end=end)], text=True, capture_output=True, timeout=120

@@ -57,12 +57,18 @@ def test_a_command_does_what_it_did(tmp_path: Path) -> None:
         ('variants', 'VARIANTS', 'asid_plugin.published.variants'),
         ('weights', 'metadata', 'asid_plugin.checkpoints.packaged'),
         ('complexity', 'paper_flops', 'asid_plugin.cost.complexity'),
+        ('convert', 'convert', 'asid_plugin.checkpoints'),
+        ('exported', 'load_onnx', 'asid_plugin.inference.runtimes'),
+        ('mm.registry', 'MODELS', 'asid_plugin.mmengine.registry'),
+        ('mm.model', 'SuperResolver', 'asid_plugin.mmengine.model'),
+        ('upscale', 'Upscaler', 'asid_plugin.inference'),
     ],
 )
 def test_names(old: str, name: str, new: str) -> None:
     module = __import__(f'asid_plugin.{old}', fromlist=[''])
-    with pytest.warns(DeprecationWarning, match=f'asid_plugin.{old}.{name} has moved to {new}'):
+    with pytest.warns(DeprecationWarning, match=f'asid_plugin.{old}.{name} has moved to {new}') as caught:
         found = getattr(module, name)
+    assert caught[0].filename == __file__
     assert found is getattr(__import__(new, fromlist=['']), name)
     with pytest.raises(AttributeError):
         module.no_such_name  # noqa: B018
