@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from asid_plugin import markdown
 from asid_plugin.archs import OmniSR
+from asid_plugin.cost import Cost, measure
 from asid_plugin.cost.complexity import count_parameters, input_size, multiply_adds, paper_flops
-from asid_plugin.cost.measure import Cost, measure
 from asid_plugin.cost.yardstick import SwinIRLight
 from asid_plugin.paper.measured import Means, MeasuredError, read_all
 from asid_plugin.published.reported import BENCHMARKS, Reported, read_table, table1

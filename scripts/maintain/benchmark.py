@@ -32,8 +32,9 @@ from torch.profiler import profile
 from tqdm import tqdm
 
 import benchmark_data
-from asid_plugin import cost, markdown
+from asid_plugin import markdown
 from asid_plugin.archs import ASID
+from asid_plugin.cost import measure
 from asid_plugin.cost.complexity import count_parameters, input_size, multiply_adds
 from asid_plugin.cost.yardstick import SwinIRLight
 from asid_plugin.export import FORMATS, export
@@ -309,7 +310,7 @@ def measure_memory(args: argparse.Namespace) -> None:
     height, width = 678, 1020
     builds = {'plain ASID': plain_asid, 'ASID': ASID, 'ASID (kept)': kept_asid}
     costs = {
-        name: cost.measure(partial(build, upscale=2), (height, width), 1, args.threads, args.device)
+        name: measure(partial(build, upscale=2), (height, width), 1, args.threads, args.device)
         for name, build in tqdm(builds.items(), desc='memory', leave=False)
     }
     base = costs['plain ASID'].peak_bytes

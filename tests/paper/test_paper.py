@@ -13,7 +13,7 @@ from torch import nn
 import make_options
 from asid_plugin import markdown
 from asid_plugin.commands.paper import PARTS
-from asid_plugin.cost import measure as cost
+from asid_plugin.cost import measure
 from asid_plugin.paper import curves, tables
 from asid_plugin.paper.measured import MeasuredError, read_means
 from asid_plugin.published.reported import Figures, read_table, reported_row, table1
@@ -162,7 +162,7 @@ def test_every_command_says_what_it_takes(capsys: pytest.CaptureFixture) -> None
 @pytest.mark.slow
 def test_time_and_memory_are_those_of_the_pass() -> None:
     """The output of 4000x4000 in three channels of float32 is 183 MiB."""
-    found = cost.measure(partial(nn.Upsample, scale_factor=40), (100, 100), repeat=2, threads=1)
+    found = measure(partial(nn.Upsample, scale_factor=40), (100, 100), repeat=2, threads=1)
     assert 0 < found.seconds < 10
     if sys.platform == 'linux':
         assert 180 <= found.peak_bytes / 2**20 < 300
