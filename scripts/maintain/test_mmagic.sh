@@ -94,7 +94,7 @@ step "mmagic 1.2, mmcv 2.1 and this package in $environment"
 constraints >"$environment/constraints.txt"
 export PIP_CONSTRAINT=$environment/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1
 if ! is_installed; then
-    EXTRAS='' . scripts/setup.sh # the tests' Gradio needs a newer huggingface_hub
+    EXTRAS='[evaluate]' . scripts/setup.sh # the tests' Gradio needs a newer huggingface_hub
     ls "$environment"/wheels/mmcv-2.1.0-*.whl >/dev/null 2>&1 || compile_mmcv
     python -m pip install --quiet "$environment"/wheels/mmcv-2.1.0-*.whl
     python -m pip install --quiet mmagic==1.2.0 albumentations # which it imports without asking for it
