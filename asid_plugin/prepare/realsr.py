@@ -25,8 +25,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from asid_plugin.prepare.sub_images import (
     Job,
     Photo,
@@ -35,6 +33,7 @@ from asid_plugin.prepare.sub_images import (
     check_settings,
     list_images,
     parallel,
+    read_size,
     write_outputs,
 )
 
@@ -137,11 +136,7 @@ def find_pairs(realsr: Path, split: str, scale: int, cameras: Sequence[str]) -> 
 
 def have_equal_size(pair: Photo) -> bool:
     """Whether the two files of a pair have the same size."""
-    sizes = set()
-    for path in pair.values():
-        with Image.open(path) as header:
-            sizes.add(header.size)
-    return len(sizes) == 1
+    return len({read_size(path) for path in pair.values()}) == 1
 
 
 def prepare_realsr(

@@ -41,7 +41,7 @@ from typing import Protocol, TypeVar
 from asid_plugin.errors import ASIDError
 from asid_plugin.evaluate.protocol import downscale
 from asid_plugin.files import remove_unfinished, staging, whole_file
-from asid_plugin.inference.images import FORMATS, ImageError, read_image
+from asid_plugin.inference.images import FORMATS, UNREADABLE, ImageError, read_image
 
 # isort: split
 import cv2
@@ -51,7 +51,7 @@ import torch
 from basicsr.utils import imfrombytes
 from basicsr.utils.lmdb_util import LmdbMaker
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 PNG_LEVEL = 1  # BasicSR's own choice for LMDBs; the files hold the same bytes
@@ -282,20 +282,39 @@ def cut_photos(job: Job, photos: dict[str, Photo], each: Each) -> list[str]:
     return tiles
 
 
-def shape_of(file: Path) -> tuple[int, int, int]:
-    """(height, width, 3) of a sub-image, from its header."""
-    with Image.open(file) as header:
-        return header.height, header.width, 3
+def read_size(file: Path) -> tuple[int, int]:
+    """(height, width) of an image, from its header.
+
+    Raises:
+        PrepareError: The file is no image.
+    """
+    try:
+        with Image.open(file) as header:
+            return header.height, header.width
+    except UnidentifiedImageError:
+        raise PrepareError(f'{file}: {UNREADABLE}') from None
+
+
+def decode(file: Path, flag: str) -> Pixels:
+    """The pixels of a sub-image, as BasicSR reads them; `flag` is `imfrombytes`'s.
+
+    Raises:
+        PrepareError: The file is damaged.
+    """
+    pixels = imfrombytes(file.read_bytes(), flag)
+    if pixels is None:
+        raise PrepareError(f'{file}: {UNREADABLE}')
+    return pixels
 
 
 def encoded(file: Path, raw: bool) -> bytes:
     """A sub-image as an LMDB has it: its file's bytes, or its pixels."""
-    return imfrombytes(file.read_bytes()).tobytes() if raw else file.read_bytes()
+    return decode(file, 'color').tobytes() if raw else file.read_bytes()
 
 
 def fill_lmdb(path: Path, files: Sequence[Path], raw: bool) -> None:
     """Write an LMDB with its `meta_info.txt` from sub-images: their files' bytes as they are, or their pixels."""
-    shapes = [shape_of(file) for file in files]
+    shapes = [(*read_size(file), 3) for file in files]
     # BasicSR's default map is 1 TiB, which a limit on a process's memory refuses. A value fills whole pages of up to
     # 64 KiB where the system's are that large; the file grows only to what is used.
     lengths = (math.prod(shape) if raw else file.stat().st_size for file, shape in zip(files, shapes, strict=True))
@@ -313,7 +332,7 @@ def compare(path: Path, folder: Path, raw: bool, line: str) -> str:
     tile = line.partition('.')[0]
     with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as txn:
         value = txn.get(tile.encode())
-    image = imfrombytes((folder / f'{tile}.png').read_bytes(), 'unchanged')
+    image = decode(folder / f'{tile}.png', 'unchanged')
     found = value if raw or not value else imfrombytes(value, 'unchanged').tobytes()
     if found != image.tobytes():
         return f'{tile} is missing or has other pixels'

@@ -193,6 +193,16 @@ def test_one_size_for_all_pairs_of_a_split(tmp_path: Path):
         prepare_realsr(source, tmp_path / 'out', scales=[3], **CUT)
 
 
+def test_a_damaged_first_image_is_named(tmp_path: Path, capsys: pytest.CaptureFixture):
+    source = write_realsr(tmp_path / 'V3')
+    first = source / 'Canon/Train/4/Canon_001_LR4.png'
+    first.write_bytes(b'no image')
+    assert command('prepare', 'realsr')(['--realsr', source, '--out', tmp_path / 'out', '--scales', '4']) == 2
+    said = capsys.readouterr().err
+    assert re.fullmatch(rf'error: {re.escape(str(first))}: damaged, cut short, .*\n', said)
+    assert not (tmp_path / 'out').exists()
+
+
 def test_the_command_ends_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     monkeypatch.chdir(tmp_path)
     assert command('prepare', 'realsr')() == 2

@@ -195,6 +195,22 @@ def test_unusable_images_are_all_named_and_the_others_kept(tmp_path):
     assert {name: contents(tmp_path / 'out')[name] for name in left} == left
 
 
+def test_a_damaged_sub_image_is_named(tmp_path):
+    hr = write(tmp_path / 'hr', {'a.png': photograph(60, 60)})
+    lmdbs = sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
+    shutil.rmtree(lmdbs[2])
+    tile = tmp_path / 'out/x_LR_bicubic/X2_sub/a_s002.png'
+    content = tile.read_bytes()
+    for damaged in (content[:10], content[:100]):
+        tile.write_bytes(damaged)
+        with pytest.raises(sub_images.PrepareError) as error:
+            sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
+        assert re.fullmatch(rf'{re.escape(str(tile))}: damaged, cut short, .*', str(error.value))
+    tile.unlink()
+    sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
+    assert tile.read_bytes() == content
+
+
 def test_names_that_collide_are_refused(tmp_path):
     hr = write(tmp_path / 'hr', {'a.png': noise(30, 30), 'a.bmp': noise(30, 30)})
     with pytest.raises(sub_images.PrepareError, match=r'a.bmp and a.png would both be called a: '):
