@@ -62,7 +62,7 @@ class FastPairedImageDataset(PairedImageDataset):
 
 @DATASET_REGISTRY.register()
 class RawPairedImageDataset(FastPairedImageDataset):
-    """Pairs in two LMDBs of raw pixels, as `scripts/prepare_div2k.py --raw` makes them.
+    """Pairs in two LMDBs of raw pixels, as `asid prepare div2k --raw` makes them.
 
     Options as `PairedImageDataset`'s with `io_backend: type: lmdb`. Nothing is read but what is cropped; the system
     keeps in memory what fits.
@@ -89,7 +89,7 @@ class RawPairedImageDataset(FastPairedImageDataset):
         value = transactions[key].get(name.encode())
         if value is None or len(value) != size[0] * size[1] * 3:
             where = f'{self.opt[f"dataroot_{key}"]}: {name}'
-            raise ValueError(f'{where} is not {size[1]}x{size[0]} raw pixels; prepare_div2k.py --raw makes such')
+            raise ValueError(f'{where} is not {size[1]}x{size[0]} raw pixels; asid prepare div2k --raw makes such')
         return np.frombuffer(value, np.uint8).reshape(*size, 3)
 
 

@@ -156,7 +156,7 @@ def _checked(metadata: Mapping[str, str], path: str | Path) -> Mapping[str, str]
     missing = [key for key in REQUIRED if key not in metadata]
     if missing:
         raise CheckpointError(
-            f'{path}: not exported by asid_plugin.export, its metadata lack {", ".join(missing)}; '
+            f'{path}: not exported by asid export, its metadata lack {", ".join(missing)}; '
             'asid export makes such a file of a checkpoint'
         )
     return metadata

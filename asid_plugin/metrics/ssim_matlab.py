@@ -21,8 +21,8 @@ def calculate_ssim_matlab(
     """SSIM as a MATLAB script computes it from 8-bit images: `rgb2ycbcr` of uint8 is uint8, so Y is rounded.
 
     BasicSR's `calculate_ssim` keeps the fractions of Y. That is what the published figures of ASID and IMDN do, and it
-    gives 0.0010 to 0.0012 more on Set5 upscaled bicubically (`tests/test_protocol.py`). In all else the two are one;
-    without `test_y_channel` they are equal.
+    gives 0.0010 to 0.0012 more on Set5 upscaled bicubically (`tests/losses/test_losses_metrics.py`). In all else the
+    two are one; without `test_y_channel` they are equal.
 
     Args:
         img: (H, W, C) BGR, [0, 255].

@@ -17,7 +17,7 @@ from .problems import Options, located
 
 RAW = 'RawPairedImageDataset'
 _META = re.compile(r'(?P<name>[^.]+)\..*\((?P<height>\d+), ?(?P<width>\d+), ?\d+\)')
-_MAKER = 'scripts/prepare_div2k.py makes it'
+_MAKER = 'asid prepare div2k makes it'
 _BENCHMARK = 'the README (Test) says what belongs there; without it, delete this section'
 
 
@@ -48,7 +48,7 @@ def _origin(root: Path, dataset: Options) -> str:
     if root.is_relative_to('datasets/demo'):
         return 'scripts/quickstart.sh makes it'
     if root.is_relative_to('datasets/RealSR'):
-        return 'scripts/prepare_realsr.py makes it'
+        return 'asid prepare realsr makes it'
     return _MAKER if dataset['phase'] == 'train' else _BENCHMARK
 
 

@@ -1,7 +1,7 @@
 """Every network that the paper trains: a row each, with its arguments and where the paper reports it.
 
 From these rows `scripts/maintain/make_options.py` makes the option files in `options/ablation`, the others are checked,
-and `asid paper` counts its tables. To add a variant, add a row and run the script.
+and `asid paper` counts its tables. To add a variant, add a row and run `scripts/maintain/make_options.py`.
 """
 
 import inspect

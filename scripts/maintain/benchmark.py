@@ -1,12 +1,12 @@
 """Measure what ASID costs against SwinIR-light, which every machine with BasicSR has, and against a plain ASID.
 
-    python scripts/benchmark.py                      # every row, on the CPU with two threads: a quarter of an hour
-    python scripts/benchmark.py forward training     # some rows
-    python scripts/benchmark.py forward training --device cuda
+    python scripts/maintain/benchmark.py                   # all rows, on two threads of the CPU: a quarter of an hour
+    python scripts/maintain/benchmark.py forward training  # some rows
+    python scripts/maintain/benchmark.py forward training --device cuda
 
 Every network runs in a process of its own, and all of them in turn, so that a slow minute of a shared machine slows
 them all: quote ratios, which are medians over rounds, not seconds. The plain ASID is the one that tests/reference.py
-writes down in NCHW. *Kept* means that the process keeps freed memory (`asid_plugin.memory`), as our commands do;
+writes down in NCHW. *Kept* means that the process keeps freed memory (`keep_freed_memory`), as our commands do;
 without, it is as PyTorch comes.
 """
 

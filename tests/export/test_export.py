@@ -179,7 +179,7 @@ def test_the_readme_runs(shared, monkeypatch):
         (['--weights', 'asid.onnx', '--backend', 'onnxruntime', '--device', 'cuda'], '--device cuda: ONNX Runtime'),
         (['--weights', 'none.onnx', '--backend', 'onnxruntime'], 'none.onnx: no such file'),
         (['--weights', 'damaged.onnx', '--backend', 'onnxruntime'], 'damaged.onnx: damaged, or not of its format'),
-        (['--weights', 'foreign.onnx', '--backend', 'onnxruntime'], 'foreign.onnx: not exported by asid_plugin.export'),
+        (['--weights', 'foreign.onnx', '--backend', 'onnxruntime'], 'foreign.onnx: not exported by asid export'),
     ],
 )
 def test_upscale_says_what_is_wrong(shared, monkeypatch, capsys, argv, message):

@@ -303,7 +303,7 @@ datasets:val:io_backend = {}
 datasets:val:dataroot_lq = /no/LRbicx2
     datasets: val: dataroot_lq: no folder /no/LRbicx2
 datasets:train:dataroot_lq = /no/LR.lmdb
-    datasets: train: dataroot_lq: no folder /no/LR.lmdb; scripts/prepare_div2k.py makes it
+    datasets: train: dataroot_lq: no folder /no/LR.lmdb; asid prepare div2k makes it
 datasets:val:filename_tmpl = "{}x2"
     datasets: val: dataroot_lq: no cx2.png in datasets/demo/val/LRbicx2, the partner of c.png in datasets/demo/val/GT
 datasets:val:meta_info_file = no.txt
@@ -425,7 +425,7 @@ def test_an_lmdb_that_was_not_copied_to_its_end(problems, work: Path):
     os.truncate(path, path.stat().st_size - 4096)
     assert problems() == [
         'datasets: train: dataroot_gt: datasets/demo/train_HR_sub.lmdb is cut short: copy it again, or '
-        'scripts/prepare_div2k.py makes it anew'
+        'asid prepare div2k makes it anew'
     ]
 
 
@@ -525,7 +525,7 @@ def test_lmdbs_that_disagree(problems, lq, line):
 
 def test_lmdbs_that_are_not_whole(problems):
     folder = Path('datasets/demo/train_HR_sub.lmdb')
-    again = 'scripts/prepare_div2k.py makes it'
+    again = 'asid prepare div2k makes it'
     meta = (folder / 'meta_info.txt').read_text()
     (folder / 'meta_info.txt').write_text(meta.splitlines()[0])
     assert problems() == [
