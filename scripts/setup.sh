@@ -137,7 +137,7 @@ install_all() {
     pip_install 'setuptools>=77' || return
     install_torch || return
     say "installing this package with the extras '$EXTRAS'"
-    if python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+    if [ -n "$EXTRAS" ] && python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
         say "$(python --version) builds BasicSR 1.4.2 with the help of scripts/basicsr_build/sitecustomize.py"
     fi
     # without isolation, or BasicSR's build would fetch a torch of its own, and not get the help
