@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands take, and the call of a function that is not imported yet."""
 
 import argparse
 import sys
@@ -7,6 +7,16 @@ from pathlib import Path
 
 from asid_plugin.errors import UsageError
 from asid_plugin.tiles import OVERLAP, TILE
+
+
+def call(target: str, *arguments: object, **keywords: object) -> None:
+    """Import a function, given as MODULE:FUNCTION, and call it."""
+    module, _, function = target.partition(':')
+    getattr(import_module(module), function)(*arguments, **keywords)
+
+
+def add_no_arguments(_parser: argparse.ArgumentParser) -> None:
+    """Of a command that takes none."""
 
 
 def add_running_arguments(parser: argparse.ArgumentParser, whole: bool = True) -> None:

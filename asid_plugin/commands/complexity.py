@@ -2,9 +2,9 @@
 
 import argparse
 
+from .arguments import add_no_arguments
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """The command takes no arguments."""
+add_arguments = add_no_arguments
 
 
 def run(_args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Print versions, devices, threads and installed extras: what a bug report needs."""
+"""Print versions, devices, threads and installed extras, for a bug report."""
 
 import argparse
 import os
@@ -6,6 +6,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+
+from .arguments import add_no_arguments
+
+add_arguments = add_no_arguments
 
 PACKAGES = (
     'torch',
@@ -26,10 +30,6 @@ PACKAGES = (
     'openvino',
     'gradio',
 )
-
-
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """The command takes no arguments."""
 
 
 def run(_args: argparse.Namespace) -> None:

@@ -6,11 +6,10 @@ Figures that can be counted or measured on this machine are; the paper's own sta
 import argparse
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from .arguments import add_figure_output, add_measured
+from .arguments import add_figure_output, add_measured, add_no_arguments, call
 
 BENCHMARKS = ('Set5', 'Set14', 'B100', 'Urban100')
 SHARING = ('inter', 'intra', 'none')
@@ -27,8 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Produce the table or figure that is named."""
-    module, _, function = args.produce.partition(':')
-    getattr(import_module(f'asid_plugin.paper.{module}'), function)(args)
+    call(f'asid_plugin.paper.{args.produce}', args)
 
 
 def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +47,6 @@ def add_table2_arguments(parser: argparse.ArgumentParser) -> None:
     add('--repeat', type=int, default=3, help='passes of which the median time is taken (default: 3)')
     add('--threads', type=int, default=2, help='that the CPU uses (default: 2)')
     add('--device', choices=['cpu', 'cuda'], default='cpu')
-
-
-def add_no_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Of tables that take none."""
 
 
 def add_figure1_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,9 +11,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .arguments import add_workers
+from .arguments import add_workers, call
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if 'workers' in arguments and arguments['workers'] is None:
         arguments['workers'] = min(os.cpu_count() or 1, 16)
     try:
-        args.prepare(**arguments)
+        call(f'asid_plugin.prepare.{args.prepare}', **arguments)
     except BrokenProcessPool:
         raise PrepareError('a worker was killed, most likely for want of memory: give fewer --workers') from None
     except KeyboardInterrupt:
@@ -124,42 +124,12 @@ def _add_cutting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--step', type=int, default=240, help='distance of sub-images in HR pixels (%(default)s)')
 
 
-def _div2k(**arguments: Any) -> None:
-    from asid_plugin.prepare.sub_images import prepare
-
-    prepare(**arguments)
-
-
-def _photos(**arguments: Any) -> None:
-    from asid_plugin.prepare.photos import prepare_photos
-
-    prepare_photos(**arguments)
-
-
-def _demo(**arguments: Any) -> None:
-    from asid_plugin.prepare.demo import prepare_demo
-
-    prepare_demo(**arguments)
-
-
-def _realsr(**arguments: Any) -> None:
-    from asid_plugin.prepare.realsr import prepare_realsr
-
-    prepare_realsr(**arguments)
-
-
-def _degraded(**arguments: Any) -> None:
-    from asid_plugin.prepare.degraded import degrade
-
-    degrade(**arguments)
-
-
 class Data(NamedTuple):
-    """A data set: its help, the functions that add its arguments and that prepare it, and a longer description."""
+    """A data set: its help and description, a function that adds arguments, and MODULE:FUNCTION that prepares it."""
 
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    prepare: Callable[..., None]
+    prepare: str
     description: str
 
 
@@ -167,32 +137,32 @@ DATA = {
     'div2k': Data(
         'DIV2K or any folder of HR images',
         add_div2k_arguments,
-        _div2k,
+        'sub_images:prepare',
         'Make 480x480 sub-images and LMDBs for BasicSR from DIV2K or any folder of HR images.',
     ),
     'photos': Data(
         "photographs of one's own",
         add_photos_arguments,
-        _photos,
+        'photos:prepare_photos',
         'Make raw LMDBs to train on from folders of photographs; some are held out, as pairs to validate on.',
     ),
     'demo': Data(
         "the quick start's data",
         add_demo_arguments,
-        _demo,
+        'demo:prepare_demo',
         "Make the quick start's data from the photographs that come with scikit-image; nothing is downloaded.",
     ),
     'realsr': Data(
         'RealSR',
         add_realsr_arguments,
-        _realsr,
+        'realsr:prepare_realsr',
         'Make sub-images, LMDBs and test folders for BasicSR from RealSR. LR of 1/k of the size of HR (version 3) is '
         'used as it is, LR of the size of HR (versions 1 and 2) is downscaled by k.',
     ),
     'degraded': Data(
         'a test set, JPEG-compressed and noisy',
         add_degraded_arguments,
-        _degraded,
+        'degraded:degrade',
         'Make test sets whose LR images are JPEG-compressed or noisy from one whose LR images are clean.',
     ),
 }
