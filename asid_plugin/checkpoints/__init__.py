@@ -1,6 +1,6 @@
 """Checkpoint files: read in any layout, written whole, converted, and those that come with the package."""
 
-from .layouts import LAYOUTS, SUFFIXES, WRAPPERS
+from .file_layouts import LAYOUTS, SUFFIXES, WRAPPERS
 from .packaged import WeightsError, is_packaged, packaged_file, packaged_name, packaged_scales
 from .reading import CheckpointError, load_asid, read_state_dict
 from .writing import convert, save_safetensors, save_state_dict

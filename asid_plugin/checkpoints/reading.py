@@ -14,7 +14,7 @@ from asid_plugin.layouts.author_layout import JUNK
 from asid_plugin.layouts.parts import network_part
 from asid_plugin.layouts.state_dict import infer_arguments
 
-from .layouts import WRAPPERS
+from .file_layouts import WRAPPERS
 from .packaged import WeightsError, packaged_file
 from .unpickling import load_pickled
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from asid_plugin.files import whole_file
 from asid_plugin.layouts.state_dict import infer_arguments, our_layout
 
-from .layouts import LAYOUTS, SUFFIXES
+from .file_layouts import LAYOUTS, SUFFIXES
 from .reading import CheckpointError, load_asid, read_state_dict
 
 

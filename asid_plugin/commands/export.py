@@ -24,12 +24,12 @@ def run(args: argparse.Namespace) -> None:
         ExportError: OUT has no suffix of the format, or the network cannot be exported.
     """
     from asid_plugin.checkpoints import load_asid
-    from asid_plugin.export import CHECKED_SIZES, FORMATS, OPSET, ExportError, export
+    from asid_plugin.export import CHECKED_SIZES, EXPORT_FORMATS, OPSET, ExportError, export
 
-    suffixes = {form.suffix: name for name, form in FORMATS.items()}
+    suffixes = {form.suffix: name for name, form in EXPORT_FORMATS.items()}
     file_format = args.format or suffixes.get(args.output.suffix)
-    if not file_format or args.output.suffix != FORMATS[file_format].suffix:
-        wanted = FORMATS[file_format].suffix if file_format else ', '.join(suffixes)
+    if not file_format or args.output.suffix != EXPORT_FORMATS[file_format].suffix:
+        wanted = EXPORT_FORMATS[file_format].suffix if file_format else ', '.join(suffixes)
         raise ExportError(f'{args.output}: its name must end in {wanted}')
     net = load_asid(args.weights)
     difference = export(net, args.output, file_format, args.half)

@@ -165,7 +165,7 @@ class ExportFormat:
     packages: tuple[str, ...] = ()
 
 
-FORMATS = {
+EXPORT_FORMATS = {
     'onnx': ExportFormat('.onnx', write_onnx, load_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
     'torch-export': ExportFormat('.pt2', write_torch_export, load_torch_export),
     'openvino': ExportFormat('.xml', write_openvino, load_openvino, ('onnx', 'onnxscript', 'openvino')),
@@ -178,7 +178,7 @@ def export(net: ASID, path: str | Path, file_format: str = 'onnx', half: bool = 
     Args:
         net: In eval mode, float32, on the CPU.
         path: The file; OpenVINO's weights go to a .bin beside it.
-        file_format: A key of `FORMATS`.
+        file_format: A key of `EXPORT_FORMATS`.
         half: Weights, input and output in float16.
 
     Returns:
@@ -190,7 +190,7 @@ def export(net: ASID, path: str | Path, file_format: str = 'onnx', half: bool = 
     """
     if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
         raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')
-    path, form = Path(path), FORMATS[file_format]
+    path, form = Path(path), EXPORT_FORMATS[file_format]
     for package in form.packages:
         backend(package)
     with staging(path.parent) as folder, tqdm(total=3, unit='step', disable=None, leave=False) as bar:

@@ -29,7 +29,7 @@ RC: 'dict[RcKeyType, Any]' = {
 }
 """For `matplotlib.rc_context`."""
 
-SUFFIXES = ('.png', '.pdf', '.svg')
+FIGURE_SUFFIXES = ('.png', '.pdf', '.svg')
 
 
 class FigureError(ASIDError):
@@ -38,9 +38,9 @@ class FigureError(ASIDError):
 
 def check_output(path: Path) -> None:
     """Raise a `FigureError` if `save` would not know the format, before anything long is computed."""
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in FIGURE_SUFFIXES:
         raise FigureError(
-            f'{path}: figures are written as {", ".join(SUFFIXES)}, not {path.suffix or "without suffix"}'
+            f'{path}: figures are written as {", ".join(FIGURE_SUFFIXES)}, not {path.suffix or "without suffix"}'
         )
 
 
@@ -48,7 +48,7 @@ def save(figure: Figure, path: Path, dpi: int = 200) -> None:
     """Write a figure, whole or not at all, in the format of the suffix, and print its path.
 
     Raises:
-        FigureError: The format is not one of `SUFFIXES`, or the file cannot be written.
+        FigureError: The format is not one of `FIGURE_SUFFIXES`, or the file cannot be written.
     """
     check_output(path)
     kind = path.suffix[1:].lower()

@@ -37,7 +37,7 @@ from asid_plugin.archs import ASID
 from asid_plugin.cost import measure
 from asid_plugin.cost.complexity import count_parameters, input_size, multiply_adds
 from asid_plugin.cost.yardstick import SwinIRLight
-from asid_plugin.export import FORMATS, export
+from asid_plugin.export import EXPORT_FORMATS, export
 from asid_plugin.inference.memory import keep_freed_memory
 from asid_plugin.inference.runtimes import load_openvino
 from asid_plugin.inference.tiling import tile_starts, tiled
@@ -63,11 +63,11 @@ def plain_asid(**arguments: int) -> nn.Module:
 
 def exported_asid(suffix: str, fixed: bool = False, **arguments: int) -> nn.Module:
     """ASID in another runtime, by its format's suffix; `fixed` to the size of `measure_forward`'s image."""
-    file_format = {form.suffix: name for name, form in FORMATS.items()}[suffix]
+    file_format = {form.suffix: name for name, form in EXPORT_FORMATS.items()}[suffix]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f'asid{suffix}'
         export(ASID(**arguments).eval(), path, file_format)
-        exported = load_openvino(path, (1, 3, *input_size(4))) if fixed else FORMATS[file_format].load(path)
+        exported = load_openvino(path, (1, 3, *input_size(4))) if fixed else EXPORT_FORMATS[file_format].load(path)
     return Exported(exported.run)
 
 

@@ -87,7 +87,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_choices_are_those_of_the_code_that_is_not_imported_for_them() -> None:
     from asid_plugin.archs.asid_arch import SHARING
-    from asid_plugin.export import FORMATS as EXPORT_FORMATS
+    from asid_plugin.export import EXPORT_FORMATS
     from asid_plugin.prepare.realsr import CAMERAS
     from asid_plugin.published.reported import BENCHMARKS
 

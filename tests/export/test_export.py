@@ -115,7 +115,7 @@ def test_other_formats_and_half_precision(tmp_path, capsys, name, half):
     assert f'{"float16" if half else "float32"}, any batch' in capsys.readouterr().out
     companions = {'asid.bin'} if name.endswith('.xml') else set()
     assert set(os.listdir(tmp_path)) == {'asid.pth', name, *companions}
-    form = next(form for form in export.FORMATS.values() if name.endswith(form.suffix))
+    form = next(form for form in export.EXPORT_FORMATS.values() if name.endswith(form.suffix))
     network = form.load(tmp_path / name)
     assert (network.upscale, network.num_in_ch) == (3, 3)
     # of one unit, the weights do not tell whether others would share
