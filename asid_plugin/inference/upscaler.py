@@ -20,7 +20,7 @@ from .runtimes import load_onnx
 from .tiling import tiled, tiles_at_once
 
 BACKENDS = ('torch', 'onnxruntime')
-"""What can run a network."""
+"""The programs that can run a network."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `load_from` of a config takes beyond MMEngine's own checkpoints: .safetensors, and the package's own weights."""
+"""The files that `load_from` of a config takes beside MMEngine's own: .safetensors, and the package's own weights."""
 
 from contextlib import suppress
 from typing import Any

@@ -1,4 +1,4 @@
-"""What this package's networks, losses and metrics are, and what each of their arguments is for, in a sentence each.
+"""This package's networks, losses and metrics, and the purpose of each of their arguments, in a sentence each.
 
 Editors show the sentences, and the page of documentation lists them. Types, choices and defaults are the signatures'.
 """

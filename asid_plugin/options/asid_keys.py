@@ -62,7 +62,7 @@ class ASIDValOptions(Section):
 
 
 class ASIDLoggerOptions(Section):
-    """What to report and save in training."""
+    """Reports and files of a training."""
 
     place = 'logger'
 

@@ -1,4 +1,4 @@
-"""What BasicSR's classes and functions take, where their signatures do not say it.
+"""The arguments of BasicSR's classes and functions, where their signatures do not tell them.
 
 BasicSR annotates no argument. Where there is a default, its type counts (`signatures`); the rest is declared here, by
 the class whose `__init__` it is, or the function. 1 may stand for 1.0.

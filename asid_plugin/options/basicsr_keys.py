@@ -46,7 +46,7 @@ class GeneralOptions(Section):
     path = Option(SECTION, 'Files to start from.', Needed.ALWAYS)
     train = Option(SECTION, 'How to train.', Needed.TRAINING)
     val = Option(or_none(SECTION), 'How to validate or test.', Needed.TESTING)
-    logger = Option(SECTION, 'What to report and save in training.', Needed.TRAINING)
+    logger = Option(SECTION, 'Reports and files of a training.', Needed.TRAINING)
     dist_params = Option(SECTION, 'How several processes find each other: backend, port.', default=None)
     find_unused_parameters = Option(FLAG, "DistributedDataParallel's; not needed for ASID.", default=False)
     plugin = Option(
@@ -82,7 +82,7 @@ class DatasetOptions(Section):
     type = Option(
         one_of(*PAIRED),
         'Class that reads the images: PairedImageDataset decodes each time, CachedPairedImageDataset keeps the pixels '
-        'in memory, RawPairedImageDataset maps LMDBs of raw pixels. What others read is not checked.',
+        'in memory, RawPairedImageDataset maps LMDBs of raw pixels. The images of other classes are not checked.',
         Needed.ALWAYS,
     )
     name = Option(TEXT, 'Its name in logs, tables and folders.', Needed.ALWAYS)
@@ -124,7 +124,7 @@ class TrainOptions(Section):
 
     ema_decay = Option(
         number(minimum=0, exclusiveMaximum=1),
-        'Decay of the running average of the weights, which is then what is tested; 0 for none.',
+        'Decay of the running average of the weights; the average is then tested in their place. 0 for none.',
         default=0,
     )
     optim_g = Option(SECTION, 'The optimizer: its type and arguments.', Needed.ALWAYS)
@@ -145,14 +145,14 @@ class ValOptions(Section):
     pbar = Option(FLAG, 'Show a progress bar.', default=False)
     metrics = Option(
         or_none(components('metric')),
-        'Under a name each, what to measure: type and arguments.',
+        'The metrics, each under a name: type and arguments.',
         default=None,
     )
     suffix = Option(or_none(TEXT), "Last part of the written images' names; the experiment's name if ~.", default=None)
 
 
 class MetricOptions(Section):
-    """What every metric has besides its type and arguments."""
+    """The keys of every metric besides its type and arguments."""
 
     place = 'val: metrics: NAME'
 
@@ -160,7 +160,7 @@ class MetricOptions(Section):
 
 
 class LoggerOptions(Section):
-    """What to report and save in training."""
+    """Reports and files of a training."""
 
     place = 'logger'
 

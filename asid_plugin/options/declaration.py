@@ -7,7 +7,7 @@ A section is a class whose attributes are its keys:
         pbar = Option(FLAG, 'Show a progress bar.', default=False)
 
 `ValOptions.pbar` is the declaration, from which the schema and the page of documentation are made. An instance reads
-the options of a file: `ValOptions(opt['val']).pbar` is what the file says, or else the default.
+the options of a file: `ValOptions(opt['val']).pbar` is the file's value, or else the default.
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ class Option(Generic[Value, Default]):
 
     Args:
         kind: The values that it may have.
-        sentence: What it is for.
-        default: What stands for it where it is missing; or when it must not be missing.
+        sentence: Its purpose.
+        default: The value where the file has none, or a `Needed` that tells when the file must have one.
     """
 
     def __init__(self, kind: Kind[Value], sentence: str, default: Default) -> None:
@@ -80,7 +80,7 @@ class Section:
     """The options of a section of an option file.
 
     Args:
-        given: What the file says; None, a section that is empty or missing, is nothing.
+        given: Keys and values of the file; None if the section is empty or missing.
     """
 
     place: ClassVar[str]
