@@ -1,4 +1,4 @@
-"""What ASID and Omni-SR have in common around their blocks: whole windows, and state dicts in two layouts."""
+"""The base class of ASID and Omni-SR: padding to whole windows, and state dicts in two layouts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""What is wrong between BasicSR 1.4.2 (2022) and today's stack, mended while the program runs.
+"""Mends of BasicSR 1.4.2 (2022) for today's stack, made while the program runs.
 
-Every mend is one function that says what is broken and since when, and that changes nothing where nothing is broken.
+Every mend is one function. Its docstring names the fault and its first version; without the fault it changes nothing.
 The import hook (`asid_plugin.startup`) runs those of `BEFORE` before BasicSR's code and those of `AFTER` after
 it. No file of BasicSR, torch or torchvision is touched.
 

@@ -1,6 +1,6 @@
-"""What is wrong between MMEngine 0.10 and today's stack, mended while the program runs.
+"""Mends of MMEngine 0.10 for today's stack, made while the program runs.
 
-Every mend is one function that says what is broken and since when, and that changes nothing where nothing is broken.
+Every mend is one function. Its docstring names the fault and its first version; without the fault it changes nothing.
 `asid_plugin.mmengine` runs them. No file of MMEngine is touched.
 """
 

@@ -69,7 +69,7 @@ def takes_any(function: Callable[..., Any]) -> bool:
 
 
 def sentences(function: Callable[..., Any]) -> Sentences:
-    """What is said of a class or function of ours and its arguments; nothing of others."""
+    """The sentences on a class or function of ours and on its arguments; none for those of others."""
     is_ours = function.__module__.startswith('asid_plugin.')
     return SENTENCES.get(function.__name__, Sentences()) if is_ours else Sentences()
 
@@ -104,7 +104,7 @@ def _described(schema: Schema, sentence: str | None) -> Schema:
 
 
 def _declared(function: Callable[..., Any]) -> Mapping[str, Schema]:
-    """What `basicsr_arguments` declares of a function of BasicSR, or of the class whose `__init__` this class has."""
+    """The declaration in `basicsr_arguments` of a function, or of the class that owns a class's `__init__`."""
     classes = inspect.getmro(function) if inspect.isclass(function) else ()
     owner = next((ancestor for ancestor in classes if '__init__' in vars(ancestor)), function)
     return ARGUMENTS.get(owner.__name__, {}) if owner.__module__.startswith('basicsr.') else {}
