@@ -56,6 +56,11 @@ def add_measured(parser: argparse.ArgumentParser, purpose: str) -> None:
     parser.add_argument('--measured', type=Path, nargs='+', default=[], metavar='CSV', help=text)
 
 
+def add_networks(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add `--network`, any number of SPECs; `text` is its help."""
+    parser.add_argument('--network', nargs='+', action='extend', default=[], metavar='SPEC', help=text)
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add `--workers`, the number of processes."""
     parser.add_argument('--workers', type=int, help='processes (default: one for each core, at most 16)')

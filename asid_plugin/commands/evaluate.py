@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import add_running_arguments
+from .arguments import add_networks, add_running_arguments
 
 if TYPE_CHECKING:
     from asid_plugin.evaluate.methods import Running
@@ -34,13 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add('--scale', type=int, required=True, help='scale of the networks')
     add('--sets', nargs='+', metavar='SET', help='only these of the sets, in this order')
-    add(
-        '--network',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='SPEC',
-        help='[NAME=]WHAT, any number. WHAT is a checkpoint of ASID or of a network that spandrel knows (.pth, .ckpt, '
+    add_networks(
+        parser,
+        '[NAME=]WHAT, any number. WHAT is a checkpoint of ASID or of a network that spandrel knows (.pth, .ckpt, '
         ".safetensors, or packaged:xK, the package's own), an option file (.yml: network_g with the weights "
         'path:pretrain_network_g or, of options that train, those that the training ends with), or a folder of SR '
         'images, in it folders by set or not. Bicubic is always there',

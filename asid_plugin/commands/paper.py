@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from .arguments import add_figure_output, add_measured, add_no_arguments, call
+from .arguments import add_figure_output, add_measured, add_networks, add_no_arguments, call
 
 BENCHMARKS = ('Set5', 'Set14', 'B100', 'Urban100')
 SHARING = ('inter', 'intra', 'none')
@@ -71,13 +71,9 @@ def add_crops_arguments(parser: argparse.ArgumentParser, output: str) -> None:
     add('--gt', type=Path, metavar='FILE', help="HR image; default: scikit-image's photograph of a cat")
     add('--lq', type=Path, metavar='FILE', help='its LR image (default: made from it by imresize)')
     add('--scale', type=int, default=4, help='(%(default)s)')
-    add(
-        '--network',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='SPEC',
-        help='[NAME=]FILE, any number: as for asid evaluate. Bicubic is always there',
+    add_networks(
+        parser,
+        '[NAME=]FILE, any number: as for asid evaluate. Bicubic is always there',
     )
     add('--how', choices=('tiles', 'whole'), default='tiles', help='how networks see the image (%(default)s)')
     add(

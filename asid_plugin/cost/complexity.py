@@ -40,7 +40,7 @@ def thop_parameters(net: ASID | OmniSR) -> int:
 
 
 def paper_flops(net: ASID | OmniSR, height: int, width: int) -> int:
-    """What the paper calls FLOPs: the multiply-adds that the package thop counts module by module.
+    """FLOPs as the paper counts them: the multiply-adds that the package thop finds module by module.
 
     These are the multiply-adds of convolutions and linear layers; for each row of a spatial attention matrix that is
     computed, not shared, 3 * P² - 1 (its softmax); for each element that enters the LayerNorm before spatial attention,

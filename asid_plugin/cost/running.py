@@ -19,12 +19,12 @@ from asid_plugin.inference.devices import choose_device
 
 
 class CostError(ASIDError):
-    """What cannot be measured; the message says why."""
+    """A measurement that is impossible; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a forward pass costs.
+    """The cost of a forward pass.
 
     Attributes:
         seconds: Median over the passes.

@@ -1,6 +1,6 @@
 """A trained ASID that enlarges images, by tiles or whole."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +18,6 @@ from .devices import choose_device, choose_dtype, is_out_of_memory
 from .images import Image, ImageError
 from .runtimes import load_onnx
 from .tiling import tiled, tiles_at_once
-
-BACKENDS = ('torch', 'onnxruntime')
-"""The programs that can run a network."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +86,9 @@ def load_upscaler(
     if tile < 0 or (tile and not 0 <= overlap < tile):
         raise UsageError(f'--tile {tile} --tile-overlap {overlap}: the overlap must be smaller')
     weights = Path(weights)
-    net, own_scale, num_in_ch = (
-        _load_torch(weights, device, half) if backend == 'torch' else _load_onnxruntime(weights, device, half)
-    )
+    if backend not in BACKENDS:
+        raise UsageError(f'--backend {backend}: should be {" or ".join(BACKENDS)}')
+    net, own_scale, num_in_ch = BACKENDS[backend](weights, device, half)
     if scale not in (None, own_scale):
         raise UsageError(f'--scale {scale}: {weights} holds a network of scale {own_scale}')
     if num_in_ch != 3:
@@ -131,6 +128,10 @@ def _load_onnxruntime(weights: Path, device: str, half: bool) -> Loaded:
         raise UsageError('--half: an .onnx file is in half precision if asid export --half wrote it')
     exported = load_onnx(weights, device)
     return exported.run, exported.upscale, exported.num_in_ch
+
+
+BACKENDS: Mapping[str, Callable[[Path, str, bool], Loaded]] = {'torch': _load_torch, 'onnxruntime': _load_onnxruntime}
+"""By the name of a runtime, the function that loads a network for it."""
 
 
 @contextmanager

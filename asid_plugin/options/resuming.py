@@ -1,4 +1,4 @@
-"""What an option file says, beside the state of the training that goes on by it.
+"""An option file compared with the state of the training that it resumes.
 
 BasicSR takes the schedule from the state, whatever the file says, and the number of the epoch, however many batches an
 epoch has now.

@@ -50,7 +50,7 @@ _SECTION = SECTION.schema
 
 
 def registered(registry: Registry) -> dict[str, Callable[..., Any]]:
-    """What one of BasicSR's registries holds, by every name under which it is found there."""
+    """The classes and functions in one of BasicSR's registries, by every name that finds them there."""
     items = list(registry)
     return {name.removesuffix('_basicsr'): item for name, item in items} | dict(items)
 
@@ -176,7 +176,7 @@ def _dataset(when: Iterable[Needed]) -> Schema:
 
 
 def _by_model() -> list[Schema]:
-    """What depends on `model_type`: the keys that there are, those that are read, and the optimizers."""
+    """The rules that depend on `model_type`: known keys, keys that are read, and optimizers."""
     models = registered(MODEL_REGISTRY)
     basicsr = [name for name, model in models.items() if model.__module__.startswith('basicsr.')]
     closed = _closed(GeneralOptions, ASIDGeneralOptions)

@@ -16,7 +16,7 @@ _Validator = _extend(Draft7Validator, type_checker=_TYPES)
 
 
 def structural_problems(options: Any, schema: Schema, key: Key = ()) -> list[Problem]:
-    """What a schema finds wrong with options: unknown keys, missing ones, and values that can't be.
+    """Find the mistakes in options by a schema: unknown keys, missing ones, impossible values.
 
     Args:
         options: Any value.

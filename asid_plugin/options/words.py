@@ -17,7 +17,7 @@ _LIMIT_WORDS = {'minimum': 'of at least', 'exclusiveMinimum': 'above', 'exclusiv
 
 
 def in_words(schema: Schema) -> str:
-    """What a value that fits a schema is: 'a whole number of at least 16, or ~'."""
+    """Describe the values that fit a schema: 'a whole number of at least 16, or ~'."""
     choices = schema.get('anyOf') or [{**schema, 'type': kind} for kind in _list(schema.get('type', 'object'))]
     words = [_in_words(choice) for choice in choices if choice.get('type') != 'null']
     return ' or '.join(words) + (', or ~' if len(words) < len(choices) else '')

@@ -54,7 +54,7 @@ class TrainPairs(Job):
 
     @property
     def settings(self) -> dict[str, object]:
-        """What the outputs depend on, the cameras and the size of LR among it."""
+        """Settings that the outputs depend on, with the cameras and the size of LR."""
         lr = {f'X{scale}': 'files of equal size, imresize' if self.equal_size else 'files' for scale in self.lr}
         return {'crop_size': self.crop_size, 'step': self.step, 'cameras': self.cameras, **lr}
 
@@ -79,7 +79,7 @@ class TestPairs(TrainPairs):
 
     @property
     def files(self) -> str:
-        """What the outputs are called, for people."""
+        """The names of the outputs, for messages."""
         folders = ' and '.join(str(folder) for folder, _ in self.outputs.values())
         return f'{folders} (and {self.name}_prepare.json)'
 

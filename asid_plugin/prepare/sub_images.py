@@ -75,7 +75,7 @@ class Each(Protocol):
 
 
 class PrepareError(ASIDError):
-    """What was wrong, where, and what would be right, for the person who typed the command."""
+    """Data that cannot be prepared; the message names the file or argument, the fault and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,17 @@ class Job:
 
     @property
     def multiple(self) -> int:
-        """What the sides of a cropped HR image are multiples of."""
+        """The number that divides the sides of a cropped HR image."""
         return math.lcm(*self.lr)
 
     @property
     def files(self) -> str:
-        """What the outputs are called, for people."""
+        """The names of the outputs, for messages."""
         return f'{self.out / self.name}_*'
 
     @property
     def settings(self) -> dict[str, object]:
-        """What the outputs depend on; those made with other settings are refused."""
+        """Settings that the outputs depend on; outputs made with others are refused."""
         lr = {f'X{scale}': 'files' if folder else 'imresize' for scale, folder in self.lr.items()}
         return {'crop_size': self.crop_size, 'step': self.step, **lr}
 
@@ -112,7 +112,7 @@ class Job:
         return {scale: (Path(f'{begin}_{a}_sub'), Path(f'{begin}_{b}_sub.lmdb')) for scale, (a, b) in names.items()}
 
     def lr_sizes(self, scale: int, height: int, width: int) -> list[tuple[int, int]]:
-        """What an LR file's size may be for an HR image of this one; if it is HR's own, LR is downscaled."""
+        """Sizes that an LR file may have for an HR image of this size; one of HR's own size is downscaled."""
         return [(height // scale, width // scale)]
 
     def tiles(self, key: str, height: int, width: int) -> dict[str, tuple[int, int, int, int]]:

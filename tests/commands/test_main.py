@@ -93,7 +93,7 @@ def test_choices_are_those_of_the_code_that_is_not_imported_for_them() -> None:
 
     assert (arguments.TILE, arguments.OVERLAP) == (tiling.TILE, tiling.OVERLAP)
     assert choices(upscale, '--ext') == [*(suffix[1:] for suffix in FORMATS), 'keep']
-    assert tuple(choices(upscale, '--backend')) == BACKENDS
+    assert choices(upscale, '--backend') == list(BACKENDS)
     assert choices(convert, '--layout') == list(LAYOUTS)
     assert choices(export_command, '--format') == list(EXPORT_FORMATS)
     assert (paper.BENCHMARKS, paper.SHARING) == (BENCHMARKS, SHARING)

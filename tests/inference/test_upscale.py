@@ -17,7 +17,7 @@ import torch
 import helpers
 from asid_plugin.archs import ASID
 from asid_plugin.errors import UsageError
-from asid_plugin.inference import Upscaler, plan, upscale_file
+from asid_plugin.inference import Upscaler, load_upscaler, plan, upscale_file
 from asid_plugin.inference.images import Image, ImageError, read_image
 from asid_plugin.inference.tiling import tiled
 
@@ -404,3 +404,8 @@ def test_ctrl_c_leaves_whole_files_only(folder, weights, tmp_path):
     assert names(out) == ['a.png', 'b.png']
     assert read_image(out / 'b.png').rgb.shape == (40, 48, 3)
     shutil.rmtree(folder)
+
+
+def test_a_mistyped_backend_is_refused(weights):
+    with pytest.raises(UsageError, match='--backend onnx: should be torch or onnxruntime'):
+        load_upscaler(weights, backend='onnx')
