@@ -47,7 +47,6 @@ EXTRAS = {
     'basicsr': 'basicsr',
     'lmdb': 'basicsr',
     'jsonschema': 'basicsr',
-    'PIL': 'basicsr',
     'yaml': 'basicsr',
     'torchvision': 'basicsr',
     'mmengine': 'mmengine',
@@ -60,8 +59,9 @@ EXTRAS = {
     'onnxruntime': 'export',
     'onnxscript': 'export',
     'openvino': 'export',
+    'pillow_heif': 'formats',
+    'pillow_jxl': 'formats',
     'gradio': 'demo',
-    'imagesize': 'demo',
 }
 """The extra that brings a module which may be missing."""
 
@@ -99,7 +99,7 @@ def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if name in RUNS:
             raise
-        print('interrupted; what was written is whole', file=sys.stderr)
+        print('interrupted; all files written are whole', file=sys.stderr)
         return 130
 
 

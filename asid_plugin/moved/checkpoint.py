@@ -2,4 +2,10 @@
 
 from asid_plugin.moved.forward import lookup
 
-__getattr__ = lookup(__name__, 'asid_plugin.checkpoints')
+__getattr__ = lookup(
+    __name__,
+    'asid_plugin.checkpoints',
+    ENDS='asid_plugin.layouts.parts:ENDS',
+    Layout='asid_plugin.checkpoints.file_layouts:FileLayout',
+    network_part='asid_plugin.layouts.parts:network_part',
+)

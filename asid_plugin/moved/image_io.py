@@ -1,5 +1,5 @@
-"""Moved to `asid_plugin.inference.images`."""
+"""Moved to `asid_plugin.images`."""
 
 from asid_plugin.moved.forward import lookup
 
-__getattr__ = lookup(__name__, 'asid_plugin.inference.images')
+__getattr__ = lookup(__name__, 'asid_plugin.images', Format='asid_plugin.images:ImageFormat')

@@ -13,8 +13,8 @@ from asid_plugin.checkpoints import LAYOUTS
 from asid_plugin.commands import arguments, convert, evaluate, paper, prepare, train, upscale
 from asid_plugin.commands import export as export_command
 from asid_plugin.commands.main import COMMANDS, EXTRAS, main, module_parser
+from asid_plugin.images import FORMATS
 from asid_plugin.inference import tiling
-from asid_plugin.inference.images import FORMATS
 from asid_plugin.inference.upscaler import BACKENDS
 
 HEAVY = ('basicsr', 'cv2', 'gradio', 'matplotlib', 'mmengine', 'numpy', 'safetensors', 'spandrel', 'torch', 'tqdm')
@@ -103,7 +103,13 @@ def test_choices_are_those_of_the_code_that_is_not_imported_for_them() -> None:
         module_parser('x', module)
 
 
-DISTRIBUTIONS = {'mmcv': 'mmcv-lite', 'PIL': 'pillow', 'skimage': 'scikit-image', 'yaml': 'pyyaml'}
+DISTRIBUTIONS = {
+    'mmcv': 'mmcv-lite',
+    'pillow_heif': 'pillow-heif',
+    'pillow_jxl': 'pillow-jxl-plugin',
+    'skimage': 'scikit-image',
+    'yaml': 'pyyaml',
+}
 """Where a module's distribution is called otherwise."""
 
 

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -51,7 +53,8 @@ def test_a_command_does_what_it_did(tmp_path: Path) -> None:
     [
         ('checkpoint', 'load_asid', 'asid_plugin.checkpoints'),
         ('checkpoint', 'CheckpointError', 'asid_plugin.checkpoints'),
-        ('image_io', 'read_image', 'asid_plugin.inference.images'),
+        ('checkpoint', 'network_part', 'asid_plugin.layouts.parts'),
+        ('image_io', 'read_image', 'asid_plugin.images'),
         ('memory', 'keep_freed_memory', 'asid_plugin.inference.memory'),
         ('tiling', 'tiled', 'asid_plugin.inference.tiling'),
         ('variants', 'VARIANTS', 'asid_plugin.published.variants'),
@@ -62,6 +65,11 @@ def test_a_command_does_what_it_did(tmp_path: Path) -> None:
         ('mm.registry', 'MODELS', 'asid_plugin.mmengine.registry'),
         ('mm.model', 'SuperResolver', 'asid_plugin.mmengine.model'),
         ('upscale', 'Upscaler', 'asid_plugin.inference'),
+        ('upscale', 'BACKENDS', 'asid_plugin.inference.upscaler'),
+        ('upscale', 'DEFAULT_SCALE', 'asid_plugin.commands.upscale'),
+        ('upscale', 'UsageError', 'asid_plugin.errors'),
+        ('upscale', 'choose_weights', 'asid_plugin.commands.upscale'),
+        ('upscale', 'image_failures', 'asid_plugin.inference.upscaler'),
     ],
 )
 def test_names(old: str, name: str, new: str) -> None:
@@ -72,6 +80,40 @@ def test_names(old: str, name: str, new: str) -> None:
     assert found is getattr(__import__(new, fromlist=['']), name)
     with pytest.raises(AttributeError):
         module.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ('old', 'name', 'module', 'new'),
+    [
+        ('checkpoint', 'Layout', 'asid_plugin.checkpoints.file_layouts', 'FileLayout'),
+        ('image_io', 'Format', 'asid_plugin.images', 'ImageFormat'),
+        ('upscale', 'add_running_options', 'asid_plugin.commands.arguments', 'add_running_arguments'),
+    ],
+)
+def test_names_that_are_others_now(old: str, name: str, module: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f'asid_plugin.{old}.{name} has moved to {module}.{new}'):
+        found = getattr(import_module(f'asid_plugin.{old}'), name)
+    assert found is getattr(import_module(module), new)
+
+
+def test_functions_that_give_other_things_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from asid_plugin import upscale
+
+    image = tmp_path / 'a.png'
+    cv2.imwrite(str(image), np.full((20, 24, 3), 128, np.uint8))
+    with pytest.warns(DeprecationWarning, match='upscale.plan has moved') as caught:
+        assert upscale.plan([tmp_path], Path('out'), 'jpg') == {image: Path('out/a.jpg')}
+    assert caught[0].filename == __file__
+    args = Namespace(
+        **{'weights': Path('packaged:x3'), 'scale': None, 'tile': 32, 'tile_overlap': 8},
+        **{'backend': 'torch', 'device': 'cpu', 'half': False},
+    )
+    with pytest.warns(DeprecationWarning, match='load_upscaler has moved'):
+        loaded = upscale.load_upscaler(args)
+    assert (loaded.scale, loaded.tile, loaded.overlap) == (3, 32, 8)
+    with pytest.warns(DeprecationWarning, match='upscale.main has moved to asid upscale'):
+        assert upscale.main([str(tmp_path / 'none.png'), '-o', 'out']) == 2
+    assert 'none.png: no such file' in capsys.readouterr().err
 
 
 @pytest.mark.slow

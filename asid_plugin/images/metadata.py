@@ -1,0 +1,136 @@
+"""Metadata for a file that is written: mended to the picture's size, and cut down to the format's kinds."""
+
+import re
+from dataclasses import replace
+
+from .exif import has_resolution, mend_exif, without_subject
+from .formats import ImageFormat
+from .image import Metadata
+
+_KINDS = {'profile': 'the colour profile', 'exif': 'EXIF', 'xmp': 'XMP', 'iptc': 'IPTC', 'dpi': 'the resolution'}
+_KEYWORD = re.compile('[!-~¡-ÿ]([ -~¡-ÿ]{0,77}[!-~¡-ÿ])?')
+# Faces and other regions have the size of the picture by which they are measured.
+_APPLIED = re.compile(
+    rb'<mwg-rs:AppliedToDimensions\b[^>]*/>|<mwg-rs:AppliedToDimensions\b.*?</mwg-rs:AppliedToDimensions>', re.DOTALL
+)
+_PLACES = re.compile(rb'(?:exif:Subject(?:Area|Location)|GPano:\w*(?:Width|Left|Height|Top)(?:Pixels)?)(?=\s*=|>)')
+_TOP_DPI = 2**16 - 1  # JPEG's
+
+
+def fit_metadata(
+    metadata: Metadata, target: ImageFormat, height: int, width: int, channels: int
+) -> tuple[Metadata, list[str]]:
+    """Make metadata fit a picture and a format.
+
+    Args:
+        metadata: As they were read.
+        target: The format.
+        height: Of the picture that is written.
+        width: Of the picture that is written.
+        channels: Of the picture that is written; see `Pixels`.
+
+    Returns:
+        The metadata to write, and the losses, one phrase each.
+    """
+    metadata, notes = _mend(metadata, height, width, channels)
+    changes: dict[str, object] = {}
+    for kind, name in _KINDS.items():
+        value = getattr(metadata, kind)
+        if value is None or (kind == 'dpi' and 'exif' in target.metadata and _exif_has_resolution(metadata)):
+            continue
+        limit = target.metadata.get(kind)
+        if limit is None:
+            notes.append(f'{target.name} is written without {name}')
+        elif limit and len(value) > limit:
+            notes.append(f'{target.name} is written without {name}: it has {len(value)} bytes, and {limit} fit in')
+        else:
+            continue
+        changes[kind] = None
+    kept = {keyword: text for keyword, text in metadata.text.items() if _holds(target, keyword, text)}
+    lost = [keyword for keyword in metadata.text if keyword not in kept]
+    if lost:
+        notes.append(f'{target.name} is written without the text {", ".join(lost)}')
+    return replace(metadata, text=kept, **changes), notes  # type: ignore[arg-type]
+
+
+def _holds(target: ImageFormat, keyword: str, text: str) -> bool:
+    if target.texts is not None:
+        limit = target.metadata.get('text', 0)
+        return keyword in target.texts and not 0 < limit < len(text.encode('utf-8', 'replace'))
+    # A raw profile is metadata in a text, as ImageMagick writes them; nobody has mended it.
+    return bool(_KEYWORD.fullmatch(keyword)) and '  ' not in keyword and not keyword.startswith('Raw profile type')
+
+
+def _exif_has_resolution(metadata: Metadata) -> bool:
+    return metadata.exif is not None and has_resolution(metadata.exif)
+
+
+def _mend(metadata: Metadata, height: int, width: int, channels: int) -> tuple[Metadata, list[str]]:
+    """Metadata that fit the picture, and notes of those that cannot be made to."""
+    notes = []
+    profile, exif, dpi = metadata.profile or None, metadata.exif or None, metadata.dpi
+    colours = b'GRAY' if channels < 3 else b'RGB '
+    if profile is not None and profile[16:20] != colours:
+        notes.append(f'the colour profile is left out: it is not for {"grey" if channels < 3 else "RGB"} pictures')
+        profile = None
+    if exif is not None:
+        try:
+            exif = exif.removeprefix(b'Exif\0\0')
+            without = without_subject(exif)
+            if without != exif:
+                notes.append('the place of the subject in EXIF is left out')
+            exif = mend_exif(without, (height, width))
+        except ValueError:
+            notes.append('EXIF is left out: it is damaged')
+            exif = None
+    if dpi is not None and not all(1 <= number <= _TOP_DPI for number in dpi):
+        notes.append(f'the resolution is left out: {dpi[0]:g}x{dpi[1]:g} pixels per inch')
+        dpi = None
+    xmp = mend_xmp(metadata.xmp, height, width) if metadata.xmp else None
+    if xmp is not None and len(_PLACES.findall(xmp)) < len(_PLACES.findall(metadata.xmp or b'')):
+        notes.append('places in pixels in XMP are left out')
+    return replace(metadata, profile=profile, exif=exif, xmp=xmp, iptc=metadata.iptc or None, dpi=dpi), notes
+
+
+def mend_xmp(xmp: bytes, height: int, width: int) -> bytes:
+    """Make an XMP packet in UTF-8 say that the picture is upright and of this size.
+
+    The numbers of a panorama are scaled. Thumbnails go, and places in pixels of a picture whose size it does not say.
+    """
+    for names, value in (
+        (b'tiff:ImageWidth|exif:PixelXDimension', width),
+        (b'tiff:ImageLength|exif:PixelYDimension', height),
+        (b'tiff:Orientation', 1),
+    ):
+        xmp = re.sub(_number(names), rb'\g<1>%d' % value, xmp)
+    xmp = _APPLIED.sub(lambda found: _with_size(found[0], height, width), xmp)
+    for sides, size, value in ((b'Width|Left', b'Width', width), (b'Height|Top', b'Height', height)):
+        xmp = _scale(xmp, rb'GPano:\w*(?:%b)(?:Pixels)?' % sides, b'GPano:CroppedAreaImage%bPixels' % size, value)
+    xmp = _drop(xmp, rb'exif:Subject(?:Area|Location)')
+    return re.sub(rb'<xmp:Thumbnails>.*?</xmp:Thumbnails>', b'', xmp, flags=re.DOTALL)
+
+
+def _number(names: bytes) -> bytes:
+    """A pattern of a whole number in an attribute, tiff:ImageWidth="640", or an element, <tiff:ImageWidth>640."""
+    return rb'\b((?:%b)(?:\s*=\s*["\']|>)\s*)(\d+)' % names
+
+
+def _with_size(xmp: bytes, height: int, width: int) -> bytes:
+    for name, value in ((b'stDim:w', width), (b'stDim:h', height)):
+        xmp = re.sub(_number(name), rb'\g<1>%d' % value, xmp)
+    return xmp
+
+
+def _scale(xmp: bytes, names: bytes, size: bytes, value: int) -> bytes:
+    """Scale numbers as the one named `size` becomes `value`; without that one they go."""
+    found = re.search(_number(size), xmp)
+    old = int(found[2]) if found else 0
+    if not old:
+        return _drop(xmp, names)
+    return re.sub(_number(names), lambda number: number[1] + b'%d' % round(int(number[2]) * value / old), xmp)
+
+
+def _drop(xmp: bytes, names: bytes) -> bytes:
+    """Take attributes and elements out."""
+    xmp = re.sub(rb'\s(?:%b)\s*=\s*(?:"[^"]*"|\'[^\']*\')' % names, b'', xmp)
+    return re.sub(rb'<(%b)(?:\s[^>]*)?(?:/>|>.*?</\1\s*>)' % names, b'', xmp, flags=re.DOTALL)
