@@ -195,6 +195,64 @@ def resume_without_cuda() -> None:
     rebind(original, parse_options)
 
 
+def images_without_a_name() -> None:
+    """Name the image that a `PairedImageDataset` cannot read, where all of BasicSR's versions name a Python type only.
+
+    "'NoneType' object has no attribute 'astype'" is all that they say of a PNG that is cut short.
+    """
+    from basicsr.data.paired_image_dataset import PairedImageDataset
+
+    original = PairedImageDataset.__getitem__
+
+    @functools.wraps(original)
+    def getitem(self: PairedImageDataset, index: int) -> Any:
+        try:
+            return original(self, index)
+        except Exception:
+            _raise_if_unreadable(self, index)
+            raise
+
+    PairedImageDataset.__getitem__ = getitem
+
+
+def _raise_if_unreadable(dataset: Any, index: int) -> None:
+    """Raise a SampleError for the GT or LQ image of a pair if it cannot be read."""
+    from asid_plugin.pairs import SampleError, decode
+
+    for key in ('gt', 'lq'):
+        path = dataset.paths[index][f'{key}_path']
+        in_lmdb = dataset.io_backend_opt.get('db_paths')
+        name = f'{dataset.opt[f"dataroot_{key}"]}: {path}' if in_lmdb else path
+        try:
+            content = dataset.file_client.get(path, key)
+        except OSError as error:
+            raise SampleError(f'{name}: {error.strerror}') from error
+        decode(content, name)
+
+
+def prefetcher_that_hangs() -> None:
+    """Hand on an error of the thread that `prefetch_mode: cpu` starts; all of BasicSR's versions then wait for ever."""
+    from basicsr.data.prefetch_dataloader import PrefetchGenerator
+
+    original_run, original_next = PrefetchGenerator.run, PrefetchGenerator.__next__
+
+    @functools.wraps(original_run)
+    def run(self: PrefetchGenerator) -> None:
+        try:
+            original_run(self)
+        except Exception as error:
+            self.queue.put(error)
+
+    @functools.wraps(original_next)
+    def following(self: PrefetchGenerator) -> Any:
+        item = original_next(self)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    PrefetchGenerator.run, PrefetchGenerator.__next__ = run, following
+
+
 def _new_module(name: str, **content: Any) -> ModuleType:
     module = module_from_spec(ModuleSpec(name, loader=None))
     vars(module).update(content)
@@ -219,6 +277,8 @@ AFTER = [
     ddp_without_cuda,
     local_rank_argument,
     resume_without_cuda,
+    images_without_a_name,
+    prefetcher_that_hangs,
 ]
 
 _LENT: list[ModuleType] = []

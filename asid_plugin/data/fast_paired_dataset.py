@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.data.transforms import augment, paired_random_crop
-from basicsr.utils import FileClient, bgr2ycbcr, imfrombytes, img2tensor
+from basicsr.utils import FileClient, bgr2ycbcr, img2tensor
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.functional import normalize
 from tqdm import tqdm
 
+from asid_plugin.pairs import SampleError, decode
 from asid_plugin.registry import DATASET_REGISTRY
 
 Pixels = NDArray[np.uint8]
@@ -68,7 +69,7 @@ class RawPairedImageDataset(FastPairedImageDataset):
     keeps in memory what fits.
 
     Raises:
-        ValueError: A value is not as long as `meta_info.txt` says of its image: the LMDB is not of raw pixels.
+        SampleError: A value is not as long as `meta_info.txt` says of its image: the LMDB is not of raw pixels.
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
@@ -89,7 +90,7 @@ class RawPairedImageDataset(FastPairedImageDataset):
         value = transactions[key].get(name.encode())
         if value is None or len(value) != size[0] * size[1] * 3:
             where = f'{self.opt[f"dataroot_{key}"]}: {name}'
-            raise ValueError(f'{where} is not {size[1]}x{size[0]} raw pixels; asid prepare div2k --raw makes such')
+            raise SampleError(f'{where} is not {size[1]}x{size[0]} raw pixels; asid prepare div2k --raw makes such')
         return np.frombuffer(value, np.uint8).reshape(*size, 3)
 
 
@@ -99,19 +100,29 @@ class CachedPairedImageDataset(FastPairedImageDataset):
 
     They are decoded when the dataset is built. Workers share them where they are forked; in distributed training, for
     which BasicSR has them spawned, and on macOS and Windows each holds a copy.
+
+    Raises:
+        SampleError: An image is missing or cannot be decoded.
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         client = _open(self.io_backend_opt)
         self.cache = [
-            tuple(imfrombytes(client.get(path[f'{key}_path'], key)) for key in ('gt', 'lq'))
+            (self._read(client, 'gt', path['gt_path']), self._read(client, 'lq', path['lq_path']))
             for path in tqdm(self.paths, desc='reading', unit='pair', leave=False, delay=1, disable=None)
         ]
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
         """GT and LQ image of a pair, from memory."""
         return self.cache[index]
+
+    def _read(self, client: FileClient, key: str, path: str) -> Pixels:
+        name = f'{self.opt[f"dataroot_{key}"]}: {path}' if self.io_backend_opt['type'] == 'lmdb' else path
+        try:
+            return decode(client.get(path, key), name)
+        except OSError as error:
+            raise SampleError(f'{name}: {error.strerror}') from error
 
 
 def _open(io_backend: dict[str, Any]) -> FileClient:

@@ -7,7 +7,7 @@ import torch
 
 from .basicsr_keys import PAIRED, DatasetOptions
 from .epochs import check_batch
-from .images import RAW, ImagesError, count_pairs, lacking
+from .images import RAW, ImagesError, Share, count_pairs, lacking
 from .problems import Key, Options, Problem, mapping
 
 
@@ -35,9 +35,10 @@ def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]
     if lacks:
         return
     try:
-        pairs = count_pairs(roots['dataroot_gt'], roots['dataroot_lq'], dataset)
+        share = Share(opt.get('rank', 0), opt.get('world_size', 1))
+        pairs = count_pairs(roots['dataroot_gt'], roots['dataroot_lq'], dataset, share)
     except ImagesError as error:
-        yield Problem((*key, error.key), str(error))
+        yield from (Problem((*key, fault), message) for fault, message in error.faults)
     else:
         if is_train:
             yield from check_batch(key, dataset, opt, pairs)

@@ -1,32 +1,50 @@
-"""The pairs of images that a dataset names: whether they are there and belong together."""
+"""The pairs of images that a dataset names: whether they are there, can be used, and belong together."""
 
 import os
-import re
-from contextlib import suppress
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import lmdb
-from basicsr.utils import imfrombytes, scandir
-from PIL import ExifTags, Image
+from basicsr.utils import scandir
 
 from asid_plugin.errors import ASIDError
+from asid_plugin.images import Header
+from asid_plugin.pairs.decoding import TRANSPARENT
+from asid_plugin.pairs.files import GREY, check_files, find_grey, fits, no_image
+from asid_plugin.pairs.lmdbs import LMDBError, Shape, check_whole, find_faults, read_shapes
 
 from .basicsr_keys import DatasetOptions
 from .problems import Options, located
 
 RAW = 'RawPairedImageDataset'
-_META = re.compile(r'(?P<name>[^.]+)\..*\((?P<height>\d+), ?(?P<width>\d+), ?\d+\)')
+MOST = 10
+"""As many images are named of a data set; of more, the number."""
 _MAKER = 'asid prepare div2k makes it'
 _BENCHMARK = 'the README (Test) says what belongs there; without it, delete this section'
 
 
 class ImagesError(ASIDError):
-    """GT and LQ images that cannot be used; `key` is the dataset's key to name."""
+    """GT and LQ images that cannot be used.
 
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
+    Attributes:
+        faults: The dataset's key and the message, of each.
+    """
+
+    def __init__(self, *faults: tuple[str, str]) -> None:
+        super().__init__('; '.join(message for _, message in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of the images this process looks at: each of several takes its own, and all are told what any finds."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    def of(self, names: Sequence[str]) -> Sequence[str]:
+        """Those of some names."""
+        return names[self.rank :: self.world_size]
 
 
 def lacking(root: Path, dataset: Options) -> str | None:
@@ -52,96 +70,134 @@ def _origin(root: Path, dataset: Options) -> str:
     return _MAKER if dataset['phase'] == 'train' else _BENCHMARK
 
 
-def count_pairs(gt: Path, lq: Path, dataset: Options) -> int:
-    """Count the pairs of two folders or LMDBs.
+def count_pairs(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
+    """Count the pairs of two folders or LMDBs, and check those of this process's share.
 
     Raises:
-        ImagesError: An image has no partner, or is of a wrong size.
+        ImagesError: An image has no partner, cannot be used, or is of a wrong size.
     """
     count = _count_lmdb if dataset['io_backend']['type'] == 'lmdb' else _count_files
-    return count(gt, lq, dataset)
+    return count(gt, lq, dataset, share)
 
 
-def _count_lmdb(gt: Path, lq: Path, dataset: Options) -> int:
-    """Count the pairs of two LMDBs; `ImagesError` for the first image without partner or of a wrong size."""
-    raw = dataset['type'] == RAW
-    gt_sizes, lq_sizes = _read_sizes('dataroot_gt', gt, raw), _read_sizes('dataroot_lq', lq, raw)
-    for key, here, there, other in (('dataroot_gt', gt_sizes, lq_sizes, lq), ('dataroot_lq', lq_sizes, gt_sizes, gt)):
+def _count_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
+    """Count the pairs of two LMDBs; see `count_pairs`."""
+    gt_shapes, lq_shapes = (
+        _read_shapes(key, root, dataset['type'] == RAW) for key, root in (('dataroot_gt', gt), ('dataroot_lq', lq))
+    )
+    for key, here, there, other in (
+        ('dataroot_gt', gt_shapes, lq_shapes, lq),
+        ('dataroot_lq', lq_shapes, gt_shapes, gt),
+    ):
         lacking = sorted(there.keys() - here.keys())
         if lacking:
             message = f'lacks {len(lacking)} of the images of {other}, first {lacking[0]}; both must hold the same'
-            raise ImagesError(key, message)
-    for name, size in gt_sizes.items():
-        _check_scale(name, size, lq_sizes[name], dataset)
-    smallest = min(gt_sizes, key=lambda name: min(gt_sizes[name]))
-    _check_patch(smallest, gt_sizes[smallest], dataset)
-    return len(gt_sizes)
+            raise ImagesError((key, message))
+    names = share.of(list(gt_shapes))
+    _raise_if_any(_lmdb_faults({'dataroot_gt': (gt, gt_shapes), 'dataroot_lq': (lq, lq_shapes)}, names, dataset))
+    for name in gt_shapes:
+        _check_scale(name, gt_shapes[name][:2], lq_shapes[name][:2], dataset)
+    smallest = min(gt_shapes, key=lambda name: min(gt_shapes[name][:2]))
+    _check_patch(smallest, gt_shapes[smallest][:2], dataset)
+    return len(gt_shapes)
 
 
-def _read_sizes(key: str, root: Path, raw: bool) -> dict[str, tuple[int, int]]:
-    """(height, width) of each image of an LMDB by name, from its `meta_info.txt`, which says also if it is `raw`."""
-    sizes = {}
-    for number, line in enumerate((root / 'meta_info.txt').read_text().splitlines(), 1):
-        match = _META.match(line)
-        if match is None:
-            where = f'{root / "meta_info.txt"}, line {number}'
-            raise ImagesError(key, f"{where}: {line!r} should be like '0001_s001.png (480,480,3) 1'")
-        if line.endswith(' raw') != raw:
-            right = f'type: {RAW} reads it' if not raw else f'{_MAKER}, with --raw'
-            raise ImagesError(key, f'{root} holds {"PNG files, not raw pixels" if raw else "raw pixels"}; {right}')
-        sizes[match['name']] = int(match['height']), int(match['width'])
+def _read_shapes(key: str, root: Path, raw: bool) -> dict[str, Shape]:
+    """The shapes of the images of an LMDB that is whole, of the kind that the dataset reads."""
     try:
-        with lmdb.open(str(root), readonly=True, lock=False) as env:
-            stat, last_page = env.stat(), env.info()['last_pgno']
-    except lmdb.Error as error:
-        raise ImagesError(key, f'{root} cannot be read as an LMDB ({error}); {_MAKER} anew') from error
-    if (root / 'data.mdb').stat().st_size < (last_page + 1) * stat['psize']:  # reading it would be a bus error
-        raise ImagesError(key, f'{root} is cut short: copy it again, or {_MAKER} anew')
-    if stat['entries'] != len(sizes) or not sizes:
-        raise ImagesError(
-            key, f'{root} holds {stat["entries"]} images, its meta_info.txt lists {len(sizes)}; {_MAKER} anew'
-        )
-    return sizes
+        shapes, is_raw = read_shapes(root)
+        if raw != is_raw:
+            right = f'type: {RAW} reads it' if is_raw else f'{_MAKER}, with --raw'
+            raise ImagesError((key, f'{root} holds {"raw pixels" if is_raw else "PNG files, not raw pixels"}; {right}'))
+        check_whole(root, shapes, _MAKER)
+    except LMDBError as error:
+        raise ImagesError((key, str(error))) from error
+    return shapes
 
 
-def _count_files(gt: Path, lq: Path, dataset: Options) -> int:
-    """Count the pairs of two folders; `ImagesError` for the first file without partner, or sizes that disagree."""
+def _lmdb_faults(
+    lmdbs: dict[str, tuple[Path, dict[str, Shape]]], names: Sequence[str], dataset: Options
+) -> Iterator[tuple[str, str]]:
+    for key, (root, shapes) in lmdbs.items():
+        for name, fault in find_faults(root, shapes, names, dataset['type'] == RAW).items():
+            yield key, f'{root}: {name}: {fault}'
+        headers = {root / name: Header('PNG', *shapes[name][:2], channels=shapes[name][2]) for name in names}
+        for path, header in headers.items():
+            if header.channels in (2, 4):
+                yield key, f'{path}: {TRANSPARENT}'
+        yield from _grey(key, headers, dataset)
+
+
+def _count_files(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
+    """Count the pairs of two folders; see `count_pairs`."""
     options = DatasetOptions(dataset)
     listed, template = options.meta_info_file, options.filename_tmpl
     if listed and not os.path.isfile(listed):
-        raise ImagesError('meta_info_file', f'no file {located(listed)}')
+        raise ImagesError(('meta_info_file', f'no file {located(listed)}'))
     names = [line.split(' ')[0] for line in Path(listed).read_text().splitlines()] if listed else sorted(scandir(gt))
     if not names:
-        raise ImagesError('meta_info_file' if listed else 'dataroot_gt', f'no images in {listed or gt}')
-    partners = {f'{template.format(Path(name).stem)}{Path(name).suffix}': name for name in names}
+        raise ImagesError(('meta_info_file' if listed else 'dataroot_gt', f'no images in {listed or gt}'))
     lq_names = set(scandir(lq))
+    folders = {} if listed else {'dataroot_gt': (gt, names), 'dataroot_lq': (lq, sorted(lq_names))}
+    _raise_if_any(_strangers(folders))
+    partners = {f'{template.format(Path(name).stem)}{Path(name).suffix}': name for name in names}
     for partner, name in partners.items():
         if partner not in lq_names:
-            raise ImagesError('dataroot_lq', f'no {partner} in {lq}, the partner of {name} in {gt}')
+            raise ImagesError(('dataroot_lq', f'no {partner} in {lq}, the partner of {name} in {gt}'))
         if listed and not (gt / name).is_file():
-            raise ImagesError('dataroot_gt', f'no {name} in {gt}, which {listed} lists')
+            raise ImagesError(('dataroot_gt', f'no {name} in {gt}, which {listed} lists'))
     extra = sorted(lq_names - partners.keys())
     if extra and not listed:
-        raise ImagesError('dataroot_gt', f'no partner in {gt} for {extra[0]} of {lq}')
-    # of a training set, which may be of many thousand files, only the first pair is looked at
-    for partner, name in islice(partners.items(), 1 if dataset['phase'] == 'train' else None):
-        gt_size, lq_size = _size('dataroot_gt', gt / name), _size('dataroot_lq', lq / partner)
-        _check_scale(name, gt_size, lq_size, dataset)
-        _check_patch(name, gt_size, dataset)
+        raise ImagesError(('dataroot_gt', f'no partner in {gt} for {extra[0]} of {lq}'))
+    _check_files({gt / partners[partner]: lq / partner for partner in share.of(list(partners))}, dataset)
     return len(names)
 
 
-def _size(key: str, path: Path) -> tuple[int, int]:
-    """(height, width) of an image as BasicSR would read it; from its header, unless that may turn it."""
-    with suppress(OSError, Image.DecompressionBombError), Image.open(path) as header:
-        if header.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return header.height, header.width
-    content = path.read_bytes()
-    image = imfrombytes(content) if content else None
-    if image is None:
-        raise ImagesError(key, f'{path} is not an image')
-    height, width = image.shape[:2]
-    return height, width
+def _strangers(folders: Mapping[str, tuple[Path, Sequence[str]]]) -> Iterator[tuple[str, str]]:
+    """The files of folders that are no images by their names."""
+    for key, (folder, names) in folders.items():
+        for name in filter(no_image, names):
+            yield key, f'{folder / name} is no image, and BasicSR takes every file of a folder; remove it'
+
+
+def _check_files(pairs: dict[Path, Path], dataset: Options) -> None:
+    """Check GT files and the LQ files that belong to them."""
+    headers, faults = check_files([*pairs, *pairs.values()])
+    gt = {path: headers[path] for path in pairs if path in headers}
+    lq = {path: headers[path] for path in pairs.values() if path in headers}
+    unusable = [
+        ('dataroot_gt' if path in pairs else 'dataroot_lq', f'{path}: {fault}') for path, fault in faults.items()
+    ]
+    grey = [*_grey('dataroot_gt', gt, dataset), *_grey('dataroot_lq', lq, dataset)]
+    _raise_if_any([*unusable, *(grey or _grey_beside_colour(pairs, headers))])
+    for path, partner in pairs.items():
+        size = gt[path].height, gt[path].width
+        _check_scale(path.name, size, (lq[partner].height, lq[partner].width), dataset)
+        _check_patch(path.name, size, dataset)
+
+
+def _grey(key: str, headers: dict[Path, Header], dataset: Options) -> Iterator[tuple[str, str]]:
+    """Grey images of a training set that has colours; of test images, of which Set14 has one, BasicSR makes colour."""
+    if dataset['phase'] == 'train':
+        for path in find_grey(headers):
+            yield key, f'{path}: {GREY}'
+
+
+def _grey_beside_colour(pairs: Mapping[Path, Path], headers: Mapping[Path, Header]) -> Iterator[tuple[str, str]]:
+    """Pairs of which one image is grey, and the other is not."""
+    for path, partner in pairs.items():
+        channels = [headers[side].channels for side in (path, partner) if side in headers]
+        if 0 not in channels and len({number < 3 for number in channels}) > 1:
+            kinds = ('grey', 'colour') if channels[1] < 3 else ('colour', 'grey')
+            yield 'dataroot_lq', f'{partner} is {kinds[0]}, and its partner {path} is {kinds[1]}; save both alike'
+
+
+def _raise_if_any(faults: Iterable[tuple[str, str]]) -> None:
+    found = list(faults)
+    if len(found) > MOST:
+        found[MOST:] = [(found[MOST][0], f'and so on: {len(found)} images cannot be used')]
+    if found:
+        raise ImagesError(*found)
 
 
 def _check_patch(name: str, size: tuple[int, int], dataset: Options) -> None:
@@ -149,14 +205,13 @@ def _check_patch(name: str, size: tuple[int, int], dataset: Options) -> None:
     if 'gt_size' in dataset and dataset['gt_size'] > min(size):
         most = min(size) // dataset['scale'] * dataset['scale']
         message = f'{dataset["gt_size"]} does not fit into {name}, {min(size)} pixels wide or high; at most {most}'
-        raise ImagesError('gt_size', message)
+        raise ImagesError(('gt_size', message))
 
 
 def _check_scale(name: str, gt: tuple[int, int], lq: tuple[int, int], dataset: Options) -> None:
     """Check the sizes of one pair. In validation GT may have a rest, less than `scale`, that BasicSR cuts off."""
     scale = dataset['scale']
-    rest = [large - scale * small for large, small in zip(gt, lq, strict=True)]
-    if min(rest) < 0 or max(rest) >= (1 if dataset['phase'] == 'train' else scale):
+    if not fits(gt, lq, scale, exact=dataset['phase'] == 'train'):
         here, found, right = (f'{h}x{w}' for h, w in (lq, gt, (lq[0] * scale, lq[1] * scale)))
         message = f'{name} is {here} here and {found} in dataroot_gt; scale {scale} needs {right} there'
-        raise ImagesError('dataroot_lq', message)
+        raise ImagesError(('dataroot_lq', message))
