@@ -73,7 +73,7 @@ def add_photos_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('folders', nargs='+', type=Path, metavar='FOLDER', help='of photographs; not those in folders inside')
     _add_output(parser, 'datasets/photos')
-    add('--scales', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (2 3 4)')
+    add('--scales', '--scale', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (2 3 4)')
     add(
         '--crop-size',
         type=int,

@@ -5,23 +5,46 @@
 
 What is written::
 
-    datasets/photos/HR/                                    links to the photographs to train on; from them:
-    datasets/photos/photos_HR_sub_raw.lmdb                 their sub-images
+    datasets/photos/photos_HR_sub_raw.lmdb                 sub-images of the photographs to train on
     datasets/photos/photos_LR_bicubic_X2_sub_raw.lmdb      the same at half the size, and so on
+    datasets/photos/photos_checksums.jsonl                 by which a second run verifies them; see `raw_lmdbs`
+    datasets/photos/photos_prepare.json                    (the settings; a run with others is refused)
     datasets/photos/held_out/GTmod2/, LRbicx2/             every 48th photograph, whole, and at half the size
 
 Held out are the same photographs each time: the folders' files in order of their names, numbers 24, 72, 120 and so on.
+Photographs are known by the content of their files, so their folder may move.
 """
 
 import math
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from asid_plugin.evaluate.protocol import downscale
 from asid_plugin.prepare.demo import update_png
-from asid_plugin.prepare.sub_images import PrepareError, list_images, prepare, read_bgr
+from asid_plugin.prepare.raw_lmdbs import RawJob, Record, make_raw_lmdbs
+from asid_plugin.prepare.sub_images import (
+    Photo,
+    PrepareError,
+    check_cutting,
+    check_headers,
+    check_settings,
+    list_images,
+    parallel,
+    print_left_out,
+    read_bgr,
+    read_size,
+)
 
 EVERY = 48
+NAME = 'photos'
+OPTIONS = 'options/photos'
+"""The folder of the option files that train on what is written."""
+TRAINED = (2, 3, 4)
+"""The scales that they are for."""
 
 
 def held_out(photos: Sequence[Path]) -> list[Path]:
@@ -51,7 +74,27 @@ def write_pairs(photos: Sequence[Path], out: Path, scale: int) -> None:
 def is_smaller(path: Path, side: int, scales: Sequence[int]) -> bool:
     """Whether an image's width or height, cropped to a multiple of every scale, is below this many pixels."""
     multiple = math.lcm(*scales)
-    return side > 0 and min(read_bgr(path)[0].shape[:2]) // multiple * multiple < side
+    return side > 0 and min(read_size(path)) // multiple * multiple < side
+
+
+def find_photographs(folders: Sequence[Path]) -> dict[str, Path]:
+    """The photographs of some folders by name, folder by folder.
+
+    Raises:
+        PrepareError: A folder is missing, two photographs have the same name, or there are fewer than two.
+    """
+    photos: dict[str, Path] = {}
+    for folder in folders:
+        images = list_images(folder)
+        print_left_out(folder)
+        for stem, path in sorted(images.items()):
+            if stem in photos:
+                raise PrepareError(f'{path} and {photos[stem]} have the same name; rename one')
+            photos[stem] = path
+    if len(photos) < 2:
+        number = 'one photograph' if photos else 'no photographs'
+        raise PrepareError(f'{", ".join(map(str, folders))}: {number}; at least 2 are needed, one to validate on')
+    return photos
 
 
 def prepare_photos(
@@ -60,34 +103,68 @@ def prepare_photos(
     """Do what the command does, whose options the arguments are. A second call verifies it.
 
     Raises:
-        PrepareError: Two photographs have the same name, there are fewer than two, `out` was made of others, or see
-            `write_pairs` and `sub_images.prepare`.
+        PrepareError: `out` was made of other photographs, or see `find_photographs`, `write_pairs` and
+            `make_raw_lmdbs`.
     """
-    photos: dict[str, Path] = {}
-    for folder in folders:
-        for stem, path in sorted(list_images(folder).items()):
-            if stem in photos:
-                raise PrepareError(f'{path} and {photos[stem]} have the same name; rename one')
-            photos[stem] = path.absolute()
-    if len(photos) < 2:
-        raise PrepareError(f'{", ".join(map(str, folders))}: {len(photos)} photographs; at least 2 are needed')
+    scales = sorted(set(scales))
+    check_cutting(scales, crop_size, crop_size // 2)
+    photos = find_photographs(folders)
+    check_headers({key: {1: path} for key, path in photos.items()})
     kept_back = held_out(list(photos.values()))
     small = [path for path in photos.values() if path not in kept_back and is_smaller(path, least_side, scales)]
     if small:
         print(f'{len(small)} photographs are left out: less than {least_side} pixels wide or high')
-    hr = out / 'HR'
-    hr.mkdir(parents=True, exist_ok=True)
-    to_train = [path for path in photos.values() if path not in (*kept_back, *small)]
-    for path in to_train:
-        link = hr / path.name
-        if not link.is_symlink():
-            link.symlink_to(path)
-        elif link.readlink() != path:
-            raise PrepareError(f'{link} is {link.readlink()}, and not {path}. Remove the folder {out}')
-    wanted = {path.name for path in to_train}
-    if strange := sorted(link.name for link in hr.iterdir() if link.name not in wanted):
-        raise PrepareError(f'{hr} has images of another set: {", ".join(strange[:3])}. Remove the folder {out}')
+    to_train: dict[str, Photo] = {
+        key: {1: path} for key, path in sorted(photos.items()) if path not in (*kept_back, *small)
+    }
+    if not to_train:
+        raise PrepareError(f'--least-side {least_side}: no photograph is as large, and none is left to train on')
+    job = RawJob(out, NAME, dict.fromkeys(scales), crop_size, crop_size // 2)
+    check_settings(job)
     for scale in scales:
         write_pairs(kept_back, out / 'held_out', scale)
-    print(f'{len(wanted)} photographs to train on, {len(kept_back)} held out')
-    prepare(hr, out, 'photos', scales=scales, crop_size=crop_size, step=crop_size // 2, raw=True, workers=workers)
+    print(f'{len(to_train)} photographs to train on, {len(kept_back)} held out')
+    with parallel(workers) as each:
+        records = make_raw_lmdbs(job, to_train, each)
+    print('To train, type:', *(f'  {line}' for line in training_commands(job, scales, records)), sep='\n')
+    if not Path(OPTIONS).is_dir():
+        print(f'in a folder that has {OPTIONS}: that of the project, as the package comes without it')
+
+
+def training_commands(job: RawJob, scales: Sequence[int], records: Sequence[Record]) -> Iterator[str]:
+    """The commands that train on what has been written, each with its purpose."""
+    if 2 in scales:
+        yield training_command(job, 'finetune_ASID_x2.yml', 2, records) + "  # goes on from the package's weights"
+    for scale in scales:
+        if scale in TRAINED:
+            yield training_command(job, f'train_ASID_photos_x{scale}.yml', scale, records) + '  # from the beginning'
+        else:
+            yield f'# {OPTIONS} has no file for x{scale}: copy another, and change the scale in it'
+
+
+def training_command(job: RawJob, name: str, scale: int, records: Sequence[Record]) -> str:
+    """The command that trains with an option file, and the options that the file has otherwise."""
+    file = Path(OPTIONS, name)
+    options = yaml.safe_load(file.read_text()) if file.is_file() else {}
+    out = job.out if options else job.out.absolute()  # it is another folder where the command is typed
+    least = min(min(record.height, record.width, job.crop_size) for record in records)
+    wanted = {
+        'datasets:train:dataroot_gt': str(out / job.lmdb(1).name),
+        'datasets:train:dataroot_lq': str(out / job.lmdb(scale).name),
+        'datasets:val:dataroot_gt': str(out / 'held_out' / f'GTmod{scale}'),
+        'datasets:val:dataroot_lq': str(out / 'held_out' / f'LRbicx{scale}'),
+    }
+    if least < (_option(options, 'datasets:train:gt_size') or 32 * scale):
+        wanted['datasets:train:gt_size'] = str(least // scale * scale)
+    start = _option(options, 'path:pretrain_network_g')
+    if start and not Path(start).is_file():  # the network that another option file trains, if it has been trained
+        wanted['path:pretrain_network_g'] = 'packaged:x2'
+    forced = [f'{key}={value}' for key, value in wanted.items() if str(_option(options, key)) != value]
+    return shlex.join(['asid', 'train', file.as_posix(), *(['--force_yml', *forced] if forced else [])])
+
+
+def _option(options: Mapping[str, Any], key: str) -> Any:
+    value: Any = options
+    for part in key.split(':'):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

@@ -33,6 +33,7 @@ from asid_plugin.prepare.sub_images import (
     check_settings,
     list_images,
     parallel,
+    print_left_out,
     read_size,
     write_outputs,
 )
@@ -117,6 +118,7 @@ def find_pairs(realsr: Path, split: str, scale: int, cameras: Sequence[str]) -> 
             here = ', '.join(sorted(path.name for path in realsr.iterdir())) if realsr.is_dir() else 'nothing'
             told = f'--realsr names the folder of Canon and Nikon (in {realsr}: {here})'
             raise PrepareError(f'{folder}: no such folder; {told}; --cameras and --scales say what is taken')
+        print_left_out(folder)
         for key, path in list_images(folder).items():
             scene, _, role = key.rpartition('_')
             if role not in ('HR', f'LR{scale}') or not scene.startswith(f'{camera}_'):

@@ -28,9 +28,9 @@ import re
 import shutil
 import signal
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,7 +41,9 @@ from typing import Protocol, TypeVar
 from asid_plugin.errors import ASIDError
 from asid_plugin.evaluate.protocol import downscale
 from asid_plugin.files import remove_unfinished, staging, whole_file
-from asid_plugin.inference.images import FORMATS, UNREADABLE, ImageError, read_image
+from asid_plugin.images import READABLE, UNREADABLE, ImageError, read_header, read_image
+from asid_plugin.images.alpha import fill_hidden
+from asid_plugin.images.left_out import LeftOut
 
 # isort: split
 import cv2
@@ -51,11 +53,9 @@ import torch
 from basicsr.utils import imfrombytes
 from basicsr.utils.lmdb_util import LmdbMaker
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 PNG_LEVEL = 1  # BasicSR's own choice for LMDBs; the files hold the same bytes
-Image.MAX_IMAGE_PIXELS = None  # Pillow reads only sizes here, so no size is dangerous
 
 Photo = dict[int, Path]
 """A photograph's files by scale, 1 being HR, which is always there; a scale whose LR is to be made is not."""
@@ -70,8 +70,10 @@ Result = TypeVar('Result')
 class Each(Protocol):
     """`run_all` with its executor: maps a function over tasks, with a progress bar."""
 
-    def __call__(self, function: Callable[[Task], Result], tasks: Sequence[Task], description: str) -> Iterable[Result]:
-        """The results, in the order of the tasks."""
+    def __call__(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], description: str, large: bool = False
+    ) -> Iterable[Result]:
+        """The results, in the order of the tasks; of `large` ones only a few wait to be taken."""
 
 
 class PrepareError(ASIDError):
@@ -142,10 +144,10 @@ def find_lr(hr: Path, lr: Path | None, scales: Sequence[int]) -> dict[int, Path 
 def list_images(folder: Path) -> dict[str, Path]:
     """The images of a folder (not its subfolders) by name; BasicSR's LMDB keys are ASCII without dots and spaces."""
     if not folder.is_dir():
-        raise PrepareError(f'{folder} is not a folder')
+        raise PrepareError(f'{folder}: {"a file, not a folder" if folder.exists() else "no such folder"}')
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in FORMATS and not path.name.startswith('.'):
+        if _is_image(path):
             key = re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)
             if key in images:
                 raise PrepareError(f'{images[key]} and {path.name} would both be called {key}: rename one')
@@ -153,14 +155,33 @@ def list_images(folder: Path) -> dict[str, Path]:
     return images
 
 
+def print_left_out(folder: Path) -> None:
+    """Print which kinds of files of a folder are not taken for images, if there are any."""
+    left = LeftOut()
+    for path in folder.iterdir():
+        if path.is_dir():
+            left.folders['folder'] += 1
+        else:
+            left.takes(path)
+    if counts := str(left):
+        print(f'{folder}: left out {counts}')
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in READABLE and not path.name.startswith('.') and not path.is_dir()
+
+
 def find_photos(hr: Path, lr: dict[int, Path | None]) -> dict[str, Photo]:
     """Pair every HR image with its LR images: `0001.png` with `0001x2.png`, or with `0001.png`."""
     photos: dict[str, Photo] = {key: {1: path} for key, path in sorted(list_images(hr).items())}
     if not photos:
-        raise PrepareError(f'{hr} has no images ({", ".join(FORMATS)})')
+        raise PrepareError(f'{hr} has no images ({", ".join(READABLE)})')
+    print_left_out(hr)
     missing = []
     for scale, folder in lr.items():
         images = list_images(folder) if folder else {}
+        if folder:
+            print_left_out(folder)
         for key, photo in photos.items():
             if found := images.get(f'{key}x{scale}', images.get(key)):
                 photo[scale] = found
@@ -169,6 +190,23 @@ def find_photos(hr: Path, lr: dict[int, Path | None]) -> dict[str, Photo]:
     if missing:
         raise PrepareError('\n  '.join(['LR images are missing:', *missing]))
     return photos
+
+
+def check_headers(photos: Mapping[str, Photo]) -> None:
+    """Refuse images that cannot be read, as far as their headers tell, before hours are spent on the others.
+
+    Raises:
+        PrepareError: There are some; it lists them.
+    """
+    problems = []
+    for photo in tqdm(photos.values(), desc='Looking through', leave=False, delay=2):
+        for path in photo.values():
+            try:
+                read_header(path)
+            except ImageError as error:
+                problems.append(str(error))
+    if problems:
+        raise PrepareError('\n  '.join([f'{len(problems)} of {len(photos)} images cannot be used:', *problems]))
 
 
 def check_settings(job: Job) -> None:
@@ -187,9 +225,9 @@ def check_settings(job: Job) -> None:
 def read_bgr(path: Path) -> tuple[Pixels, list[str]]:
     """Read an image as (height, width, 3) uint8 BGR, 16 bits v as round(v / 257); say what was done to it."""
     image = read_image(path)
-    remarks = ['grey repeated in three channels'] * image.grey + ['alpha dropped'] * (image.alpha is not None)
+    remarks = ['grey repeated in three channels'] * image.grey + ['alpha dropped'] * image.has_alpha
     remarks += ['16 bits rounded to 8'] * (image.bits == 16)
-    return np.rint(image.rgb[..., ::-1] * 255).astype(np.uint8), remarks
+    return np.ascontiguousarray(fill_hidden(image).rgb8[..., ::-1]), remarks
 
 
 def encode_png(image: Pixels) -> bytes:
@@ -230,11 +268,10 @@ def read_photo(job: Job, photo: Photo) -> tuple[dict[int, Pixels], list[str]]:
 def finished_tiles(job: Job, key: str, photo: Photo) -> list[str]:
     """Name the sub-images of a photograph if all of them are there and none is older than its files."""
     try:
-        with Image.open(photo[1]) as header:  # turned by its EXIF orientation or not, the number is the same
-            tiles = list(job.tiles(key, *header.size))
+        tiles = list(job.tiles(key, *read_size(photo[1])))
         changed = max(file.stat().st_mtime_ns for file in photo.values())
         written = min((folder / f'{t}.png').stat().st_mtime_ns for folder, _ in job.outputs.values() for t in tiles)
-    except OSError:  # one is missing; or the photograph cannot be read, and reading all of it tells why
+    except (ImageError, OSError):  # one is missing; or the photograph cannot be read, and reading all of it tells why
         return []
     return tiles if written >= changed else []
 
@@ -286,13 +323,10 @@ def read_size(file: Path) -> tuple[int, int]:
     """(height, width) of an image, from its header.
 
     Raises:
-        PrepareError: The file is no image.
+        ImageError: The file is no image.
     """
-    try:
-        with Image.open(file) as header:
-            return header.height, header.width
-    except UnidentifiedImageError:
-        raise PrepareError(f'{file}: {UNREADABLE}') from None
+    header = read_header(file)
+    return header.height, header.width
 
 
 def decode(file: Path, flag: str) -> Pixels:
@@ -391,14 +425,53 @@ def _end_after(wait: Callable[[], None]) -> None:
 
 
 def run_all(
-    executor: Executor | None, function: Callable[[Task], Result], tasks: Sequence[Task], description: str
+    executor: Executor | None,
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    description: str,
+    ahead: int = 0,
 ) -> Iterable[Result]:
-    """Map a function over tasks, in this process if there is no executor, with a progress bar."""
-    chunk = 1 + len(tasks) // 1000  # photographs go one by one, sub-images by the dozen
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: their parent ends them
-    results = executor.map(function, tasks, chunksize=chunk) if executor else map(function, tasks)
-    signal.signal(signal.SIGINT, previous)
+    """Map a function over tasks, in this process if there is no executor, with a progress bar.
+
+    Args:
+        executor: Runs the tasks.
+        function: Of one task.
+        tasks: Any number.
+        description: For the progress bar.
+        ahead: The most tasks that are begun before the results of others are taken; 0 for all.
+    """
+    results: Iterable[Result]
+    if executor is None:
+        results = map(function, tasks)
+    elif ahead:
+        results = _map_few(executor, function, tasks, ahead)
+    else:
+        with _interrupts_ignored():  # photographs go one by one, sub-images by the dozen
+            results = executor.map(function, tasks, chunksize=1 + len(tasks) // 1000)
     return tqdm(results, total=len(tasks), desc=description)
+
+
+def _map_few(
+    executor: Executor, function: Callable[[Task], Result], tasks: Iterable[Task], ahead: int
+) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
+    for task in tasks:
+        with _interrupts_ignored():
+            waiting.append(executor.submit(function, task))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C while processes are started, which inherit that: their parent ends them."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def check_cutting(scales: Sequence[int], crop_size: int, step: int) -> None:
@@ -416,8 +489,10 @@ def parallel(workers: int) -> Iterator[Each]:
     # multiprocessing.Pool would wait for ever for a worker that the system has killed for want of memory
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), start_worker) if workers > 1 else None
 
-    def each(function: Callable[[Task], Result], tasks: Sequence[Task], description: str) -> Iterable[Result]:
-        return run_all(executor, function, tasks, description)
+    def each(
+        function: Callable[[Task], Result], tasks: Sequence[Task], description: str, large: bool = False
+    ) -> Iterable[Result]:
+        return run_all(executor, function, tasks, description, 2 * workers if large else 0)
 
     try:
         yield each
@@ -457,10 +532,12 @@ def prepare(
 
     Raises:
         PrepareError: An argument, an image or an existing output is not as it must be.
+        ImageError: A sub-image that was there is damaged.
     """
     check_cutting(scales, crop_size, step)
     job = Job(Path(out), name, find_lr(Path(hr), Path(lr) if lr else None, sorted(set(scales))), crop_size, step)
     photos = find_photos(Path(hr), job.lr)
+    check_headers(photos)
     check_settings(job)
     print(f'HR: {len(photos)} from {hr}, cropped at the bottom and right to multiples of {job.multiple} pixels')
     for scale, folder in job.lr.items():

@@ -2,19 +2,29 @@
 
 import csv
 import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 from skimage import data
 
 from asid_plugin.evaluate.benchmarks import find_sets, load_sample
 from asid_plugin.evaluate.protocol import downscale
+from asid_plugin.prepare import raw_lmdbs, sub_images
 from asid_plugin.prepare.photos import prepare_photos
+from asid_plugin.prepare.sub_images import PrepareError
 from helpers import command
 
 # isort: split
+from basicsr import train
 from basicsr.data import build_dataset
 
 LOG = """\
@@ -45,7 +55,6 @@ def test_prepared_photographs_train_and_one_is_held_out(photos: Path, tmp_path: 
     out = tmp_path / 'out'
     for _ in range(2):  # the second call verifies
         prepare_photos([photos], out, (2,), 64, 1)
-    assert sorted(path.name for path in (out / 'HR').iterdir()) == ['0.png', '1.png', '2.png', '3.png']
     gt, lq = (cv2.imread(str(out / 'held_out' / kind / '4.png')) for kind in ('GTmod2', 'LRbicx2'))
     assert np.array_equal(gt, cv2.imread(str(photos / '4.png')))
     assert np.array_equal(lq, downscale(gt, 2))
@@ -64,6 +73,175 @@ def test_prepared_photographs_train_and_one_is_held_out(photos: Path, tmp_path: 
     assert build_dataset(opt)[0]['lq'].shape == (3, 32, 32)
 
 
+def contents(out: Path) -> dict[str, dict[bytes, bytes]]:
+    """Of each LMDB in a folder, all values and the `meta_info.txt`."""
+    found = {}
+    for path in sorted(out.glob('*.lmdb')):
+        with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as transaction:
+            found[path.name] = dict(transaction.cursor()) | {b'': (path / 'meta_info.txt').read_bytes()}
+    return found
+
+
+@pytest.mark.slow
+def test_lmdbs_hold_the_same_as_those_of_sub_images(photos: Path, tmp_path: Path):
+    (photos / '1.png').rename(photos / '1.PNG')
+    prepare_photos([photos], tmp_path / 'out', (2, 4), 64, 2)
+    (photos / '4.png').rename(tmp_path / '4.png')  # that is held out
+    sub_images.prepare(photos, tmp_path / 'subs', 'photos', scales=(2, 4), crop_size=64, step=32, raw=True)
+    expected = {name: values for name, values in contents(tmp_path / 'subs').items() if '_raw' in name}
+    assert contents(tmp_path / 'out') == expected
+    assert list(expected) == [
+        'photos_HR_sub_raw.lmdb',
+        'photos_LR_bicubic_X2_sub_raw.lmdb',
+        'photos_LR_bicubic_X4_sub_raw.lmdb',
+    ]
+
+
+def test_only_what_training_needs_is_kept(photos: Path, tmp_path: Path):
+    out = tmp_path / 'out'
+    prepare_photos([photos], out, (2,), 64, 1)
+    assert sorted(path.name for path in out.iterdir()) == [
+        'held_out',
+        'photos_HR_sub_raw.lmdb',
+        'photos_LR_bicubic_X2_sub_raw.lmdb',
+        'photos_checksums.jsonl',
+        'photos_prepare.json',
+    ]
+    sub_images_of_one = 3 * 3  # of 64 pixels, every 32, in 100x120
+    pixels = 4 * sub_images_of_one * 64 * 64 * 3
+    size = sum(path.stat().st_size for path in out.rglob('*') if path.is_file())
+    assert pixels * 1.25 < size < pixels * 2.2  # LMDB's pages of 4096 bytes, and what is held out
+
+
+def test_an_interrupted_run_goes_on(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch):
+    """Photographs that are in the LMDBs are not cut again; those that have changed since, or gone, are left out."""
+    monkeypatch.setattr(raw_lmdbs, 'COMMIT', 1)
+    damage = (photos / '2.png').read_bytes()
+    (photos / '2.png').write_bytes(damage[:999])
+    out = tmp_path / 'out'
+    for _ in range(2):
+        with pytest.raises(PrepareError, match=r'1 of 4 images cannot be used:\n.*2\.png: damaged'):
+            prepare_photos([photos], out, (2,), 64, 1)
+        assert not list(out.glob('[!.]*.lmdb'))
+    assert '  3 images: already done\n' in capsys.readouterr().out
+    with (out / '.photos_checksums.jsonl').open('a') as file:
+        file.write('{"key": "2", "fi')  # as a kill may leave it
+    (photos / '2.png').write_bytes(damage)
+    cv2.imwrite(str(photos / '1.png'), cv2.imread(str(photos / '1.png'))[:70, :70])
+    prepare_photos([photos], out, (2,), 64, 1)
+    assert '  2 images: already done\n' in capsys.readouterr().out
+    assert not [path for path in out.iterdir() if path.name.startswith('.')]
+    prepare_photos([photos], tmp_path / 'anew', (2,), 64, 1)
+    assert contents(out) == contents(tmp_path / 'anew')
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on(photos: Path, tmp_path: Path):
+    """Killed when some photographs are safe, to the same contents."""
+    for i in range(5, 25):
+        cv2.imwrite(str(photos / f'{i}.png'), np.roll(data.astronaut(), 37 * i, axis=0)[:300, :400])
+    code = 'import sys; from asid_plugin.prepare import raw_lmdbs; raw_lmdbs.COMMIT = 10**6; '
+    code += 'from asid_plugin.commands.main import main; sys.exit(main(sys.argv[1:]))'
+    out = tmp_path / 'out'
+    arguments = [
+        'prepare',
+        'photos',
+        str(photos),
+        '--scale',
+        '2',
+        '--crop-size',
+        '64',
+        '--workers',
+        '1',
+        '-o',
+        str(out),
+    ]
+    process = subprocess.Popen([sys.executable, '-c', code, *arguments], stderr=subprocess.DEVNULL)
+    while process.poll() is None and lines_of(out / '.photos_checksums.jsonl') < 4:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 4 <= lines_of(out / '.photos_checksums.jsonl') < 24
+    prepare_photos([photos], out, (2,), 64, 1)
+    prepare_photos([photos], tmp_path / 'anew', (2,), 64, 1)
+    assert contents(out) == contents(tmp_path / 'anew')
+
+
+def lines_of(path: Path) -> int:
+    return path.read_text().count('\n') if path.is_file() else 0
+
+
+def test_finished_lmdbs_that_were_not_given_their_names_yet(photos: Path, tmp_path: Path):
+    """As a kill between the last two steps leaves them."""
+    out = tmp_path / 'out'
+    prepare_photos([photos], out, (2,), 64, 1)
+    expected = contents(out)
+    path = out / 'photos_LR_bicubic_X2_sub_raw.lmdb'
+    path.rename(path.with_name(f'.{path.name}'))
+    prepare_photos([photos], out, (2,), 64, 1)
+    assert contents(out) == expected
+
+
+def test_an_lmdb_that_has_changed_is_named(photos: Path, tmp_path: Path):
+    out = tmp_path / 'out'
+    prepare_photos([photos], out, (2,), 64, 1)
+    path = out / 'photos_HR_sub_raw.lmdb'
+    with lmdb.open(str(path)) as env, env.begin(write=True) as transaction:
+        value = bytearray(transaction.get(b'2_s003'))
+        value[77] ^= 1
+        transaction.put(b'2_s003', bytes(value))
+    with pytest.raises(PrepareError, match=r'HR_sub_raw\.lmdb is not as it was made: remove .*out and run again \(2\)'):
+        prepare_photos([photos], out, (2,), 64, 1)
+    shutil.rmtree(path)
+    with pytest.raises(PrepareError, match=r'HR_sub_raw\.lmdb is gone: remove .*out and run again'):
+        prepare_photos([photos], out, (2,), 64, 1)
+
+
+@pytest.mark.slow
+def test_the_command_at_the_end_trains(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch):
+    """For each scale, of photographs that are smaller than the option files' patches, in a folder of another name."""
+    (tmp_path / 'options').symlink_to(Path(__file__).parents[2] / 'options')
+    monkeypatch.chdir(tmp_path)
+    assert (
+        command('prepare', 'photos')(
+            [photos, '--out', 'my data', '--crop-size', '72', '--scale', '2', '4', '--workers', '1']
+        )
+        == 0
+    )
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('  asid train ')]
+    assert [shlex.split(line)[2] for line in lines] == [
+        f'options/photos/train_ASID_photos_x{scale}.yml' for scale in (2, 4)
+    ]
+    for line in lines:
+        monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', *shlex.split(line)[2:]])
+        opt, _ = train.parse_options(str(tmp_path), is_train=True)  # which checks them
+        assert opt['datasets']['train']['dataroot_gt'] == 'my data/photos_HR_sub_raw.lmdb'
+    assert opt['datasets']['train']['gt_size'] == 72
+
+
+def test_the_default_folder_needs_no_more_options(photos: Path, tmp_path: Path, capsys, monkeypatch):
+    (tmp_path / 'options').symlink_to(Path(__file__).parents[2] / 'options')
+    monkeypatch.chdir(tmp_path)
+    assert command('prepare', 'photos')([photos, '--crop-size', '64', '--scale', '2', '--workers', '1']) == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        'To train, type:',
+        "  asid train options/photos/finetune_ASID_x2.yml  # goes on from the package's weights",
+        '  asid train options/photos/train_ASID_photos_x2.yml  # from the beginning',
+    ]
+
+
+def test_files_that_are_left_out_are_counted(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    for name in ('Thumbs.db', 'a.txt', 'b.TXT', 'README'):
+        (photos / name).write_bytes(b'text')
+    (photos / 'more').mkdir()
+    cv2.imwrite(str(photos / '3.ppm'), cv2.imread(str(photos / '3.png')))
+    (photos / '3.png').unlink()
+    prepare_photos([photos], tmp_path / 'out', (2,), 64, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f'{photos}: left out 4 files (2 .txt, 1 .db, 1 without a suffix), 1 folder'
+    assert '4 photographs to train on, 1 held out' in lines
+
+
 def test_photographs_may_be_links(photos: Path, tmp_path: Path):
     """Such as a downloader leaves: to files named by their checksums."""
     blobs = tmp_path / 'blobs'
@@ -76,12 +254,22 @@ def test_photographs_may_be_links(photos: Path, tmp_path: Path):
     assert (tmp_path / 'out' / 'photos_LR_bicubic_X2_sub_raw.lmdb').is_dir()
 
 
-def another_folder(folder: Path) -> Path:
-    return folder.rename(folder.with_name('denoised'))
+def moved(folder: Path) -> Path:
+    return folder.rename(folder.with_name('elsewhere'))
 
 
 def one_more(folder: Path) -> Path:
     (folder / '9.png').write_bytes((folder / '0.png').read_bytes())
+    return folder
+
+
+def one_less(folder: Path) -> Path:
+    (folder / '1.png').unlink()
+    return folder
+
+
+def changed(folder: Path) -> Path:
+    cv2.imwrite(str(folder / '0.png'), np.zeros((100, 120, 3), np.uint8))
     return folder
 
 
@@ -93,9 +281,11 @@ def damaged(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (another_folder, r'HR/0.png is \S*/mine/0.png, and not \S*/denoised/0.png. Remove the folder \S*/out'),
+        (moved, None),
         (one_more, r'held_out/GTmod2 has images that are not held out: 4.png. Remove \S*/held_out'),
-        (damaged, r'4.png: damaged, cut short'),
+        (one_less, r'/out was made of other photographs \(1 is gone\): remove it'),
+        (changed, r'/out was made of other photographs \(\S*/mine/0.png has changed\): remove it'),
+        (damaged, r'4.png: damaged'),
     ],
 )
 def test_other_photographs_are_not_taken_for_the_first_ones(
@@ -103,17 +293,20 @@ def test_other_photographs_are_not_taken_for_the_first_ones(
 ):
     arguments = ['--out', str(tmp_path / 'out'), '--scales', '2', '--crop-size', '64', '--workers', '1']
     assert command('prepare', 'photos')([photos, *arguments]) == 0
-    assert command('prepare', 'photos')([change(photos), *arguments]) == 2
-    assert re.search(f'^error: .*{message}', capsys.readouterr().err, re.MULTILINE)
+    assert command('prepare', 'photos')([change(photos), *arguments]) == (2 if message else 0)
+    assert not message or re.search(f'^error: .*{message}', capsys.readouterr().err, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ('break_it', 'message'),
     [
         (lambda folder: [folder, folder], 'have the same name; rename one'),
+        (lambda folder: [folder / 'nowhere'], 'nowhere: no such folder'),
+        (lambda folder: [folder / '0.png'], '0.png: a file, not a folder'),
+        (lambda folder: [path.unlink() for path in folder.iterdir()] and [folder], ': no photographs; at least 2 are'),
         (
             lambda folder: [path.unlink() for path in sorted(folder.iterdir())[1:]] and [folder],
-            '1 photographs; at least 2',
+            ': one photograph; at least 2 are needed, one to validate on',
         ),
     ],
 )

@@ -18,6 +18,7 @@ import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.utils import imfrombytes
 
+from asid_plugin.errors import ASIDError
 from asid_plugin.prepare import sub_images
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +172,10 @@ def test_any_kind_of_image_becomes_8_bit_colour(tmp_path, capsys):
     found = lmdb_images(sub_images.prepare(hr, tmp_path, 'x', scales=[2])[1])
     np.testing.assert_array_equal(found['grey_s001'], np.dstack([grey] * 3))
     np.testing.assert_array_equal(found['deep_s001'], np.rint(deep / 257))
-    np.testing.assert_array_equal(found['a_b_c_s001'], alpha[..., :3])
+    seen = alpha[..., 3] > 0
+    assert not seen.all()
+    np.testing.assert_array_equal(found['a_b_c_s001'][seen], alpha[seen, :3])
+    assert (found['a_b_c_s001'][~seen] != alpha[~seen, :3]).any()  # hidden colours do not come out
     said = capsys.readouterr().out
     for what in ('1 image: grey', '1 image: alpha dropped', '1 image: 16 bits', '3 images: smaller than 480'):
         assert what in said
@@ -181,15 +185,19 @@ def test_unusable_images_are_all_named_and_the_others_kept(tmp_path):
     hr = write(tmp_path / 'hr', {'good.png': photograph(60, 60), 'cut.png': photograph(60, 60), 'dot.png': noise(1, 9)})
     (hr / 'cut.png').write_bytes((hr / 'cut.png').read_bytes()[:2000])
     (hr / 'text.jpg').write_text('no image')
+    with pytest.raises(sub_images.PrepareError, match='1 of 4 images cannot be used:\n  .*hr/text.jpg: not an image'):
+        sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
+    assert not (tmp_path / 'out').exists(), 'what headers tell is told first'
+    (hr / 'text.jpg').unlink()
     with pytest.raises(sub_images.PrepareError) as error:
         sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
-    assert str(error.value).startswith('3 of 4 images')
-    for name in ('hr/cut.png: ', 'hr/dot.png: 9x1 pixels, at least 4x4', 'hr/text.jpg: '):
+    assert str(error.value).startswith('2 of 3 images')
+    for name in ('hr/cut.png: ', 'hr/dot.png: 9x1 pixels, at least 4x4'):
         assert name in str(error.value)
     left = contents(tmp_path / 'out')
     assert len(left) == 2 * 4
     assert all(re.search(r'/good_s00\d.png$', name) for name in left)
-    for name in ('cut.png', 'dot.png', 'text.jpg'):
+    for name in ('cut.png', 'dot.png'):
         (hr / name).unlink()
     sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
     assert {name: contents(tmp_path / 'out')[name] for name in left} == left
@@ -203,9 +211,9 @@ def test_a_damaged_sub_image_is_named(tmp_path):
     content = tile.read_bytes()
     for damaged in (content[:10], content[:100]):
         tile.write_bytes(damaged)
-        with pytest.raises(sub_images.PrepareError) as error:
+        with pytest.raises(ASIDError) as error:
             sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
-        assert re.fullmatch(rf'{re.escape(str(tile))}: damaged, cut short, .*', str(error.value))
+        assert re.fullmatch(rf'{re.escape(str(tile))}: damaged(,| or) cut short.*', str(error.value))
     tile.unlink()
     sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
     assert tile.read_bytes() == content
