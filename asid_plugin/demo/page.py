@@ -2,56 +2,67 @@
 
 import html
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-import cv2
 import gradio as gr
-import imagesize
-from torch.nn import functional as F
 
-from asid_plugin.inference.images import FORMATS, UNREADABLE, Image, ImageError, check_size, read_image, write_image
-from asid_plugin.inference.upscaler import Upscaler, image_failures
+from asid_plugin.images import READABLE, ImageError
+from asid_plugin.inference.progress import duration
+
+from .enlarging import enlarge, left_out, limit, megapixels, read_picture_header
+from .example import EXAMPLE
+from .offers import Offers
 
 _DELETE_EVERY, _DELETE_AFTER = 600, 3600  # seconds
 _THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
 # Gradio limits the images in pixels, whatever the height of the slider.
-_CSS = '#slider img { max-height: 75vh !important; }'
+_CSS = """
+#slider { height: min(75vh, 100vw) !important; }
+#slider img { max-height: min(75vh, 100vw) !important; }
+.html-container { padding-block: 0 !important; }
+.said { font-size: var(--text-sm); line-height: 1.5; color: var(--body-text-color-subdued); }
+.said p { margin: 0; }
+.said .refused { color: var(--error-text-color); }
+.dark .said .refused { color: var(--error-icon-color); }
+"""
 _PROGRESS = gr.Progress()
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the page offers and does.
+    """The offers of the page, and its components.
 
     Attributes:
-        upscalers: The networks by the names that are shown.
+        offers: The networks by the names that are shown.
         max_pixels: Pictures of more pixels are refused.
         awaited: By session, the enlargement that somebody waits for; any other stops at its next tiles.
     """
 
-    upscalers: Mapping[str, Upscaler]
+    offers: Offers
     max_pixels: int
     awaited: dict[str, object] = field(default_factory=dict)
 
     def names(self, scale: int) -> list[str]:
         """The networks of a scale."""
-        return [name for name, upscaler in self.upscalers.items() if upscaler.scale == scale]
+        return [name for name, offer in self.offers.items() if offer.upscaler.scale == scale]
 
     def build(self) -> gr.Blocks:
-        """The components, and what happens between them."""
-        scales = sorted({upscaler.scale for upscaler in self.upscalers.values()})
+        """The components and the events between them."""
+        scales = sorted({offer.upscaler.scale for offer in self.offers.values()})
+        name = self.names(scales[0])[0]
         cache = (_DELETE_EVERY, _DELETE_AFTER)
         with gr.Blocks(title='ASID', analytics_enabled=False, delete_cache=cache, fill_width=True) as blocks:
             gr.Markdown('# ASID\nDrop a picture, enlarge it, and compare the result with bicubic interpolation.')
             with gr.Row():
                 with gr.Column(scale=1, min_width=300):
-                    picture = gr.File(label='Picture', file_types=[*FORMATS], height=150)
+                    picture = gr.File(label='Picture', file_types=[*READABLE], height=150)
+                    example = gr.Button('Take the example picture', icon=EXAMPLE, size='sm')
+                    forecast = gr.HTML(_said(self._before(name)), elem_id='forecast')
                     scale = gr.Radio([(f'x{scale}', scale) for scale in scales], value=scales[0], label='Scale')
                     weights = gr.Dropdown(self.names(scales[0]), label='Weights')
+                    purpose = gr.HTML(_said(self.offers[name].purpose), elem_id='purpose')
                     button = gr.Button('Enlarge', variant='primary', interactive=False)
                     download = gr.DownloadButton('Download the PNG', interactive=False)
                 with gr.Column(scale=4):
@@ -62,27 +73,60 @@ class Page:
                         buttons=['fullscreen'],
                         elem_id='slider',
                     )
-            running = button.click(self._enlarge, [picture, weights], [slider, download], show_progress_on=slider)
-            picture.change(self._clear, picture, [slider, download, button], show_progress='hidden', cancels=running)
+                    notes = gr.HTML(elem_id='notes')
+            results = [slider, download, notes]
+            running = button.click(self._enlarge, [picture, weights], results, show_progress_on=slider)
+            example.click(lambda: str(EXAMPLE), outputs=picture, show_progress='hidden')
+            chosen = picture.change(self._clear, None, results, show_progress='hidden', cancels=running)
+            chosen.then(self._judge, [picture, weights], [forecast, button], show_progress='hidden')
             scale.change(self._offer, scale, weights, show_progress='hidden')
+            weights.change(self._explain, weights, purpose, show_progress='hidden')
+            weights.change(self._judge, [picture, weights], [forecast, button], show_progress='hidden')
             blocks.unload(self._leave)
         return blocks
+
+    def _before(self, name: str) -> str:
+        """How large a picture may be and how long it takes, before there is one."""
+        offer = self.offers[name]
+        words = limit(self.max_pixels)
+        pace = duration(offer.seconds(1000, 1000))
+        return f'{words[0].upper()}{words[1:]}. At x{offer.upscaler.scale}, a megapixel takes {pace} here.'
+
+    def _judge(self, path: str | None, name: str) -> tuple[str, gr.Button]:
+        """Say of a picture how large it becomes and how long that takes, or why it is refused."""
+        if path is None:
+            return _said(self._before(name)), gr.Button(interactive=False)
+        offer = self.offers[name]
+        scale = offer.upscaler.scale
+        try:
+            header = read_picture_header(Path(path), scale, self.max_pixels)
+        except ImageError as error:
+            return _said(_sentence(error, path), kind='refused'), gr.Button(interactive=False)
+        height, width = header.height, header.width
+        said = (
+            f'{width}x{height} ({megapixels(width * height, digits=2)}) becomes {width * scale}x{height * scale}, '
+            f'in {duration(offer.seconds(height, width))}.'
+        )
+        return _said(said, *(f'Note: {note}.' for note in left_out(header))), gr.Button(interactive=True)
 
     def _offer(self, scale: int) -> gr.Dropdown:
         names = self.names(scale)
         return gr.Dropdown(names, value=names[0])
 
-    def _clear(self, path: str | None, request: gr.Request) -> tuple[None, gr.DownloadButton, gr.Button]:
+    def _explain(self, name: str) -> str:
+        return _said(self.offers[name].purpose)
+
+    def _clear(self, request: gr.Request) -> tuple[None, gr.DownloadButton, str]:
         """Let no result stand beside another picture."""
         self._leave(request)
-        return None, gr.DownloadButton(interactive=False), gr.Button(interactive=path is not None)
+        return None, gr.DownloadButton(interactive=False), ''
 
     def _leave(self, request: gr.Request) -> None:
         self.awaited.pop(request.session_hash, None)
 
     def _enlarge(
         self, path: str, name: str, request: gr.Request, progress: gr.Progress = _PROGRESS
-    ) -> tuple[tuple[Path, Path], gr.DownloadButton]:
+    ) -> tuple[tuple[Path, Path], gr.DownloadButton, str]:
         this = self.awaited[request.session_hash] = object()
 
         def report(done: int, total: int) -> None:
@@ -90,17 +134,30 @@ class Page:
                 raise gr.Error('Nobody waits for it.', visible=False, print_exception=False)
             progress((done, total), unit='tiles')
 
+        offer = self.offers[name]
+        start = time.perf_counter()
         try:
-            before, after = enlarge(Path(path), self.upscalers[name], self.max_pixels, report)
+            result = enlarge(Path(path), offer.upscaler, self.max_pixels, report)
         except ImageError as error:
-            # Where the server keeps the file is nobody's business.
-            sentence = str(error).removeprefix(f'{Path(path).parent}{os.sep}')
-            raise gr.Error(html.escape(sentence), print_exception=False) from error
-        return (before, after), gr.DownloadButton(value=after, interactive=True)
+            raise gr.Error(html.escape(_sentence(error, path)), print_exception=False) from error
+        offer.learn(result.height, result.width, time.perf_counter() - start)
+        notes = _said(*(f'Note: {note}.' for note in result.notes))
+        return (result.before, result.after), gr.DownloadButton(value=result.after, interactive=True), notes
+
+
+def _sentence(error: ImageError, path: str) -> str:
+    """An error without the folder, as where the server keeps the file is nobody's business."""
+    return str(error).removeprefix(f'{Path(path).parent}{os.sep}')
+
+
+def _said(*sentences: str, kind: str = '') -> str:
+    """Sentences as HTML, one paragraph each, which a screen reader reads out when they change."""
+    paragraphs = ''.join(f'<p class="{kind}">{html.escape(sentence)}</p>' for sentence in sentences)
+    return f'<div class="said" role="status">{paragraphs}</div>'
 
 
 def launch(page: Page, host: str, port: int | None) -> gr.Blocks:
-    """Start serving a page in the background, to `host` alone; `local_url` of what is returned is its address.
+    """Start serving a page in the background, to `host` alone; its address is `local_url` of the blocks returned.
 
     Args:
         page: The page.
@@ -114,55 +171,11 @@ def launch(page: Page, host: str, port: int | None) -> gr.Blocks:
         share=False,
         server_name=f'[{host}]' if ':' in host else host,
         server_port=port,
-        max_file_size=8 * page.max_pixels + 2**20,  # 16 bits of RGBA without compression, and what else a file holds
+        max_file_size=8 * page.max_pixels + 2**20,  # 16 bits of RGBA without compression, and the rest of a file
+        allowed_paths=[str(EXAMPLE)],
         footer_links=[],
         run_history=False,
         theme=_THEME,
         css=_CSS,
     )
     return blocks
-
-
-def enlarge(
-    path: Path, upscaler: Upscaler, max_pixels: int, progress: Callable[[int, int], None] | None = None
-) -> tuple[Path, Path]:
-    """Enlarge an image file, into a new folder beside it.
-
-    Args:
-        path: The file.
-        upscaler: The network.
-        max_pixels: Larger images are refused before they are decoded.
-        progress: Called with (tiles done, tiles in all).
-
-    Returns:
-        The PNG files of the bicubic enlargement and of the network's.
-
-    Raises:
-        ImageError: The image cannot be read, is too large or cannot be enlarged.
-    """
-    width, height = imagesize.get(path)
-    if min(width, height) < 1 and cv2.haveImageReader(str(path)):  # OpenCV would decode it, however large it is
-        raise ImageError(f'{path}: {UNREADABLE}')
-    _check_pixels(path, height, width, max_pixels)
-    image = read_image(path)
-    height, width = image.rgb.shape[:2]
-    _check_pixels(path, height, width, max_pixels)
-    folder = Path(tempfile.mkdtemp(dir=path.parent))
-    before, after = folder / f'{path.stem}_bicubic.png', folder / f'{path.stem}_x{upscaler.scale}.png'
-    check_size(after, height * upscaler.scale, width * upscaler.scale)
-    with image_failures(path, image, upscaler.tile):
-        write_image(upscaler(image, progress), after)
-        write_image(bicubic(image, upscaler.scale), before)
-    return before, after
-
-
-def bicubic(image: Image, scale: int) -> Image:
-    """Enlarge an image by bicubic interpolation."""
-    # antialias chooses MATLAB's cubic, a = -0.5; there is nothing else to it in enlarging
-    net = partial(F.interpolate, scale_factor=scale, mode='bicubic', antialias=True)
-    return Upscaler(net, scale, tile=0)(image)
-
-
-def _check_pixels(path: Path, height: int, width: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageError(f'{path}: {width}x{height} is too large; pictures of up to {max_pixels:,} pixels are taken')

@@ -5,37 +5,18 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
-from asid_plugin.checkpoints import packaged_name, packaged_scales
 from asid_plugin.errors import UsageError
-from asid_plugin.inference import Upscaler, load_upscaler
+
+from .offers import Offers
 
 
 def find_gradio() -> None:
     """Raise a `ModuleNotFoundError` if Gradio, which is imported late, is not installed."""
     if find_spec('gradio') is None:
         raise ModuleNotFoundError("No module named 'gradio'", name='gradio')
-
-
-def load_upscalers(weights: Sequence[Path], **running: Any) -> dict[str, Upscaler]:
-    """The networks that the page offers, by the name that it shows: of the file, or its path where names are equal.
-
-    Args:
-        weights: Checkpoints of ASID; without any, the package's own.
-        **running: As `load_upscaler`'s, for all of them.
-
-    Raises:
-        UsageError: The networks cannot be run in this way.
-        CheckpointError: A file cannot be read or is not ASID's.
-    """
-    weights = weights or [Path(packaged_name(upscale)) for upscale in packaged_scales()]
-    names = [path.name for path in weights]
-    return {path.name if names.count(path.name) == 1 else str(path): load_upscaler(path, **running) for path in weights}
 
 
 def free_port(host: str, port: int | None) -> int | None:
@@ -52,11 +33,11 @@ def free_port(host: str, port: int | None) -> int | None:
         raise UsageError(f'--host, --port: {getattr(error, "strerror", error)}') from error
 
 
-def serve(upscalers: Mapping[str, Upscaler], max_pixels: int, host: str, port: int | None) -> None:
+def serve(offers: Offers, max_pixels: int, host: str, port: int | None) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        upscalers: The networks by the names that are shown.
+        offers: The networks by the names that are shown.
         max_pixels: Pictures of more pixels are refused.
         host: The address to listen at.
         port: The port, 0 for any, or None for the first that is free from 7860 on.
@@ -67,15 +48,15 @@ def serve(upscalers: Mapping[str, Upscaler], max_pixels: int, host: str, port: i
     port = free_port(host, port)
     # Everything that Gradio keeps of a picture is in this folder, and is deleted with it.
     with tempfile.TemporaryDirectory(prefix='asid_demo_') as folder:
-        _serve(upscalers, max_pixels, host, port, folder)
+        _serve(offers, max_pixels, host, port, folder)
 
 
-def _serve(upscalers: Mapping[str, Upscaler], max_pixels: int, host: str, port: int | None, folder: str) -> None:
+def _serve(offers: Offers, max_pixels: int, host: str, port: int | None, folder: str) -> None:
     # Gradio reads these as it starts. Its start-up check of the page must not go by way of a proxy.
     os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED='False', no_proxy='*')
     from .page import Page, launch  # here, because Gradio reads them when it is imported
 
-    page = Page(upscalers, max_pixels)
+    page = Page(offers, max_pixels)
     blocks = launch(page, host, port)
     print(f'The page is at {blocks.local_url} until Ctrl-C', flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

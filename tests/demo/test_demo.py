@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,22 +16,27 @@ from urllib.request import urlopen
 import cv2
 import gradio
 import numpy as np
+import PIL.Image
 import pytest
 import skimage.data
 import torch
 from basicsr.utils.matlab_functions import imresize
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from asid_plugin.archs import ASID
-from asid_plugin.demo.page import Page, enlarge
+from asid_plugin.demo.example import EXAMPLE
+from asid_plugin.demo.offers import Offer
+from asid_plugin.demo.page import Page
+from asid_plugin.images import READABLE
 from asid_plugin.inference import Upscaler
-from asid_plugin.inference.images import ImageError
 from helpers import command
 
-MAX_PIXELS = 10_000
+MAX_PIXELS = 50_000
+TILES = ['--tile', '32', '--tile-overlap', '8']
 SLIDER = '[data-testid=imageslider-image]'
 WAIT = 15  # seconds, at most; the machine may be busy
 
@@ -60,8 +66,7 @@ def address(weights: list[Path], tmp_path_factory: pytest.TempPathFactory) -> It
         *map(str, weights),
         '--port',
         '0',
-        '--tile',
-        '32',
+        *TILES,
     ]
     with subprocess.Popen(
         [*command, '--max-pixels', str(MAX_PIXELS)],
@@ -104,13 +109,32 @@ def find(page: Chrome, selector: str) -> WebElement:
     return page.find_element(By.CSS_SELECTOR, selector)
 
 
+def says(page: Chrome, selector: str, pattern: str) -> None:
+    """Wait until the paragraph is as the pattern has it."""
+    seen = [None]
+
+    def look() -> bool:
+        seen[0] = page.execute_script('return document.querySelector(arguments[0])?.textContent', selector)
+        return bool(re.fullmatch(pattern, seen[0] or ''))
+
+    try:
+        eventually(page, look)
+    except TimeoutException:
+        pytest.fail(f'{selector} says {seen[0]!r}, not {pattern!r}')
+
+
 def button(page: Chrome, text: str) -> WebElement:
     return next(found for found in page.find_elements(By.TAG_NAME, 'button') if found.text == text)
 
 
-def drop(page: Chrome, path: Path) -> None:
-    """Give the page a file, wait until the server has it, and press the button."""
+def choose(page: Chrome, path: Path) -> None:
+    """Give the page a file."""
     find(page, 'input[type=file]').send_keys(str(path))
+
+
+def drop(page: Chrome, path: Path) -> None:
+    """Give the page a file, wait until the server has judged it, and press the button."""
+    choose(page, path)
     eventually(page, button(page, 'Enlarge').is_enabled)
     button(page, 'Enlarge').click()
 
@@ -132,7 +156,7 @@ def download(page: Chrome, folder: Path) -> Path:
 def upscaled(picture: Path, weights: Path, folder: Path) -> bytes:
     """The file that `asid upscale` makes of it."""
     target = folder / 'expected.png'
-    assert command('upscale')([str(picture), '-o', str(target), '--weights', str(weights), '--tile', '32']) == 0
+    assert command('upscale')([str(picture), '-o', str(target), '--weights', str(weights), *TILES]) == 0
     return target.read_bytes()
 
 
@@ -180,39 +204,100 @@ def test_another_picture_takes_the_result_away(page: Chrome, picture: Path):
     eventually(page, lambda: not button(page, 'Download the PNG').is_enabled())
 
 
-HUGE_GIF = b'GIF89a' + struct.pack('<HH', 60000, 5000) + bytes(9)
-LONG_PNG = cv2.imencode('.png', np.zeros((1, 300_000), np.uint8))[1].tobytes()
-DAMAGED = 'damaged, cut short, or not a PNG, JPEG, WebP, TIFF or BMP image'
-HUGE_PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + (60_000).to_bytes(4, 'big') * 2 + b'\x08\2\0\0\0\xba\x16\x29\x55'
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
+
+
+HUGE_PNG = b'\x89PNG\r\n\x1a\n' + b''.join(
+    [
+        chunk(b'IHDR', struct.pack('>II5B', 20_000, 30_000, 8, 2, 0, 0, 0)),
+        chunk(b'IDAT', zlib.compress(bytes(1000))),
+        chunk(b'IEND', b''),
+    ]
+)
 
 
 @pytest.mark.parametrize(
     ('name', 'content', 'expected'),
     [
-        ('text.png', b'not a picture', f'text.png: {DAMAGED}'),
-        ('empty.jpg', b'', 'empty.jpg: the file is empty'),
-        ('huge.png', HUGE_PNG, 'huge.png: 60000x60000 is too large; pictures of up to 10,000 pixels are taken'),
+        ('text.png', b'not a picture', 'text.png: .*not an image of a format that is read'),
+        ('empty.jpg', b'', r'empty\.jpg: the file is empty'),
+        (
+            'huge.png',
+            HUGE_PNG,
+            r'huge\.png: 20000x30000 is too large; pictures of up to 0\.05 megapixels are taken, such as 273x183',
+        ),
     ],
     ids=['text', 'empty', 'huge'],
 )
-def test_a_file_that_is_no_picture_is_answered_by_a_sentence(page: Chrome, tmp_path: Path, name, content, expected):
+def test_a_file_that_cannot_be_enlarged_is_refused_when_it_is_chosen(
+    page: Chrome, tmp_path: Path, name, content, expected
+):
     (tmp_path / name).write_bytes(content)
-    drop(page, tmp_path / name)
-    assert sentence(page) == expected
+    choose(page, tmp_path / name)
+    says(page, '#forecast .refused', expected)
+    assert not button(page, 'Enlarge').is_enabled()
+
+
+def test_a_picture_whose_pixels_are_damaged_is_answered_by_a_sentence(page: Chrome, tmp_path: Path):
+    whole = cv2.imencode('.png', skimage.data.astronaut()[:64, :64])[1].tobytes()
+    (tmp_path / 'half.png').write_bytes(whole[: len(whole) // 2])
+    drop(page, tmp_path / 'half.png')
+    assert sentence(page).startswith('half.png: damaged')
 
 
 @pytest.mark.parametrize(
     ('name', 'size', 'expected'),
     [
-        ('note.txt', 9, 'Invalid file type: note.txt. Only .png, .jpg, .jpeg, .webp, .tif, .tiff, .bmp allowed.'),
-        ('long.png', 8 * MAX_PIXELS + 2**20 + 1, 'File(s) exceed the maximum allowed size of 1.1 Mb: "long.png"'),
+        ('note.txt', 9, f'Invalid file type: note.txt. Only {", ".join(READABLE)} allowed.'),
+        ('long.png', 8 * MAX_PIXELS + 2**20 + 1, 'File(s) exceed the maximum allowed size of 1.4 Mb: "long.png"'),
     ],
     ids=['suffix', 'length'],
 )
 def test_a_file_that_is_not_even_sent_is_answered_by_a_sentence(page: Chrome, tmp_path: Path, name, size, expected):
     (tmp_path / name).write_bytes(bytes(size))
-    find(page, 'input[type=file]').send_keys(str(tmp_path / name))
+    choose(page, tmp_path / name)
     assert sentence(page) == expected
+
+
+TIME = r'about \d+ (second|minute|hour)s?'
+
+
+def test_the_page_says_how_large_how_long_and_what_for_before_the_button_is_pressed(page: Chrome, picture: Path):
+    limit = r'Pictures of up to 0\.05 megapixels are taken, such as 273x183\.'
+    says(page, '#forecast p', rf'{limit} At x2, a megapixel takes {TIME} here\.')
+    says(page, '#purpose p', r'Your checkpoint two\.pth: ASID of .*')
+    choose(page, picture)
+    says(page, '#forecast p', rf'72x32 \(0\.0023 megapixels\) becomes 144x64, in {TIME}\.')
+    eventually(page, button(page, 'Enlarge').is_enabled)
+
+    find(page, 'input[type=radio][value="4"]').click()
+    says(page, '#purpose p', r'Your checkpoint four\.pth: ASID of .*')
+    says(page, '#forecast p', rf'72x32 \(0\.0023 megapixels\) becomes 288x128, in {TIME}\.')
+
+    page.find_element(By.CSS_SELECTOR, '[aria-label=Clear]').click()
+    says(page, '#forecast p', rf'{limit} At x4, a megapixel takes {TIME} here\.')
+    assert not button(page, 'Enlarge').is_enabled()
+
+
+def test_the_example_picture_is_enlarged_like_any_other(page: Chrome, weights: list[Path], tmp_path: Path):
+    there = sorted(EXAMPLE.parent.iterdir())
+    button(page, 'Take the example picture').click()
+    says(page, '#forecast p', rf'240x180 \(0\.043 megapixels\) becomes 480x360, in {TIME}\.')
+    eventually(page, button(page, 'Enlarge').is_enabled)
+    button(page, 'Enlarge').click()
+    assert slider(page)[1] == upscaled(EXAMPLE, weights[0], tmp_path)
+    assert page.find_elements(By.CSS_SELECTOR, '#notes p') == []
+    assert sorted(EXAMPLE.parent.iterdir()) == there  # the results are not written beside it
+
+
+def test_a_picture_with_frames_in_a_file_of_upper_case_is_enlarged_and_noted(page: Chrome, tmp_path: Path):
+    frames = [PIL.Image.fromarray(skimage.data.astronaut()[i : i + 32, 100:132]) for i in (0, 32, 64)]
+    frames[0].save(tmp_path / 'MOVES.GIF', save_all=True, append_images=frames[1:])
+    drop(page, tmp_path / 'MOVES.GIF')
+    says(page, '#forecast p + p', r'Note: only the first of 3 frames is enlarged\.')
+    slider(page)
+    says(page, '#notes p', r'Note: only the first of 3 frames is enlarged\.')
 
 
 def test_nothing_is_fetched_from_elsewhere(page: Chrome, picture: Path, address: str):
@@ -264,14 +349,6 @@ def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_p
     )
 
 
-@pytest.mark.parametrize(('content', 'message'), [(HUGE_GIF, DAMAGED), (LONG_PNG, 'PNG ends at 1000000 a side')])
-def test_what_would_cost_memory_or_time_for_nothing_is_refused_first(tmp_path: Path, content: bytes, message: str):
-    (tmp_path / 'a.png').write_bytes(content)
-    upscaler = Upscaler(lambda lq: pytest.fail('computed'), 4, tile=16, overlap=4)
-    with pytest.raises(ImageError, match=message):
-        enlarge(tmp_path / 'a.png', upscaler, 4_000_000)
-
-
 def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path):
     """Its page was closed or was given another picture; the network goes through 256 of 969 tiles."""
     seen = []
@@ -281,7 +358,7 @@ def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path):
         page.awaited.clear()
         return lq.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
-    page = Page({'doubled': Upscaler(net, 2, tile=16, overlap=15)}, MAX_PIXELS)
+    page = Page({'doubled': Offer(Upscaler(net, 2, tile=16, overlap=15), '')}, MAX_PIXELS)
     with pytest.raises(gradio.Error, match='Nobody waits'):
         page._enlarge(str(picture), 'doubled', SimpleNamespace(session_hash='closed'))
     assert seen == [256]
