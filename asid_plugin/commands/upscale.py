@@ -1,22 +1,32 @@
 """Enlarge images with ASID.
 
-Reads and writes PNG, JPEG, WebP, TIFF and BMP. Grey stays grey, 16 bits stay 16 (PNG, TIFF), alpha is kept (PNG, WebP,
-TIFF; elsewhere composited over white), photographs are turned upright.
+Writes PNG, JPEG, WebP, TIFF and BMP; reads these, and also GIF, AVIF, JPEG 2000, TGA, PBM, PGM and PPM, and HEIC and
+JPEG XL with the extra `formats`. Grey stays grey, 16 bits stay 16 (PNG, TIFF), alpha is kept (PNG, WebP, TIFF;
+elsewhere composited over white), photographs are turned upright. Animations stay animations in PNG, WebP and TIFF,
+pages stay pages in TIFF; elsewhere the first one is written. Colour profile, EXIF, XMP, IPTC, texts and resolution are
+kept where the format holds them. A line on stderr names each thing that is lost.
 
-Exit status: 0 all written, 1 some images failed (the others are written), 2 nothing was tried.
+Started by `torchrun -m asid_plugin upscale ...` or `srun asid upscale ...`, processes share the images out; each is
+written once. After an interruption, --skip-existing goes on with those that are missing.
+
+Exit status: 0 all written, 1 some images failed (the others are written), 2 nothing was tried, 130 interrupted.
 """
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import add_running_arguments
+from .arguments import add_borders, add_running_arguments
 
 if TYPE_CHECKING:
-    from asid_plugin.inference import Upscaler
+    from asid_plugin.inference import Share, Upscaler
+    from asid_plugin.inference.batch import Job
 
 DEFAULT_SCALE = 2
 
@@ -29,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         type=Path,
         metavar='INPUT',
-        help='an image, or a folder: all images in it, not those in folders inside',
+        help='an image, or a folder: all images in it, not those in folders inside; a line counts the files left out',
     )
     add(
         '-o',
@@ -38,13 +48,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar='OUT',
         help='a file, if INPUT is one file and OUT ends like an image; else a folder, made if need be, where the names '
-        'stay and --ext says the format. Replaces an OUT that is there, never an input',
+        'stay and --ext says the format. Replaces an OUT that is there, never an input. Images that would share a name '
+        'get their suffix into it: grey_jpg.png, grey_png.png',
     )
+    add('--recursive', action='store_true', help='take folders inside folders, and make the same ones in OUT')
     add(
         '--ext',
         default='png',
         choices=['png', 'jpg', 'jpeg', 'webp', 'tif', 'tiff', 'bmp', 'keep'],
-        help="format in a folder: png (the default; loses nothing), another, or keep for each input's own",
+        help="format in a folder: png (the default; loses nothing), another, or keep for each input's own (PNG where "
+        'that is not written)',
+    )
+    add(
+        '--suffix',
+        default='',
+        metavar='TEXT',
+        help='put behind the names in a folder: with _x2, a.png becomes a_x2.png',
+    )
+    add('--quality', type=int, metavar='Q', help='of JPEG, 1 to 100 (default: 95); the other formats lose nothing')
+    add('--skip-existing', action='store_true', help='leave each output that is there as it is; all are whole')
+    add(
+        '--strip-metadata',
+        action='store_true',
+        help='write no EXIF, XMP, IPTC, texts and resolution, only the colour profile, which defines the colours',
     )
     add(
         '--weights',
@@ -65,29 +91,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint's scale is this",
     )
     add_running_arguments(parser)
+    add_borders(parser, 'flush')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Enlarge the images; returns 1 if one failed."""
-    from asid_plugin.errors import UsageError
-    from asid_plugin.inference import keep_freed_memory, load_upscaler, plan
+    """Enlarge the images; returns 1 if one failed.
 
+    Raises:
+        UsageError: The arguments cannot be carried out.
+        CheckpointError: The weights cannot be read.
+    """
+    from asid_plugin.errors import UsageError
+    from asid_plugin.inference import Share, keep_freed_memory, load_upscaler, plan, survey
+    from asid_plugin.inference.progress import say
+
+    if args.quality is not None and not 1 <= args.quality <= 100:
+        raise UsageError(f'--quality {args.quality}: should be from 1 to 100')
+    share = Share.of_environment()
+    first = share.rank == 0
     keep_freed_memory()
-    targets = plan(args.input, args.output, args.ext)
+    share.settle()
+    planned = plan(args.input, args.output, args.ext, args.suffix, args.recursive)
     weights = choose_weights(args.weights, args.scale)
-    upscaler = load_upscaler(weights, args.scale, args.tile, args.tile_overlap, args.backend, args.device, args.half)
-    for folder in {target.parent for target in targets.values()}:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise UsageError(f'{folder}: this folder cannot be written to')
-    failed = _enlarge(targets, upscaler)
-    if failed:
-        print(f'{failed} of {len(targets)} images failed', file=sys.stderr)
+    running = args.tile, args.tile_overlap, args.backend, args.device, args.half, args.borders
+    upscaler = load_upscaler(weights, args.scale, *running)
+    if first:
+        own = args.weights is None
+        own_note = [f'no --weights given, so these are {weights}, which come with the package'] * own
+        for note in [*own_note, *planned.notes]:
+            say(f'note: {note}', sys.stderr)
+    jobs = survey(planned.targets, upscaler, quiet=not first)
+    mine = [jobs[index] for index in share.of([job.work for job in jobs])]
+    todo = _missing(mine) if args.skip_existing else mine
+    _make_folders(todo)
+    if first:
+        _say_how_much(_missing(jobs) if args.skip_existing else jobs, share)
+    with _ended_by_sigterm():
+        failed = _enlarge(todo, upscaler, share, args)
+        if len(todo) < len(mine):
+            say(f'{share.prefix}{len(mine) - len(todo)} of {len(mine)} images were there already', sys.stderr)
+        if failed:
+            say(f'{share.prefix}{failed} of {len(mine)} images failed', sys.stderr)
+        share.finish(failed > 0)
     return 1 if failed else 0
 
 
 def choose_weights(weights: Path | None, scale: int | None) -> Path:
-    """The weights that are asked for, or else the package's own of the scale, with a note that says so.
+    """The weights that are asked for, or else the package's own of the scale.
 
     Raises:
         UsageError: The package has none of this scale.
@@ -98,24 +148,76 @@ def choose_weights(weights: Path | None, scale: int | None) -> Path:
     if weights is not None:
         return weights
     try:
-        name = packaged_name(DEFAULT_SCALE if scale is None else scale)
+        return Path(packaged_name(DEFAULT_SCALE if scale is None else scale))
     except WeightsError as error:
         raise UsageError(f'{error}; pass --weights FILE') from None
-    print(f'note: no --weights given, so these are {name}, which come with the package', file=sys.stderr)
-    return Path(name)
 
 
-def _enlarge(targets: Mapping[Path, Path], upscaler: 'Upscaler') -> int:
-    """Enlarge each source to its target and return how many failed; each failure is a line on stderr."""
-    from tqdm import tqdm
+def _missing(jobs: Sequence['Job']) -> list['Job']:
+    return [job for job in jobs if not job.target.exists()]
 
-    from asid_plugin.inference import ImageError, upscale_file
 
-    failed = 0
-    for source, target in tqdm(targets.items(), unit='image', disable=None if len(targets) > 1 else True):
-        try:
-            upscale_file(source, target, upscaler)
-        except ImageError as error:
-            failed += 1
-            tqdm.write(f'error: {error}', file=sys.stderr)
+def _make_folders(jobs: Sequence['Job']) -> None:
+    """Make the folders that are written to; of several processes, each may come first."""
+    from asid_plugin.errors import UsageError
+    from asid_plugin.files import remove_abandoned
+
+    for folder in sorted({job.target.parent for job in jobs}):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise UsageError(f'{folder}: this folder cannot be written to')
+        remove_abandoned(folder)
+
+
+def _say_how_much(jobs: Sequence['Job'], share: 'Share') -> None:
+    """A line before the work starts: how much is to be done, by all processes."""
+    from asid_plugin.inference.progress import counted, say
+
+    possible = [job for job in jobs if not job.error]
+    if not possible:
+        return
+    megapixels = sum(job.pixels for job in possible) / 1e6
+    tiles = sum(job.tiles for job in possible)
+    shared = f', shared by {share.size} processes' if share.size > 1 else ''
+    size = f'{megapixels:,.1f}' if megapixels >= 1 else f'{megapixels:.3f}' if megapixels >= 0.001 else 'under 0.001'
+    say(f'{counted(len(possible), "image")}, {size} megapixels, {counted(tiles, "tile")}{shared}', sys.stderr)
+
+
+def _enlarge(jobs: Sequence['Job'], upscaler: 'Upscaler', share: 'Share', args: argparse.Namespace) -> int:
+    """Carry out the jobs and return how many failed; each failure is a line on stderr."""
+    from asid_plugin.images import QUALITY
+    from asid_plugin.inference import ImageError, Progress, upscale_job
+    from asid_plugin.inference.progress import say
+
+    impossible = [job.error for job in jobs if job.error]
+    for error in impossible:
+        say(f'{share.prefix}error: {error}', sys.stderr)
+    possible = [job for job in jobs if not job.error]
+    failed = len(impossible)
+    totals = {'image': len(possible), 'tile': sum(job.tiles for job in possible)}
+    quality = QUALITY if args.quality is None else args.quality
+    with Progress(totals, sum(job.work for job in possible), quiet=share.rank > 0, label=share.prefix) as progress:
+        for job in possible:
+            try:
+                enlarged = upscale_job(job, upscaler, progress, quality, args.strip_metadata)
+            except ImageError as error:
+                failed += 1
+                progress.write(f'{share.prefix}error: {error}', sys.stderr)
+                continue
+            for note in enlarged.notes:
+                progress.write(f'{share.prefix}note: {note}', sys.stderr)
+            progress.write(f'{share.prefix}{enlarged}')
     return failed
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, with which torchrun and SLURM end processes, clear up as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
