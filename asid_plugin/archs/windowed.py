@@ -80,9 +80,14 @@ class WindowedSR(nn.Module):
         return F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
 
     def padded_size(self, *sides: int) -> list[int]:
-        """Round up to multiples of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
-        p = self.window_size
-        return [max((side + p - 1) // p, -(-16 // p)) * p for side in sides]
+        """The sides, each rounded up by `whole_windows`."""
+        return [whole_windows(side, self.window_size) for side in sides]
+
+
+def whole_windows(side: int, window_size: int) -> int:
+    """Round up to a multiple of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
+    least = -(-16 // window_size)  # of `side`, exporters trace it: a negative quotient is rounded otherwise in ONNX
+    return max((side + window_size - 1) // window_size, least) * window_size
 
 
 def _read_any_layout(net: WindowedSR, state_dict: dict[str, Tensor], prefix: str, *_unused: object) -> None:

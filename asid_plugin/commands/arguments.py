@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from asid_plugin.errors import UsageError
-from asid_plugin.tiles import OVERLAP, TILE
+from asid_plugin.tiles import BORDERS, OVERLAP, TILE
 
 
 def call(target: str, *arguments: object, **keywords: object) -> None:
@@ -44,6 +44,18 @@ def add_running_arguments(parser: argparse.ArgumentParser, whole: bool = True) -
     )
 
 
+def add_borders(parser: argparse.ArgumentParser, default: str, *further: str) -> None:
+    """Add `--borders`, one of `BORDERS` or of `further` choices."""
+    parser.add_argument(
+        '--borders',
+        default=default,
+        choices=[*BORDERS, *further],
+        help='where the sides of an image are no whole windows of the network: flush lays whole windows flush with the '
+        'borders (an image below 16 pixels is mirrored); zeros pads at the bottom and right as the paper does, which '
+        f'spoils the outermost pixels{"; both does one after the other" if further else ""} (default: %(default)s)',
+    )
+
+
 def add_figure_output(parser: argparse.ArgumentParser, default: str) -> None:
     """Add `-o`, the file of a figure."""
     text = '.png, .pdf or .svg; folders are made if need be (%(default)s)'
@@ -51,7 +63,7 @@ def add_figure_output(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def add_measured(parser: argparse.ArgumentParser, purpose: str) -> None:
-    """Add `--measured`, files that `asid evaluate` wrote; `purpose` says what is done with them."""
+    """Add `--measured`, files that `asid evaluate` wrote; `purpose` is their use, in words."""
     text = f'{purpose}; the evaluation.csv of asid evaluate'
     parser.add_argument('--measured', type=Path, nargs='+', default=[], metavar='CSV', help=text)
 

@@ -1,6 +1,8 @@
 """Serve a page on which pictures are enlarged and compared with their bicubic enlargement.
 
-It is seen on this machine only, unless --host says otherwise; pictures are deleted after an hour, and at the end.
+The page takes all formats that upscale reads, has an example picture, and says beforehand how long it will take. It is
+seen on this machine only, unless --host says otherwise; pictures are deleted after an hour, and at the end.
+
 Exit status: 0 closed by Ctrl-C, 2 not served.
 """
 
@@ -28,14 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--max-pixels',
         type=int,
         default=4_000_000,
-        help='larger pictures are refused (default: 4000000, which at x4 takes minutes on a CPU and 3.5 GiB)',
+        help='larger pictures are refused (default: 4000000, which at x4 takes minutes on a CPU, and 1.5 GiB)',
     )
     add_running_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Serve the page until it is closed."""
-    from asid_plugin.demo.server import find_gradio, load_upscalers, serve
+    from asid_plugin.demo.offers import load_offers
+    from asid_plugin.demo.server import find_gradio, serve
     from asid_plugin.errors import UsageError
     from asid_plugin.inference import keep_freed_memory
 
@@ -43,7 +46,5 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(f'--max-pixels {args.max_pixels}: should be 1 or more')
     find_gradio()
     keep_freed_memory()
-    upscalers = load_upscalers(
-        args.weights, tile=args.tile, overlap=args.tile_overlap, device=args.device, half=args.half
-    )
-    serve(upscalers, args.max_pixels, args.host, args.port)
+    offers = load_offers(args.weights, tile=args.tile, overlap=args.tile_overlap, device=args.device, half=args.half)
+    serve(offers, args.max_pixels, args.host, args.port)

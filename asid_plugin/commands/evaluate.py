@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import add_networks, add_running_arguments
+from .arguments import add_borders, add_networks, add_running_arguments
 
 if TYPE_CHECKING:
     from asid_plugin.evaluate.methods import Running
@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='write OUT/report.html with sliders, and the images; it holds them all (Set5 with four networks: 4 MB)',
     )
     add_running_arguments(parser, whole=False)
+    add_borders(parser, 'zeros', 'both')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -119,4 +120,5 @@ def how_to_run(args: argparse.Namespace) -> 'Running':
     device = choose_device(args.device)
     hows = ('tiles', 'whole') if args.how == 'both' else (args.how,)
     dtype = choose_dtype(device, args.half)
-    return Running(args.scale, hows, args.tile, args.tile_overlap, args.self_ensemble, device, dtype)
+    borders = ('zeros', 'flush') if args.borders == 'both' else (args.borders,)
+    return Running(args.scale, hows, args.tile, args.tile_overlap, args.self_ensemble, device, dtype, borders)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from asid_plugin.inference.images import FORMATS, ImageError, read_image
+from asid_plugin.images import FORMATS, ImageError, read_image
 from asid_plugin.published.reported import BENCHMARKS
 
 from .protocol import downscale
@@ -225,7 +225,7 @@ def read_rgb(path: Path) -> Pixels:
         EvaluationError: The file cannot be read.
     """
     try:
-        return np.rint(read_image(path).rgb * 255).astype(np.uint8)
+        return read_image(path).rgb8
     except ImageError as error:
         raise EvaluationError(str(error)) from error
 

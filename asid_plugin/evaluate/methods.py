@@ -18,7 +18,7 @@ from asid_plugin.checkpoints import WRAPPERS, CheckpointError, read_state_dict
 from asid_plugin.checkpoints.packaged import is_packaged
 from asid_plugin.cost.complexity import count_parameters
 from asid_plugin.cost.yardstick import pad_to_windows
-from asid_plugin.inference.tiling import self_ensemble, tiled, tiles_at_once
+from asid_plugin.inference.tiling import Windows, self_ensemble, tiled, tiles_at_once
 from asid_plugin.options.basicsr_keys import PathOptions
 from asid_plugin.options.network import check_network
 from asid_plugin.options.problems import Options, mapping
@@ -47,10 +47,11 @@ class Running:
         scale: k.
         hows: 'tiles', 'whole', or both.
         tile: Side of a tile, LR pixels.
-        overlap: LR pixels that neighbouring tiles share; they are averaged with equal weights.
+        overlap: LR pixels that neighbouring tiles share.
         self_ensemble: Average over the eight flips and quarter turns; a '+' after a network's name says so.
         device: 'cpu' or 'cuda'.
         dtype: Of the weights and of what is computed.
+        borders: 'zeros', the paper's protocol, 'flush', or both; it makes no difference to networks without windows.
     """
 
     scale: int
@@ -60,19 +61,28 @@ class Running:
     self_ensemble: bool = False
     device: str = 'cpu'
     dtype: torch.dtype = torch.float32
+    borders: Sequence[str] = ('zeros',)
 
-    def label(self, how: str) -> str:
-        """One of `hows` as methods have it: tiles of other sizes than the paper's say so, 'tiles 32/8'."""
+    def label(self, how: str, borders: str = 'zeros') -> str:
+        """One of `hows` as methods have it: what is not the paper's protocol says so, 'tiles 32/8 flush'."""
         is_paper = (self.tile, self.overlap) == (TILE, OVERLAP)
-        return how if how == 'whole' or is_paper else f'{how} {self.tile}/{self.overlap}'
+        size = '' if how == 'whole' or is_paper else f' {self.tile}/{self.overlap}'
+        return f'{how}{size}{"" if borders == "zeros" else f" {borders}"}'
 
     def __str__(self) -> str:
         tiles = (
             f'tiles of {self.tile}x{self.tile} LR pixels that overlap by {self.overlap}, averaged with equal weights'
         )
         words = ', or '.join({'tiles': tiles, 'whole': 'whole images'}[how] for how in self.hows)
+        borders = ', or '.join(_BORDERS[name] for name in self.borders)
         ensemble = '; averaged over flips and turns (+)' if self.self_ensemble else ''
-        return f'{words}{ensemble}; {str(self.dtype).removeprefix("torch.")} on {self.device}'
+        return f'{words}; borders: {borders}{ensemble}; {str(self.dtype).removeprefix("torch.")} on {self.device}'
+
+
+_BORDERS = {
+    'zeros': "padded by the network itself, by ASID and Omni-SR with zeros (the paper's protocol)",
+    'flush': 'whole windows of ASID and Omni-SR laid flush with them, in tiles that fade into each other (flush)',
+}
 
 
 class Candidate(ABC):
@@ -106,16 +116,20 @@ class Bicubic(Candidate):
 
 @dataclass(frozen=True)
 class Network(Candidate):
-    """A network, run by tiles or on whole images as `method.how` says.
+    """A network, run by tiles or on whole images.
 
     Attributes:
         net: Maps (B, 3, H, W) in [0, 1] to (B, 3, kH, kW), float32 on the device.
+        tile: Side of a tile, LR pixels; None for whole images.
+        windows: Those that tiles are to fit, which are feathered then; None for the paper's protocol.
         batch: Tiles that go through it at once.
     """
 
     method: Method
     net: Callable[[Tensor], Tensor]
     running: Running
+    tile: int | None
+    windows: Windows | None = None
     batch: int = 1
 
     @torch.inference_mode()
@@ -125,9 +139,17 @@ class Network(Candidate):
         Raises:
             EvaluationError: The network fails, or its output has another size or is not finite.
         """
-        run, net = self.running, self.upscale
-        if self.method.how.startswith('tiles'):
-            net = partial(tiled, net, upscale=run.scale, tile=run.tile, overlap=run.overlap, batch=self.batch)
+        run, feather = self.running, self.windows is not None
+        net = partial(
+            tiled,
+            self.upscale,
+            upscale=run.scale,
+            tile=self.tile,
+            overlap=run.overlap,
+            batch=self.batch,
+            feather=feather,
+            windows=self.windows,
+        )
         lq = to_tensor(sample.lq).to(run.device)
         try:
             sr = self_ensemble(net, lq) if run.self_ensemble else net(lq)
@@ -249,8 +271,18 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
     except CheckpointError as error:
         raise EvaluationError(str(error)) from error
     name = (name or loaded.name) + '+' * running.self_ensemble
-    methods = (Method(name, running.label(how), loaded.params, what) for how in running.hows)
-    return [Network(method, loaded.net, running, loaded.batch) for method in methods]
+    return [
+        Network(
+            Method(name, running.label(how, borders), loaded.params, what),
+            loaded.net,
+            running,
+            running.tile if how == 'tiles' else None,
+            loaded.windows if borders == 'flush' else None,
+            loaded.batch,
+        )
+        for how in running.hows
+        for borders in (running.borders if loaded.windows else ('zeros',))
+    ]
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -268,12 +300,13 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network from a file: the name it has by itself, how it is called, its parameters, tiles at once."""
+    """A network from a file: the name it has by itself, how it is called, its parameters, tiles at once, windows."""
 
     name: str
     net: Callable[[Tensor], Tensor]
     params: int
     batch: int
+    windows: Windows | None = None
 
 
 def load_checkpoint(path: Path, running: Running) -> Loaded:
@@ -367,7 +400,7 @@ def _loaded(name: str, net: nn.Module, running: Running) -> Loaded:
     device, dtype = running.device, running.dtype
     net = net.eval().to(device, dtype)
     batch = tiles_at_once(running.tile)
-    return Loaded(name, lambda lq: net(lq.to(dtype)).float(), count_parameters(net), batch)
+    return Loaded(name, lambda lq: net(lq.to(dtype)).float(), count_parameters(net), batch, Windows.of(net))
 
 
 def _load_with_spandrel(path: Path, state_dict: dict[str, Tensor], running: Running) -> Loaded:

@@ -10,12 +10,13 @@ from jinja2 import Environment, StrictUndefined
 from tqdm import tqdm
 
 from asid_plugin.files import whole_file
-from asid_plugin.inference.images import FORMATS
+from asid_plugin.images import FORMATS
 
 from .results import Evaluation, EvaluationError, ImageResult
 from .table import notes, rows
 
 _WEBP = FORMATS['.webp']
+_LOSSLESS = (cv2.IMWRITE_WEBP_QUALITY, 101)  # above 100
 
 
 def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolution on benchmarks') -> None:
@@ -86,7 +87,7 @@ def data_uri(path: Path, height: int, width: int) -> str:
         raise EvaluationError(f'{path}: {found} pixels; the image that was compared has {width}x{height}')
     candidates = {'png': png}
     if pixels.dtype == np.uint8 and max(height, width) <= _WEBP.max_side:
-        done, webp = cv2.imencode('.webp', pixels, _WEBP.params)
+        done, webp = cv2.imencode('.webp', pixels, _LOSSLESS)
         if done:
             candidates['webp'] = webp.tobytes()
     kind, data = min(candidates.items(), key=lambda item: len(item[1]))

@@ -19,7 +19,8 @@ class Method:
 
     Attributes:
         name: 'bicubic', 'ASID', 'SwinIR', ... or what the user called it; Table 1's row of this name is set beside it.
-        how: How it was run: 'whole', 'tiles' (the paper's) or 'tiles 32/8' (others); '' where that means nothing.
+        how: How it was run: 'tiles' (the paper's), 'tiles 32/8' (others), or 'whole', with ' flush' if not with the
+            paper's zeros at the borders; '' where that means nothing.
         params: Number of parameters, None where there are none to count.
         source: The file, option file or folder it came from, '' for bicubic.
     """

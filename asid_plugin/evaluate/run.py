@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from asid_plugin.inference.images import Image, ImageError, write_image
+from asid_plugin.images import Image, ImageError, write_image
 
 from .benchmarks import Benchmark, Pixels, Sample, load_sample
 from .methods import Candidate, Network, slug
@@ -86,7 +85,7 @@ def evaluate_image(
 
 def _save(pixels: Pixels, path: Path) -> Path:
     try:
-        write_image(Image(pixels.astype(np.float32) / np.float32(255)), path)
+        write_image(Image(pixels), path)
     except ImageError as error:
         raise EvaluationError(str(error)) from error
     return path

@@ -50,6 +50,11 @@ class ExportedNetwork:
         """Channels of the input image."""
         return json.loads(self.metadata['arguments'])['num_in_ch']
 
+    @property
+    def window_size(self) -> int:
+        """P, side of the windows."""
+        return json.loads(self.metadata['arguments'])['window_size']
+
 
 def backend(name: str) -> ModuleType:
     """Import a package of the extra `export`.
@@ -82,7 +87,8 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
-    providers = [cuda, cpu] if has_cuda and device != 'cpu' else [cpu]
+    device_id = torch.cuda.current_device() if torch.cuda.is_available() else 0
+    providers = [(cuda, {'device_id': device_id}), cpu] if has_cuda and device != 'cpu' else [cpu]
     session = _open(path, lambda: ort.InferenceSession(str(path), options, providers))
     if device == 'cuda' and cuda not in session.get_providers():  # it goes on by the CPU, without a word
         raise BackendError(f'--device cuda: ONNX Runtime {ort.__version__} cannot start it here')

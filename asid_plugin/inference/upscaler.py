@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from asid_plugin.checkpoints import load_asid
 from asid_plugin.errors import UsageError
-from asid_plugin.tiles import OVERLAP, TILE
+from asid_plugin.images import Image, ImageError, Pixels, Strips
+from asid_plugin.images.alpha import enlarge_alpha, fill_hidden
+from asid_plugin.tiles import BORDERS, OVERLAP, TILE
 
 from .devices import choose_device, choose_dtype, is_out_of_memory
-from .images import Image, ImageError
 from .runtimes import load_onnx
-from .tiling import tiled, tiles_at_once
+from .tiling import Windows, spans, tiled_rows, tiles_at_once
 
 
 @dataclass(frozen=True)
@@ -29,33 +30,68 @@ class Upscaler:
         scale: The network's scale.
         tile: Tile size in pixels of the input, 0 for the whole image at once.
         overlap: How far neighbouring tiles overlap, in pixels of the input.
+        windows: The network's windows, which tiles are to fit; None if it has none, or if it is to pad with zeros.
     """
 
     net: Callable[[Tensor], Tensor]
     scale: int
     tile: int = TILE
     overlap: int = OVERLAP
+    windows: Windows | None = None
+
+    def __call__(self, image: Image, progress: Callable[[int, int], None] | None = None) -> Image:
+        """Enlarge an image at once; arguments and errors as `strips`'."""
+        return self.strips(image, progress).whole()
+
+    def strips(self, image: Image, progress: Callable[[int, int], None] | None = None) -> Strips:
+        """Enlarge an image strip by strip, as the strips are asked for.
+
+        Alpha is enlarged by bicubic interpolation.
+
+        Args:
+            image: The image.
+            progress: Called with the tiles done and their number.
+
+        Returns:
+            An image of as many channels and bits. Going through it raises a FloatingPointError where the network's
+            output is not finite.
+        """
+        height, width = (self.scale * side for side in image.pixels.shape[:2])
+        rows = self._rows(image, progress)
+        return Strips(height, width, image.channels, image.bits, rows, image.metadata, image.duration)
+
+    def work(self, height: int, width: int) -> tuple[int, int]:
+        """How many tiles an image of this size is, and how many pixels they have in all."""
+        rows, columns = (spans(side, self.tile or None, self.overlap, self.windows) for side in (height, width))
+        return len(rows) * len(columns), sum(length for _, length in rows) * sum(length for _, length in columns)
 
     @torch.inference_mode()
-    def __call__(self, image: Image, progress: Callable[[int, int], None] | None = None) -> Image:
-        """Enlarge an image, its alpha by bicubic interpolation; `progress` gets the tiles done and their number.
+    def _rows(self, image: Image, progress: Callable[[int, int], None] | None) -> Iterator[Pixels]:
+        image = fill_hidden(image)
+        # PyTorch computes little with 16 unsigned bits
+        colour = image.pixels[..., : 1 if image.grey else 3].astype(
+            np.uint8 if image.bits == 8 else np.int32, copy=False
+        )
+        lq = torch.from_numpy(colour).permute(2, 0, 1)[None]
+        alpha = enlarge_alpha(image, self.scale) if image.has_alpha else None
+        tile, batch = (self.tile, tiles_at_once(self.tile)) if self.tile else (None, 1)
 
-        Raises:
-            FloatingPointError: The network's output is not finite.
-        """
-        lq = torch.from_numpy(image.rgb).permute(2, 0, 1)[None]
-        if self.tile:
-            batch = tiles_at_once(self.tile)
-            sr = tiled(self.net, lq, self.scale, self.tile, self.overlap, batch, feather=True, progress=progress)
-        else:
-            sr = self.net(lq)
-        if not sr.isfinite().all():
-            raise FloatingPointError("the network's output is not finite (damaged weights, or --half too coarse)")
-        rgb = sr[0].clamp_(0, 1).permute(1, 2, 0).contiguous().numpy()
-        alpha = image.alpha
-        if alpha is not None:
-            alpha = np.clip(cv2.resize(alpha, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
-        return replace(image, rgb=rgb, alpha=alpha)
+        def net(piece: Tensor) -> Tensor:
+            return self.net((piece.float() / image.top).expand(-1, 3, -1, -1))
+
+        top = 0
+        for sr in tiled_rows(net, lq, self.scale, tile, self.overlap, batch, True, self.windows, progress):
+            if not sr.isfinite().all():
+                raise FloatingPointError("the network's output is not finite (damaged weights, or --half too coarse)")
+            planes = _luma(sr) if image.grey else sr
+            rows = (planes.clamp(0, 1) * image.top).round()[0].permute(1, 2, 0).numpy().astype(image.pixels.dtype)
+            yield rows if alpha is None else np.dstack([rows, alpha[top : top + len(rows)]])
+            top += len(rows)
+
+
+def _luma(sr: Tensor) -> Tensor:
+    """Grey of (B, 3, H, W), as OpenCV and JPEG weigh it."""
+    return (sr * sr.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
 
 
 def load_upscaler(
@@ -66,6 +102,7 @@ def load_upscaler(
     backend: str = 'torch',
     device: str = 'auto',
     half: bool = False,
+    borders: str = 'flush',
 ) -> Upscaler:
     """Load a network to enlarge images with.
 
@@ -77,27 +114,32 @@ def load_upscaler(
         backend: One of `BACKENDS`.
         device: 'cpu', 'cuda', or 'auto', which is CUDA if there is any.
         half: Compute in float16 on CUDA, in bfloat16 on a CPU.
+        borders: One of `BORDERS`; 'zeros' is the paper's protocol.
 
     Raises:
         UsageError: Weights of another scale, a device that is not there, or tiles that make no sense.
         CheckpointError: The file cannot be read or is not an ASID's.
         BackendError: The backend is not installed, or not for this device.
     """
-    if tile < 0 or (tile and not 0 <= overlap < tile):
+    if tile < 0:
+        raise UsageError(f'--tile {tile}: should be a number of pixels, or 0 for the whole image')
+    if tile and not 0 <= overlap < tile:
         raise UsageError(f'--tile {tile} --tile-overlap {overlap}: the overlap must be smaller')
     weights = Path(weights)
     if backend not in BACKENDS:
         raise UsageError(f'--backend {backend}: should be {" or ".join(BACKENDS)}')
-    net, own_scale, num_in_ch = BACKENDS[backend](weights, device, half)
+    if borders not in BORDERS:
+        raise UsageError(f'--borders {borders}: should be {" or ".join(BORDERS)}')
+    net, own_scale, num_in_ch, window_size = BACKENDS[backend](weights, device, half)
     if scale not in (None, own_scale):
         raise UsageError(f'--scale {scale}: {weights} holds a network of scale {own_scale}')
     if num_in_ch != 3:
         raise UsageError(f'{weights}: a network for {num_in_ch} channels; images here have 3')
-    return Upscaler(net, own_scale, tile, overlap)
+    return Upscaler(net, own_scale, tile, overlap, Windows(window_size) if borders == 'flush' else None)
 
 
-Loaded = tuple[Callable[[Tensor], Tensor], int, int]
-"""A network as `Upscaler.net`, its scale, and its input channels."""
+Loaded = tuple[Callable[[Tensor], Tensor], int, int, int]
+"""A network as `Upscaler.net`, its scale, its input channels, and its window size."""
 
 
 def _load_torch(weights: Path, device: str, half: bool) -> Loaded:
@@ -116,7 +158,7 @@ def _load_torch(weights: Path, device: str, half: bool) -> Loaded:
     def run(lq: Tensor) -> Tensor:
         return network(lq.to(device, dtype)).to('cpu', torch.float32)
 
-    return run, network.upscale, network.conv_first.in_channels
+    return run, network.upscale, network.conv_first.in_channels, network.window_size
 
 
 def _load_onnxruntime(weights: Path, device: str, half: bool) -> Loaded:
@@ -127,7 +169,7 @@ def _load_onnxruntime(weights: Path, device: str, half: bool) -> Loaded:
     if half:
         raise UsageError('--half: an .onnx file is in half precision if asid export --half wrote it')
     exported = load_onnx(weights, device)
-    return exported.run, exported.upscale, exported.num_in_ch
+    return exported.run, exported.upscale, exported.num_in_ch, exported.window_size
 
 
 BACKENDS: Mapping[str, Callable[[Path, str, bool], Loaded]] = {'torch': _load_torch, 'onnxruntime': _load_onnxruntime}
@@ -144,6 +186,6 @@ def image_failures(source: Path, image: Image, tile: int) -> Iterator[None]:
     except (RuntimeError, MemoryError, cv2.error) as error:
         if not is_out_of_memory(error):
             raise
-        height, width = image.rgb.shape[:2]
+        height, width = image.height, image.width
         hint = f'a --tile below {tile}' if tile else '--tile 64'
         raise ImageError(f'{source}: out of memory at {width}x{height} pixels; try {hint}') from error

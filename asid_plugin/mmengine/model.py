@@ -15,7 +15,7 @@ from torch import Tensor
 from asid_plugin import archs  # noqa: F401  # registers ASID and its blocks in MMEngine's own MODELS
 from asid_plugin.checkpoints import CheckpointError, read_state_dict
 from asid_plugin.compat.patching import expect_channels_last_gradients
-from asid_plugin.inference.tiling import self_ensemble, tiled
+from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
 from asid_plugin.mmengine.registry import MODELS
 from asid_plugin.tiles import OVERLAP, TILE_BATCH
 
@@ -34,8 +34,12 @@ class SuperResolver(BaseModel):
         tile_batch: Tiles that go through the network at once.
         self_ensemble: In testing, average over the eight flips and turns of the image.
         data_preprocessor: As `BaseModel`'s.
+        borders: In testing, 'flush' lets tiles be whole windows, flush with the borders, and fade into each other; with
+            'zeros' the network pads at the bottom and right, the paper's protocol. Networks without windows are run
+            alike by both.
 
     Raises:
+        ValueError: `borders` is something else.
         CheckpointError: `pretrained` is no checkpoint or, with `strict_load`, one of another network.
     """
 
@@ -50,6 +54,7 @@ class SuperResolver(BaseModel):
         tile_batch: int = TILE_BATCH,
         self_ensemble: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
+        borders: str = 'flush',
     ) -> None:
         super().__init__(data_preprocessor or {'type': 'SRDataPreprocessor'})
         self.generator = MODELS.build(generator)
@@ -58,6 +63,7 @@ class SuperResolver(BaseModel):
         self.tile_overlap = tile_overlap
         self.tile_batch = tile_batch
         self.self_ensemble = self_ensemble
+        self.windows = Windows.of(self.generator, borders)
         if is_distributed():
             expect_channels_last_gradients()
         if pretrained:
@@ -113,7 +119,9 @@ class SuperResolver(BaseModel):
 
     def upscale(self, inputs: Tensor) -> Tensor:
         """Run the network on (B, 3, H, W), whole or by tiles."""
-        if self.tile is None:
+        if self.tile is None and self.windows is None:
             return self.generator(inputs)
-        upscale = self.generator.upscale
-        return tiled(self.generator, inputs, upscale, self.tile, self.tile_overlap, self.tile_batch)
+        upscale, feather = self.generator.upscale, self.windows is not None
+        return tiled(
+            self.generator, inputs, upscale, self.tile, self.tile_overlap, self.tile_batch, feather, self.windows
+        )

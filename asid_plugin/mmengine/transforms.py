@@ -1,8 +1,8 @@
 """Transforms of pairs. A sample's `lq` and `gt` are (H, W, 3) uint8 BGR images; crops and flips are BasicSR's."""
 
+import math
 from typing import Any
 
-import mmcv
 import numpy as np
 from basicsr.data.transforms import augment, paired_random_crop
 from mmcv.transforms import BaseTransform
@@ -10,19 +10,20 @@ from mmengine import fileio
 from mmengine.structures import BaseDataElement
 
 from asid_plugin.mmengine.registry import TRANSFORMS
+from asid_plugin.pairs import SampleError, decode
 
 Sample = dict[str, Any]
 
 
 @TRANSFORMS.register_module()
 class LoadImagePair(BaseTransform):
-    """Read `lq` and `gt` from `lq_path` and `gt_path`, files or `folder.lmdb/key`.
+    """Read `lq` and `gt` from `lq_path` and `gt_path`, files or `folder.lmdb/key`; raw pixels have their shape beside.
 
     Args:
         backend_args: Of MMEngine's file backend for files; the local disk without it.
 
     Raises:
-        ValueError: An image is missing or damaged.
+        SampleError: An image is missing or damaged.
     """
 
     def __init__(self, backend_args: dict[str, Any] | None = None) -> None:
@@ -32,20 +33,24 @@ class LoadImagePair(BaseTransform):
         """Add the images to a sample that has their paths."""
         for side in ('lq', 'gt'):
             if f'{side}_path' in results:
-                results[side] = self.read(results[f'{side}_path'])
+                results[side] = self.read(results[f'{side}_path'], results.get(f'{side}_shape'))
         return results
 
-    def read(self, path: str) -> np.ndarray:
-        """An image file or an LMDB's value as (H, W, 3) uint8 BGR."""
+    def read(self, path: str, shape: tuple[int, int, int] | None = None) -> np.ndarray:
+        """An image file, or an LMDB's value, as (H, W, 3) uint8 BGR; with a shape, the value is pixels."""
         folder, _, key = path.rpartition('/')
         if folder.endswith('.lmdb'):
             content = fileio.get(key, {'backend': 'lmdb', 'db_path': folder})
         else:
-            content = fileio.get(path, self.backend_args)
-        image = mmcv.imfrombytes(content, backend='cv2') if content else None
-        if image is None:
-            raise ValueError(f'{path}: {"not an image, or damaged" if content else "nothing there"}')
-        return image
+            try:
+                content = fileio.get(path, self.backend_args)
+            except OSError as error:
+                raise SampleError(f'{path}: {error.strerror}') from error
+        if shape is None:
+            return decode(content, path)
+        if len(content or b'') != math.prod(shape):
+            raise SampleError(f'{path}: not {shape[1]}x{shape[0]} raw pixels')
+        return np.frombuffer(content, np.uint8).reshape(shape).copy()  # which later transforms may write to
 
 
 @TRANSFORMS.register_module()

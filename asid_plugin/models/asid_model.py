@@ -23,7 +23,7 @@ from asid_plugin.checkpoints import WRAPPERS, load_asid, read_state_dict, save_s
 from asid_plugin.compat.patching import expect_channels_last_gradients
 from asid_plugin.files import remove_unfinished, staging
 from asid_plugin.inference.memory import keep_freed_memory
-from asid_plugin.inference.tiling import self_ensemble, tiled
+from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
 from asid_plugin.options.asid_keys import ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, ASIDValOptions
 from asid_plugin.registry import MODEL_REGISTRY
 from asid_plugin.version import __version__
@@ -185,11 +185,13 @@ class ASIDModel(SRModel):
 
     def upscale(self, lq: Tensor) -> Tensor:
         """Run the network that is tested on (B, C, H, W), whole or by tiles; the result is float32."""
-        val = self.val_opt
-        if not val.tile:
-            output: Tensor = self.tested_net(lq)
+        val, net = self.val_opt, self.tested_net
+        windows = Windows.of(net, val.borders)
+        if not (val.tile or windows):
+            output: Tensor = net(lq)
             return output.float()
-        return tiled(self.tested_net, lq, self.opt['scale'], val.tile, val.tile_overlap, val.tile_batch)
+        upscale, feather = self.opt['scale'], windows is not None
+        return tiled(net, lq, upscale, val.tile, val.tile_overlap, val.tile_batch, feather, windows)
 
     def dist_validation(self, dataloader: DataLoader[Any], current_iter: int, tb_logger: Any, save_img: bool) -> None:
         """Each rank tests every world_size-th image; a rank for which none is left tests one that does not count."""

@@ -1,6 +1,6 @@
 """Keys that `ASIDModel` reads besides BasicSR's. Importing this needs no torch and no BasicSR."""
 
-from asid_plugin.tiles import OVERLAP, TILE_BATCH
+from asid_plugin.tiles import BORDERS, OVERLAP, TILE_BATCH
 
 from .declaration import Option, Section
 from .kinds import FLAG, FLAG_OR_SECTION, TEXT, component, number, one_of, or_none, whole
@@ -57,6 +57,13 @@ class ASIDValOptions(Section):
     tile = Option(or_none(whole(16)), 'Side of the test tiles in LR pixels; the whole image without it.', default=None)
     tile_overlap = Option(whole(0), 'LR pixels that neighbouring tiles share.', default=OVERLAP)
     tile_batch = Option(whole(1), 'Tiles that go through the network at once.', default=TILE_BATCH)
+    borders = Option(
+        one_of(*BORDERS),
+        'flush: tiles are whole windows, flush with the borders, and fade into each other; an image below 16 pixels is '
+        "mirrored. zeros: the network pads with zeros at the bottom and right, the paper's protocol. Networks without "
+        'windows are run alike by both.',
+        default='flush',
+    )
     self_ensemble = Option(FLAG, 'Average over the eight flips and turns of the image.', default=False)
     amp = Option(or_none(one_of(*AMP)), 'Autocast in testing.', default=None)
 

@@ -28,7 +28,7 @@ from asid_plugin.archs.asid_arch import Sharing
 from asid_plugin.archs.attention import SpatialLayer
 from asid_plugin.archs.idb import IDB, DistillationUnit
 from asid_plugin.checkpoints import load_asid
-from asid_plugin.inference.images import read_image
+from asid_plugin.images import read_image
 from asid_plugin.plots.style import RC, FigureError, bare, check_output, outline, save
 
 CMAP = 'viridis'

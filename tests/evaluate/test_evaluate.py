@@ -25,7 +25,9 @@ from asid_plugin.evaluate.protocol import bicubic, downscale, measure
 from asid_plugin.evaluate.results import Evaluation, EvaluationError, ImageResult, Method, SetResult
 from asid_plugin.evaluate.run import evaluate, evaluate_image
 from asid_plugin.evaluate.table import markdown, notes, rows
+from asid_plugin.inference.tiling import Windows, tiled
 from asid_plugin.published.reported import Figures
+from asid_plugin.tiles import BORDERS
 from helpers import TINY, Payload, command, write_pairs
 
 # isort: split
@@ -245,7 +247,10 @@ def too_small(folder: Path) -> None:
             lambda folder: (folder / 'LRbicx2/0.png').unlink(),
             r'GTmod2/0.png has no LR image: there is no 0.png in \S+x2$',
         ),
-        (lambda folder: (folder / 'GTmod2/1.png').write_bytes(b'no'), r'GTmod2/1.png: damaged'),
+        (
+            lambda folder: (folder / 'GTmod2/1.png').write_bytes(b'no'),
+            r'GTmod2/1.png: not an image of a format that is read',
+        ),
         (lambda folder: shutil.copy(folder / 'GTmod2/1.png', folder / 'GTmod2/1.bmp'), 'two images of one name'),
         (lambda folder: shutil.rmtree(folder), 'no such folder'),
         (lambda folder: shutil.rmtree(folder) or folder.mkdir(), 'neither a benchmark set nor a folder of sets'),
@@ -312,6 +317,44 @@ def test_the_authors_checkpoint_by_tiles_and_whole(set5: Path, tmp_path: Path):
     assert_same(found.mean('ASID, whole'), expected(set5, net))
     assert_same(found.mean('ASID, tiles 16/4'), expected(set5, lambda lq: by_tiles(net, lq)))
     assert found.mean('ASID, whole') != found.mean('ASID, tiles 16/4')
+
+
+def test_both_borders_side_by_side(set5: Path, tmp_path: Path):
+    """LR of 23x23 and 23x27 pixels: the paper's zeros, and tiles of whole windows that are flush and fade."""
+    for file in sorted((set5 / 'GTmod2').iterdir()):
+        image = cv2.imread(str(file))[:-2, :-2]
+        cv2.imwrite(str(file), image)
+        cv2.imwrite(str(set5 / 'LRbicx2' / file.name), downscale(image, 2))
+    net = asid(tmp_path / 'a.pth')
+    how = {'hows': ('tiles', 'whole'), 'tile': 20, 'overlap': 4}
+    evaluation = run(set5, [f'a={tmp_path}/a.pth'], borders=('zeros', 'flush'), **how)
+    assert [row.label for row in rows(evaluation)] == [
+        'bicubic',
+        'a, tiles 20/4',
+        'a, tiles 20/4 flush',
+        'a, whole',
+        'a, whole flush',
+    ]
+    assert 'a, whole' in [row.label for row in rows(run(set5, [f'a={tmp_path}/a.pth'], **how))]
+    (found,) = evaluation.sets
+    fading = {'feather': True, 'windows': Windows(8)}
+    wanted = {
+        'a, tiles 20/4': lambda lq: tiled(net, lq, 2, 20, 4),
+        'a, tiles 20/4 flush': lambda lq: tiled(net, lq, 2, 20, 4, **fading),
+        'a, whole': net,
+        'a, whole flush': lambda lq: tiled(net, lq, 2, None, 4, **fading),
+    }
+    for label, upscale in wanted.items():
+        assert_same(found.mean(label), expected(set5, upscale))
+    assert len({found.mean(label).psnr for label in wanted}) == 4
+
+
+def test_the_notes_name_the_borders():
+    words = {borders: str(Running(2, borders=(borders,))) for borders in BORDERS}
+    assert "ASID and Omni-SR with zeros (the paper's protocol)" in words['zeros'] and 'flush' not in words['zeros']
+    assert 'flush' in words['flush'] and 'zeros' not in words['flush']
+    both = str(Running(2, borders=BORDERS))
+    assert 'flush' in both and 'zeros' in both
 
 
 @pytest.mark.slow
@@ -382,9 +425,8 @@ def test_an_option_file_of_any_registered_network(set5: Path, tmp_path: Path, mo
     opt = {'scale': 2, 'model_type': 'SwinIRModel', 'network_g': swinir(tmp_path / 'swinir.pth')}
     opt['path'] = {'pretrain_network_g': 'swinir.pth'}
     Path('mine.yml').write_text(yaml.safe_dump(opt))
-    evaluation = run(
-        set5, ['mine.yml', 'swinir.pth'], hows=('tiles', 'whole'), tile=20, overlap=5
-    )  # 20: not 8's multiple
+    ways = {'hows': ('tiles', 'whole'), 'borders': BORDERS}  # borders mean nothing to it
+    evaluation = run(set5, ['mine.yml', 'swinir.pth'], tile=20, overlap=5, **ways)  # 20: not 8's multiple
     by_label = {method.label: evaluation.sets[0].mean(method.label) for method in evaluation.methods}
     assert list(by_label) == ['bicubic', 'mine, tiles 20/5', 'mine, whole', 'SwinIR, tiles 20/5', 'SwinIR, whole']
     for how in ('tiles 20/5', 'whole'):

@@ -30,9 +30,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints import LAYOUTS, read_state_dict, save_state_dict
-from asid_plugin.inference.tiling import tiled
+from asid_plugin.inference.tiling import Windows, tiled
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.mmengine import registry
+from asid_plugin.mmengine.dataset import DatasetError
 from asid_plugin.prepare import sub_images
 from asid_plugin.prepare.photos import prepare_photos
 from helpers import TINY, command, write_pairs
@@ -121,7 +122,7 @@ def basicsr_options(options: dict, data: Path, iterations: int) -> dict:
         'scheduler': {'type': 'MultiStepLR', 'milestones': [20], 'gamma': 0.5},
         'total_iter': iterations,
     }
-    options['val']['val_freq'] = iterations
+    options['val'] |= {'val_freq': iterations, 'borders': 'zeros'}  # as the configs have it
     options['logger'] |= {'use_tb_logger': True, 'save_checkpoint_freq': iterations}
     return options
 
@@ -310,15 +311,55 @@ def test_data_that_do_not_fit_are_refused_in_one_line(
 @pytest.mark.slow
 def test_images_that_do_not_fit(tiny: Callable, data: Path):
     cfg = {**tiny().val_dataloader.dataset, '_scope_': 'asid'}
-    with pytest.raises(
-        ValueError, match=r'GT/0\.png: \(height, width\) must be at least \(72, 72\), 3 times .*LR/0\.png'
-    ):
-        registry.DATASETS.build({**cfg, 'scale': 3})[0]
+    with pytest.raises(DatasetError, match=r'GT/0\.png: 48x48 pixels, right would be 72x72, 3 times .*LR/0\.png'):
+        registry.DATASETS.build({**cfg, 'scale': 3})
     folder = data / 'damaged'
     folder.mkdir()
     (folder / '0.png').write_bytes(b'no image')
-    with pytest.raises(ValueError, match=r'damaged/0\.png: not an image, or damaged'):
-        registry.DATASETS.build({**cfg, 'data_root': str(folder), 'data_prefix': {'lq': ''}})[0]
+    with pytest.raises(DatasetError, match=r'damaged/0\.png: not an image of a format that is read'):
+        registry.DATASETS.build({**cfg, 'data_root': str(folder), 'data_prefix': {'lq': ''}})
+
+
+@pytest.mark.slow
+def test_raw_lmdbs_give_the_same_samples(tiny: Callable, data: Path, tmp_path: Path):
+    sub_images.prepare(data / 'photos' / 'GT', tmp_path, 'x', scales=[2], crop_size=64, step=32, raw=True)
+    samples = []
+    for kind in ('', '_raw'):
+        prefix = {'gt': f'x_HR_sub{kind}.lmdb', 'lq': f'x_LR_bicubic_X2_sub{kind}.lmdb'}
+        cfg = {**tiny().train_dataloader.dataset, '_scope_': 'asid', 'data_root': str(tmp_path), 'data_prefix': prefix}
+        source = registry.DATASETS.build(cfg)
+        random.seed(3)
+        samples.append([source[i] for i in range(16)])
+    for sample, raw in zip(*samples, strict=True):
+        assert torch.equal(sample['inputs'], raw['inputs'])
+        assert torch.equal(sample['data_samples'].gt, raw['data_samples'].gt)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('fault', 'message'),
+    [
+        ('half', r'^error: \S*/LR/1\.png: damaged or cut short$'),
+        ('grey', r'^error: \S*/LR/1\.png: it is grey, among images that have colours; .*$'),
+        ('middle', r'^error: \S*/LR/1\.png: damaged, cut short, or not an image of a format that is read$'),
+    ],
+)
+def test_a_bad_image_ends_a_training_in_one_line(
+    tiny: Callable, tmp_path: Path, capsys: pytest.CaptureFixture, fault: str, message: str
+):
+    """The first two before it starts, the last, which only decoding tells, from a worker."""
+    write_pairs(tmp_path / 'pairs', 4)
+    path = tmp_path / 'pairs' / 'LR' / '1.png'
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    if fault == 'grey':
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    else:
+        path.write_bytes(content[: len(content) // 2] if fault == 'half' else content)
+    folders = {'data_root': str(tmp_path / 'pairs'), 'data_prefix': {'gt': 'GT', 'lq': 'LR'}}
+    tiny(train_dataloader={'num_workers': 1, 'dataset': folders}).dump(tmp_path / 'bad.py')
+    assert asid_train([str(tmp_path / 'bad.py')]) == 2
+    assert re.search(message, capsys.readouterr().err.splitlines()[-1])
 
 
 @pytest.mark.slow
@@ -424,18 +465,34 @@ def test_the_example_in_the_readme(data: Path, tmp_path: Path, monkeypatch: pyte
     assert len(list(Path('work_dirs/mine_x2/visualization/test').glob('*/*.png'))) == 12
 
 
-def test_tiles_and_prediction_without_ground_truth():
+@pytest.mark.parametrize('tile', [16, None])
+@pytest.mark.parametrize('borders', ['flush', 'zeros', None])
+def test_tiles_and_prediction_without_ground_truth(tile: int | None, borders: str | None):
     torch.manual_seed(0)
+    chosen = {'borders': borders} if borders else {}
+    running = {} if borders == 'zeros' else {'feather': True, 'windows': Windows(8)}
     model = registry.MODELS.build(
-        {'type': 'SuperResolver', 'generator': TINY, 'pixel_loss': {'type': 'L1Loss'}, 'tile': 16, 'tile_overlap': 4}
+        {'type': 'SuperResolver', 'generator': TINY, 'pixel_loss': {'type': 'L1Loss'}, 'tile': tile, 'tile_overlap': 4}
+        | chosen
         | {'_scope_': 'asid'}
     ).eval()
     image = torch.randint(0, 256, (3, 20, 28), dtype=torch.uint8)
     with torch.no_grad():
         [sample] = model.predict(model.data_preprocessor({'inputs': [image]})['inputs'])
-        expected = tiled(model.generator, image[None, [2, 1, 0]] / 255, 2, 16, 4)
+        expected = tiled(model.generator, image[None, [2, 1, 0]] / 255, 2, tile, 4, **running)
+        zeros = model.generator(image[None, [2, 1, 0]] / 255)
     assert sample.sr.shape == (3, 40, 56) and sample.sr.dtype == torch.uint8
     assert torch.equal(sample.sr, (expected[0, [2, 1, 0]].clamp(0, 1) * 255).round().byte())
+    if tile is None:
+        assert torch.equal(expected, zeros) == (borders == 'zeros')
+
+
+def test_mistyped_borders_are_refused():
+    with pytest.raises(ValueError, match='borders must be flush or zeros'):
+        registry.MODELS.build(
+            {'type': 'SuperResolver', 'generator': TINY, 'pixel_loss': {'type': 'L1Loss'}, 'borders': 'zero'}
+            | {'_scope_': 'asid'}
+        )
 
 
 def test_a_deeper_network_starts_from_a_shallower_one(tmp_path: Path):

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from asid_plugin.archs import ASID
-from asid_plugin.inference.tiling import tiled
+from asid_plugin.inference.tiling import Windows, tiled
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.models import ASIDModel
 
@@ -167,8 +167,16 @@ def test_safetensors_are_written_beside(options: dict, tmp_path: Path, ema_decay
         assert json.loads(file.metadata()['network_g']) == options['network_g']
 
 
-def test_tiles_and_self_ensemble_in_testing(options: dict, tmp_path: Path):
-    options['val'] |= {'tile': 16, 'tile_overlap': 4, 'self_ensemble': True}
+@pytest.mark.parametrize(
+    ('borders', 'running'),
+    [
+        (None, {'feather': True, 'windows': Windows(8)}),
+        ('flush', {'feather': True, 'windows': Windows(8)}),
+        ('zeros', {}),
+    ],
+)
+def test_tiles_and_self_ensemble_in_testing(options: dict, tmp_path: Path, borders: str | None, running: dict):
+    options['val'] |= {'tile': 16, 'tile_overlap': 4, 'self_ensemble': True} | ({'borders': borders} if borders else {})
     model = make_model(options, tmp_path)
     lq = torch.rand(1, 3, 20, 28)
     model.feed_data({'lq': lq})
@@ -178,10 +186,40 @@ def test_tiles_and_self_ensemble_in_testing(options: dict, tmp_path: Path):
         outputs = []
         for k, mirror in turns:
             x = lq.rot90(k, (2, 3))
-            y = tiled(model.net_g.eval(), x.flip(3) if mirror else x, 2, 16, 4)
+            y = tiled(model.net_g.eval(), x.flip(3) if mirror else x, 2, 16, 4, **running)
             outputs.append((y.flip(3) if mirror else y).rot90(-k, (2, 3)))
     torch.testing.assert_close(model.output, sum(outputs) / 8)
     assert model.output.shape == (1, 3, 40, 56)
+
+
+def test_whole_images_with_both_borders(options: dict, tmp_path: Path):
+    """By default four tiles of whole windows, flush with the corners; with zeros the network's forward."""
+    lq = torch.rand(1, 3, 20, 28)
+    outputs = {}
+    for borders in ('flush', 'zeros'):
+        options['val']['borders'] = borders
+        model = make_model(options, tmp_path)
+        model.feed_data({'lq': lq})
+        model.test()
+        outputs[borders] = model.output
+        with torch.no_grad():
+            net = model.net_g.eval()
+            parts = tiled(net, lq, 2, None, feather=True, windows=Windows(8)) if borders == 'flush' else net(lq)
+        torch.testing.assert_close(model.output, parts)
+    assert (outputs['flush'] - outputs['zeros']).abs().max() > 1e-3
+
+
+def test_borders_mean_nothing_to_networks_without_windows(options: dict, tmp_path: Path):
+    options['network_g'] = {'type': 'MSRResNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_block': 1}
+    options['network_g']['upscale'] = 2
+    model = make_model(options, tmp_path)
+    for tile in (None, 16):
+        model.opt['val'] |= {'tile': tile, 'tile_overlap': 4}
+        model.feed_data({'lq': torch.rand(1, 3, 19, 21)})
+        model.test()
+        with torch.no_grad():
+            want = tiled(model.net_g.eval(), model.lq, 2, 16, 4) if tile else model.net_g.eval()(model.lq)
+        torch.testing.assert_close(model.output, want)
 
 
 def test_nan_stops_before_anything_is_saved(options: dict, tmp_path: Path):

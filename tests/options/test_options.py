@@ -47,12 +47,16 @@ def read(file: Path) -> dict:
     return yaml.safe_load(file.read_text())
 
 
-def write_lmdb(folder: Path, sizes: dict[str, tuple[int, int]]) -> None:
-    maker = LmdbMaker(str(folder), map_size=1 << 20)
+def write_lmdb(folder: Path, sizes: dict[str, tuple[int, int]], raw: bool = False) -> None:
+    maker = LmdbMaker(str(folder), map_size=1 << 20, compress_level='raw' if raw else 1)
     for name, (height, width) in sizes.items():
-        _, png = cv2.imencode('.png', np.zeros((height, width, 3), np.uint8))
-        maker.put(png.tobytes(), name, (height, width, 3))
+        pixels = np.zeros((height, width, 3), np.uint8)
+        maker.put(pixels.tobytes() if raw else png_bytes(pixels), name, (height, width, 3))
     maker.close()
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    return cv2.imencode('.png', pixels)[1].tobytes()
 
 
 def write_images(folder: Path, sizes: dict[str, tuple[int, int]]) -> None:
@@ -121,7 +125,8 @@ def test_options_that_are_right_pass(problems):
     assert problems(file='demo_test_ASID_x2.yml') == []
     everything = {
         'train:amp': 'bf16', 'train:grad_clip': 0.5, 'train:accumulate': 2, 'train:fft_opt': {'type': 'FFTLoss'},
-        'val:tile': 64, 'val:tile_overlap': 0, 'val:tile_batch': 4, 'val:self_ensemble': True, 'val:amp': 'fp16',
+        'val:tile': 64, 'val:tile_overlap': 0, 'val:tile_batch': 4,
+        'val:borders': 'flush', 'val:self_ensemble': True, 'val:amp': 'fp16',
         'compile': True, 'channels_last': True, 'logger:safetensors': True,
         'train:distill_opt': {'type': 'L1Loss'}, 'train:teacher': 'packaged:x2',
         'path:pretrain_network_g': 'packaged:x2',
@@ -550,7 +555,8 @@ def test_folders_that_disagree(problems):
         'datasets: val: dataroot_lq: c.png is 12x12 here and 48x50 in dataroot_gt; scale 2 needs 24x24 there'
     ]
     (lq / 'c.png').write_bytes(b'not an image')
-    assert problems() == [f'datasets: val: dataroot_lq: {lq}/c.png is not an image']
+    no_image = 'not an image of a format that is read'
+    assert problems() == [f'datasets: val: dataroot_lq: {lq}/c.png: {no_image}']
     (gt / 'c.png').unlink()
     assert problems() == [f'datasets: val: dataroot_gt: no partner in {gt} for c.png of {lq}']
     (gt / 'd.png').unlink()
@@ -669,8 +675,11 @@ def test_of_two_processes_one_speaks(problems):
     ],
 )
 def test_raw_pixels_have_their_own_dataset(problems, work: Path, edits: Edits, raw: bool, message: str | None):
-    for meta_info in work.rglob('meta_info.txt') if raw else ():
-        meta_info.write_text(meta_info.read_text().replace(' 1\n', ' raw\n'))
+    if raw:
+        for name, k in (('train_HR_sub', 1), ('train_LR_bicubic_X2_sub', 2)):
+            shutil.rmtree(work / f'datasets/demo/{name}.lmdb')
+            sizes = {'a_s001': (128 // k, 128 // k), 'b_s001': (120 // k, 128 // k)}
+            write_lmdb(work / f'datasets/demo/{name}.lmdb', sizes, raw=True)
     found = problems({f'datasets:train:{key}': value for key, value in edits.items()})
     assert len(found) == bool(message)
     assert not message or re.search(message, found[0])
