@@ -209,11 +209,11 @@ def test_the_command_at_the_end_trains(photos: Path, tmp_path: Path, capsys: pyt
         == 0
     )
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('  asid train ')]
-    assert [shlex.split(line)[2] for line in lines] == [
-        f'options/photos/train_ASID_photos_x{scale}.yml' for scale in (2, 4)
-    ]
-    for line in lines:
-        monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', *shlex.split(line)[2:]])
+    commands = [shlex.split(line, comments=True) for line in lines]
+    names = ('finetune_ASID_x2', 'train_ASID_photos_x2', 'train_ASID_photos_x4')
+    assert [words[2] for words in commands] == [f'options/photos/{name}.yml' for name in names]
+    for words in commands:
+        monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', *words[2:]])
         opt, _ = train.parse_options(str(tmp_path), is_train=True)  # which checks them
         assert opt['datasets']['train']['dataroot_gt'] == 'my data/photos_HR_sub_raw.lmdb'
     assert opt['datasets']['train']['gt_size'] == 72
