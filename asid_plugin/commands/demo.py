@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--max-pixels',
         type=int,
         default=4_000_000,
-        help='larger pictures are refused (default: 4000000, which at x4 takes minutes on a CPU, and 1.5 GiB)',
+        help='larger pictures are refused (default: 4000000, which at x4 takes minutes on a CPU, and 0.9 GiB)',
     )
     add_running_arguments(parser)
 

@@ -136,7 +136,7 @@ def finish(process):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
 def test_torchrun_with_one_process_killed_goes_on(weights, tmp_path):
-    """What is there after a kill is whole; with --skip-existing the rest follows, as one process would have made it."""
+    """All files are whole after a kill; with --skip-existing the rest follows, as one process would have made it."""
     folder = photographs(tmp_path / 'in', [(40, 50), (150, 211), *[(200, 200)] * 6])
     out, single = tmp_path / 'out', tmp_path / 'single'
     argv = ('upscale', folder, '-o', out, '--weights', weights, '--skip-existing')
