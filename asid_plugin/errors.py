@@ -1,8 +1,21 @@
 """The base class of this package's errors."""
 
+from .printable import printable
+
 
 class ASIDError(ValueError):
-    """An error that a person can act on: its message says in one line what is wrong, where, and what would be right."""
+    """An error that a person can act on: its message names the mistake, its place and the remedy.
+
+    Args:
+        *lines: One line, or a first one and further ones, which are indented. Names and keys in them may come from
+            strangers; the message has them as `printable` writes them.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        return '\n  '.join(map(printable, self.args))
 
 
 class UsageError(ASIDError):

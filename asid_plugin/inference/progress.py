@@ -10,6 +10,8 @@ from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
+from asid_plugin.printable import printable
+
 EVERY = 10.0
 """Seconds between two lines."""
 MEASURED = 3.0
@@ -130,7 +132,7 @@ class Progress:
 def say(line: str, stream: TextIO) -> None:
     """Print a line at once, above the bar if there is one; where nobody reads any more, go on without a word."""
     try:
-        tqdm.write(line, file=stream)
+        tqdm.write(printable(line), file=stream)
         stream.flush()
     except BrokenPipeError:  # such as of `| head`: the work matters more than lines about it
         nowhere = os.open(os.devnull, os.O_WRONLY)
