@@ -16,6 +16,8 @@ from .windowed import StateDictReader, WindowedSR
 
 Sharing = Literal['inter', 'intra', 'none']
 SHARING = get_args(Sharing)
+MOST_IN_WINDOW = 32
+"""Side of a window; attention between its pixels takes the fourth power of it."""
 
 
 @ARCH_REGISTRY.register()
@@ -28,7 +30,7 @@ class ASID(WindowedSR):
         num_feat: Width C, a multiple of 4 and at least 16.
         num_block: Blocks N: 3 is ASID, 8 is ASID-D8.
         upscale: Scale k.
-        window_size: P, side of the meso windows and of the global grid, at least 2.
+        window_size: P, side of the meso windows and of the global grid, 2 to 32.
         sharing: Who computes attention matrices: 'inter', the first block for all (the paper's); 'intra', the first
             SAM of each block for its block (Table 4); 'none', every SAM its own.
         distillation: False makes each block one unit of full width (Table 3's Baseline).
@@ -98,6 +100,8 @@ def check_sizes(sizes: Mapping[str, Any]) -> None:
     for name, value in sizes.items():
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least[name]:
             raise ValueError(f'{name} must be a whole number of at least {least[name]}, got {value!r}')
+    if sizes['window_size'] > MOST_IN_WINDOW:
+        raise ValueError(f'window_size must be at most {MOST_IN_WINDOW}, got {sizes["window_size"]}')
     if sizes['num_feat'] % 4:
         raise ValueError(f'num_feat must be a multiple of 4, got {sizes["num_feat"]}')
 

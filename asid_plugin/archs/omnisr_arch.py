@@ -155,7 +155,7 @@ class OmniSR(WindowedSR):
         num_feat: Width C, a multiple of 4 and at least 16.
         num_block: Groups (OSAG): 5 is Omni-SR, 3 the network of the supplement.
         upscale: Scale k.
-        window_size: P, side of the meso windows and of the global grid, at least 2.
+        window_size: P, side of the meso windows and of the global grid, 2 to 32.
         channel_split: Ratio r of the channels that enter attention, above 0 and at most 1; r * C is a multiple of the
             four heads.
 

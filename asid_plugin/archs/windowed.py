@@ -62,10 +62,11 @@ class WindowedSR(nn.Module):
         Raises:
             RuntimeError: It is another network's, or its arguments differ from this one's; the message names them.
         """
-        shapes = {key: value.shape for key, value in self.reader.to_ours(state_dict).items()}
-        if shapes == {key: value.shape for key, value in self.state_dict().items()}:
-            return
+        expected = {key: value.shape for key, value in self.state_dict().items()}
         try:
+            shapes = {key: value.shape for key, value in self.reader.to_ours(state_dict).items()}
+            if shapes == expected:
+                return
             given = self.reader.infer_arguments(state_dict)
         except ValueError as error:
             raise RuntimeError(str(error)) from None
@@ -73,6 +74,9 @@ class WindowedSR(nn.Module):
         misfits = [f'{key} is {given[key]!r} there and {own[key]!r} here' for key in given if given[key] != own[key]]
         if misfits:
             raise RuntimeError(f'these weights are of another {self.reader.network}: {"; ".join(misfits)}')
+        differing = sorted(key for key in {*shapes, *expected} if shapes.get(key) != expected.get(key))
+        listed = f'{", ".join(differing)[:100]} ({len(differing)} of {len(expected)})'
+        raise RuntimeError(f'these weights are not whole, or hold others besides: {listed}')
 
     def pad(self, x: Tensor) -> Tensor:
         """(B, C, H, W) with zeros at the bottom and right, up to `padded_size`."""

@@ -2,7 +2,7 @@
 
 from .file_layouts import LAYOUTS, SUFFIXES, WRAPPERS
 from .packaged import WeightsError, is_packaged, packaged_file, packaged_name, packaged_scales
-from .reading import CheckpointError, load_asid, read_state_dict
+from .reading import CheckpointError, build, load_asid, read_state_dict
 from .writing import convert, save_safetensors, save_state_dict
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     'WRAPPERS',
     'CheckpointError',
     'WeightsError',
+    'build',
     'convert',
     'is_packaged',
     'load_asid',

@@ -9,8 +9,11 @@ from asid_plugin.layouts.author_layout import to_author_layout
 
 SUFFIXES = ('.pth', '.ckpt', '.safetensors')
 """Of the files that are written; the first two are by `torch.save`."""
-WRAPPERS = ('params_ema', 'params', 'state_dict')
-"""Keys that a state dict may stand behind, best first: BasicSR's two, then MMEngine's."""
+WRAPPERS = (
+    *('params', 'params_ema', 'params-ema', 'state_dict', 'model_state_dict', 'model', 'model_ema', 'ema_model'),
+    *('net', 'net_ema', 'net_g', 'net_g_ema', 'generator', 'generator_ema'),
+)
+"""Keys that the state dict of a network that is none of ours may stand behind."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Checkpoint files of ASID, written and converted."""
 
-import errno
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,11 +34,9 @@ def save_state_dict(state_dict: Mapping[str, Tensor], path: str | Path, layout: 
         if path.suffix.lower() == '.safetensors':
             save_safetensors(weights, unfinished, {'type': 'ASID', **infer_arguments(ours)})
             return
-        weights = _detached(weights)
-        try:
-            torch.save({how.wrapper: weights} if how.wrapper else weights, unfinished)
-        except RuntimeError as error:
-            raise OSError(errno.EIO, f'cannot be written ({" ".join(str(error).split())[:100]})', str(path)) from None
+        weights, content = _detached(weights), io.BytesIO()
+        torch.save({how.wrapper: weights} if how.wrapper else weights, content)
+        unfinished.write_bytes(content.getbuffer())  # torch.save itself does not say why a disk takes no more
 
 
 def convert(source: Path, target: Path, layout: str) -> None:

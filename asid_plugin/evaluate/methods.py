@@ -4,17 +4,17 @@ import os
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor, nn
 
+from asid_plugin import plain_yaml
 from asid_plugin.archs import ASID, OmniSR
-from asid_plugin.checkpoints import WRAPPERS, CheckpointError, read_state_dict
+from asid_plugin.checkpoints import CheckpointError, build, read_state_dict
 from asid_plugin.checkpoints.packaged import is_packaged
 from asid_plugin.cost.complexity import count_parameters
 from asid_plugin.cost.yardstick import pad_to_windows
@@ -34,9 +34,6 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from .benchmarks import Pixels, Sample, list_images, read_rgb, set_name
 from .protocol import bicubic, to_pixels, to_tensor
 from .results import EvaluationError, Method
-
-# Where checkpoints for spandrel's networks have their weights besides.
-_FOREIGN_WRAPPERS = (*WRAPPERS, 'params-ema', 'model_state_dict', 'model', 'net')
 
 
 @dataclass(frozen=True)
@@ -316,22 +313,21 @@ def load_checkpoint(path: Path, running: Running) -> Loaded:
         CheckpointError: The file cannot be read.
         EvaluationError: The network is unknown, of another scale or for other images, or cannot compute as asked.
     """
-    state_dict = read_state_dict(path, _FOREIGN_WRAPPERS)
+    state_dict = read_state_dict(path)
     for arch in (ASID, OmniSR):
         try:
             arguments = arch.reader.infer_arguments(state_dict)
         except ValueError:
             continue
         _check_fits(path, running.scale, arguments['upscale'], arguments['num_in_ch'], arguments['num_out_ch'])
-        net = arch(**arguments)
         try:
-            net.load_state_dict(state_dict)
-        except RuntimeError as error:
+            net = build(arch, state_dict)
+        except ValueError as error:
             raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
         is_omnisr = arch is OmniSR and arguments['channel_split'] == 1
         variant = find({'type': arch.__name__, **arguments})
         name = variant.name if variant else 'Omni-SR' if is_omnisr else path.stem
-        return _loaded(name, net.float(), running)
+        return _loaded(name, net, running)
     return _load_with_spandrel(path, state_dict, running)
 
 
@@ -346,9 +342,11 @@ def load_option_file(path: Path, running: Running) -> Loaded:
         EvaluationError: The option file or the weights cannot be read, are of another scale, or do not fit together.
     """
     try:
-        opt = yaml.load(path.read_text(encoding='utf-8'), yaml.FullLoader)  # takes the line `plugin: …`, not objects
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise EvaluationError(f'{path}: not a YAML file: {" ".join(str(error).split())[:150]}') from error
+        opt = plain_yaml.read(path)
+    except (OSError, plain_yaml.YAMLError) as error:
+        raise EvaluationError(f'{path}: {error.strerror if isinstance(error, OSError) else error}') from error
+    if not isinstance(opt, Mapping):
+        raise EvaluationError(f'{path}: no options in it')
     network, paths = mapping(opt, 'network_g'), mapping(opt, 'path')
     for problem in check_network({'network_g': network}):
         raise EvaluationError(f'{path}: {problem}')
@@ -389,7 +387,7 @@ def _load_weights(net: nn.Module, path: PathOptions) -> None:
     if not isinstance(file, str):
         raise EvaluationError(f'{file!r}; it should be the file of weights')
     file = os.path.expanduser(file)  # noqa: PTH111  # Path's raises an error of its own where it knows no such user
-    state_dict = read_state_dict(file, (path.param_key_g, *WRAPPERS))
+    state_dict = read_state_dict(file, path.param_key_g)
     try:
         net.load_state_dict(state_dict)
     except RuntimeError as error:

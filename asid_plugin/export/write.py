@@ -6,6 +6,7 @@ other than the traced one, and must agree with PyTorch.
 
 import copy
 import hashlib
+import io
 import json
 import logging
 import warnings
@@ -22,6 +23,7 @@ from torch.fx.experimental import _config
 from tqdm import tqdm
 
 from asid_plugin.archs import ASID
+from asid_plugin.checkpoints import CheckpointError
 from asid_plugin.errors import ASIDError
 from asid_plugin.files import staging
 from asid_plugin.inference.runtimes import (
@@ -145,7 +147,9 @@ def write_torch_export(program: ExportedProgram, path: Path, metadata: dict[str,
     """Write a .pt2 file for `torch.export.load`, with the metadata in its extra file `METADATA_FILE`."""
     for node in program.graph.nodes:
         node.meta.pop('stack_trace', None)  # names this machine's files
-    torch.export.save(program, path, extra_files={METADATA_FILE: json.dumps(metadata)})
+    content = io.BytesIO()  # to a file, it ends the process where the disk is full
+    torch.export.save(program, content, extra_files={METADATA_FILE: json.dumps(metadata)})
+    path.write_bytes(content.getvalue())
 
 
 @dataclass(frozen=True)
@@ -198,12 +202,15 @@ def export(net: ASID, path: str | Path, file_format: str = 'onnx', half: bool = 
         program = export_any_size(copy.deepcopy(net).half() if half else net, net.conv_first.in_channels)
         bar.update()
         bar.set_description(f'write {file_format}')
-        form.write(program, folder / path.name, describe(net))
+        try:
+            form.write(program, folder / path.name, describe(net))
+        except RuntimeError as error:  # OpenVINO's where the disk is full
+            raise ExportError(f'{path}: cannot be written: {" ".join(str(error).split())[:200]}') from error
         bar.update()
         bar.set_description('check')
         try:
             difference = largest_difference(form.load(folder / path.name), net)
-        except RuntimeError as error:
+        except (CheckpointError, RuntimeError) as error:
             raise ExportError(f'{path}: not written, it does not run: {" ".join(str(error).split())[:200]}') from error
         tolerance = TOLERANCE_HALF if half else TOLERANCE
         if not difference <= tolerance:

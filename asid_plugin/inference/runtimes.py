@@ -4,7 +4,7 @@ Each says of itself, in its format's own metadata, what `REQUIRED` lists.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,11 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asid_plugin.archs.asid_arch import check_sizes
 from asid_plugin.checkpoints import CheckpointError
 from asid_plugin.errors import ASIDError
 
+from .devices import is_out_of_memory
+
 REQUIRED = ('asid_plugin', 'upscale', 'arguments', 'weights_sha256')
 """The version that exported, the scale, ASID's arguments as JSON, the weights' SHA-256."""
+SIZES = ('num_in_ch', 'num_out_ch', 'num_feat', 'num_block', 'upscale', 'window_size')
+"""Arguments that are whole numbers."""
 METADATA_FILE = 'asid_plugin.json'
 """Where they stand in a .pt2 file."""
 
@@ -35,25 +40,30 @@ class ExportedNetwork:
     Attributes:
         run: Maps (B, num_in_ch, H, W) in [0, 1] to (B, num_out_ch, kH, kW), both float32 on the CPU.
         metadata: What the file says of itself, with all keys of `REQUIRED`.
+        arguments: ASID's, as the metadata have them.
     """
 
     run: Callable[[Tensor], Tensor]
     metadata: Mapping[str, str]
+    arguments: Mapping[str, Any]
 
     @property
     def upscale(self) -> int:
         """Scale k."""
-        return int(self.metadata['upscale'])
+        upscale: int = self.arguments['upscale']
+        return upscale
 
     @property
     def num_in_ch(self) -> int:
         """Channels of the input image."""
-        return json.loads(self.metadata['arguments'])['num_in_ch']
+        num_in_ch: int = self.arguments['num_in_ch']
+        return num_in_ch
 
     @property
     def window_size(self) -> int:
         """P, side of the windows."""
-        return json.loads(self.metadata['arguments'])['window_size']
+        window_size: int = self.arguments['window_size']
+        return window_size
 
 
 def backend(name: str) -> ModuleType:
@@ -92,18 +102,24 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
     session = _open(path, lambda: ort.InferenceSession(str(path), options, providers))
     if device == 'cuda' and cuda not in session.get_providers():  # it goes on by the CPU, without a word
         raise BackendError(f'--device cuda: ONNX Runtime {ort.__version__} cannot start it here')
-    metadata = _checked(session.get_modelmeta().custom_metadata_map, path)
+    metadata = session.get_modelmeta().custom_metadata_map
+    arguments = _checked(metadata, path)
+    if (len(session.get_inputs()), len(session.get_outputs())) != (1, 1):
+        raise CheckpointError(f'{path}: not a network that makes one image of one')
     lq = session.get_inputs()[0]
+    _check_channels(path, arguments, lq.shape, session.get_outputs()[0].shape)
     dtype = np.float16 if lq.type == 'tensor(float16)' else np.float32
 
     def run(x: Tensor) -> Tensor:
         try:
             (sr,) = session.run(None, {lq.name: x.numpy().astype(dtype, copy=False)})
         except Exception as error:  # its exceptions have no base but this one
-            raise RuntimeError(f'ONNX Runtime: {error}') from error
+            if is_out_of_memory(RuntimeError(str(error))):
+                raise RuntimeError(f'ONNX Runtime: {error}') from error
+            raise CheckpointError(f'{path}: it does not run: {" ".join(str(error).split())[:200]}') from error
         return torch.from_numpy(sr).float()
 
-    return ExportedNetwork(run, metadata)
+    return ExportedNetwork(_sized(run, arguments, path), metadata, arguments)
 
 
 def load_openvino(path: str | Path, shape: tuple[int, int, int, int] | None = None) -> ExportedNetwork:
@@ -121,32 +137,38 @@ def load_openvino(path: str | Path, shape: tuple[int, int, int, int] | None = No
     model = _open(path, lambda: openvino.Core().read_model(path))
     info = {key: ['asid_plugin', key] for key in REQUIRED}
     metadata = {key: model.get_rt_info(at).astype(str) for key, at in info.items() if model.has_rt_info(at)}
-    _checked(metadata, path)
+    arguments = _checked(metadata, path)
+    ports = [*model.inputs, *model.outputs]
+    if (len(model.inputs), len(model.outputs)) != (1, 1):
+        raise CheckpointError(f'{path}: not a network that makes one image of one')
+    shapes = [[side.get_length() if side.is_static else None for side in port.get_partial_shape()] for port in ports]
+    _check_channels(path, arguments, *shapes)
     if shape:
         model.reshape(shape)
     # the default precision is bfloat16 on a CPU that has instructions for it
     settings = {'INFERENCE_NUM_THREADS': torch.get_num_threads(), 'INFERENCE_PRECISION_HINT': 'f32'}
-    compiled = openvino.compile_model(model, 'CPU', settings)
+    compiled = _open(path, lambda: openvino.compile_model(model, 'CPU', settings))
     dtype = compiled.input().element_type.to_dtype()
 
     def run(x: Tensor) -> Tensor:
         return torch.tensor(compiled(x.numpy().astype(dtype, copy=False))[0]).float()
 
-    return ExportedNetwork(run, metadata)
+    return ExportedNetwork(_sized(run, arguments, path), metadata, arguments)
 
 
 def load_torch_export(path: str | Path) -> ExportedNetwork:
-    """A .pt2 file in PyTorch, on the CPU.
+    """A .pt2 file in PyTorch, on the CPU. Such a file is a program: load only those that you trust.
 
     Raises:
         CheckpointError: The file is not an ASID exported by this package.
     """
     extra = {METADATA_FILE: ''}
     program = _open(path, lambda: torch.export.load(path, extra_files=extra))
-    metadata = _checked(json.loads(extra[METADATA_FILE] or '{}'), path)
-    net = program.module()
-    dtype = next(iter(program.state_dict.values())).dtype
-    return ExportedNetwork(lambda x: net(x.to(dtype)).float(), metadata)
+    metadata = _open(path, lambda: json.loads(extra[METADATA_FILE] or '{}'))
+    arguments = _checked(metadata, path)
+    net = _open(path, program.module)
+    dtype = next((value.dtype for value in program.state_dict.values()), torch.float32)
+    return ExportedNetwork(_sized(lambda x: net(x.to(dtype)).float(), arguments, path), metadata, arguments)
 
 
 def _open(path: str | Path, load: Callable[[], Any]) -> Any:
@@ -158,11 +180,46 @@ def _open(path: str | Path, load: Callable[[], Any]) -> Any:
         raise CheckpointError(f'{path}: damaged, or not of its format ({type(error).__name__})') from None
 
 
-def _checked(metadata: Mapping[str, str], path: str | Path) -> Mapping[str, str]:
-    missing = [key for key in REQUIRED if key not in metadata]
+def _checked(metadata: object, path: str | Path) -> dict[str, Any]:
+    """ASID's arguments in a file's metadata, which must agree with each other."""
+    if not isinstance(metadata, Mapping):
+        raise CheckpointError(f'{path}: its metadata are no JSON object')
+    missing = [key for key in REQUIRED if not isinstance(metadata.get(key), str)]
     if missing:
         raise CheckpointError(
             f'{path}: not exported by asid export, its metadata lack {", ".join(missing)}; '
             'asid export makes such a file of a checkpoint'
         )
-    return metadata
+    try:
+        arguments = json.loads(metadata['arguments'])
+        check_sizes({name: arguments[name] for name in SIZES})
+        agrees = metadata['upscale'] == str(arguments['upscale'])
+    except (KeyError, RecursionError, TypeError, ValueError) as error:  # the last one of JSON and of sizes
+        said = ' '.join(str(error).split())[:100]
+        raise CheckpointError(f'{path}: its metadata have no arguments of an ASID in JSON ({said})') from None
+    if not agrees:
+        scales = f'upscale {metadata["upscale"][:20]}, but arguments with upscale {arguments["upscale"]}'
+        raise CheckpointError(f'{path}: its metadata disagree: {scales}')
+    return {**arguments}
+
+
+def _check_channels(path: str | Path, arguments: Mapping[str, Any], lq: Sequence[object], sr: Sequence[object]) -> None:
+    """Compare the channels of input and output, where a file fixes them, with what it says of itself."""
+    for name, shape in (('num_in_ch', lq), ('num_out_ch', sr)):
+        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != arguments[name]):
+            raise CheckpointError(f'{path}: its metadata say {name} {arguments[name]}, but the shape is {(*shape,)}')
+
+
+def _sized(
+    run: Callable[[Tensor], Tensor], arguments: Mapping[str, Any], path: str | Path
+) -> Callable[[Tensor], Tensor]:
+    """A network whose images must have the size that the metadata promise."""
+
+    def checked(x: Tensor) -> Tensor:
+        sr, k = run(x), arguments['upscale']
+        size = len(x), arguments['num_out_ch'], x.shape[2] * k, x.shape[3] * k
+        if (*sr.shape,) != size:
+            raise CheckpointError(f'{path}: its metadata promise an image of {size}, but it made {(*sr.shape,)}')
+        return sr
+
+    return checked

@@ -1,7 +1,7 @@
 """The state dict of the authors' released checkpoints: its names and shapes, and the way to ours and back."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 
 import torch
@@ -59,11 +59,11 @@ def is_author_layout(state_dict: Mapping[str, Tensor]) -> bool:
     return 'input.weight' in state_dict and 'block0.res_end.weight' in state_dict
 
 
-def layer_names(num_block: int) -> dict[str, str]:
-    """Our layer names to theirs, for a network of `num_block` blocks."""
+def layer_names(blocks: Iterable[str]) -> dict[str, str]:
+    """Our layer names to theirs, for a network with blocks of these numbers."""
     names: dict[str, str] = {}
-    for n, u, (level, letter, i) in product(range(num_block), range(3), (('meso', 'L', 1), ('global', 'G', 2))):
-        inner = f'block{n}.residual_layer' + ('.0' if n == 0 else '')
+    for n, u, (level, letter, i) in product(blocks, range(3), (('meso', 'L', 1), ('global', 'G', 2))):
+        inner = f'block{n}.residual_layer' + ('.0' if n == '0' else '')
         fields = {'n': n, 'u': u, 'U': u + 1, 'level': level, 'L': letter, 'i': i, 'r': inner}
         names |= {ours.format(**fields): theirs.format(**fields) for ours, theirs in LAYERS}
     return names
@@ -74,28 +74,32 @@ def from_author_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         state_dict: Flat, as in their released files; thop's `total_ops` and `total_params` entries are dropped.
+
+    Raises:
+        ValueError: A tensor has a shape that no network of theirs has; the message names it.
     """
-    blocks = [int(match[1]) for key in state_dict if (match := re.match(r'block(\d+)\.', key))]
-    names = {theirs: ours for ours, theirs in layer_names(max(blocks) + 1).items()}
+    names = {theirs: ours for ours, theirs in layer_names(block_numbers(state_dict, r'block(\d+)\.')).items()}
     result = {}
     for key, value in state_dict.items():
         if key.endswith(JUNK):
             continue
         name, leaf = _split(key, names)
-        if name.endswith('query_key_value'):
-            width = value.shape[0] // 3
-            result[name.removesuffix('_value') + leaf], result[name.replace('query_key_', '') + leaf] = value.split(
-                [2 * width, width]
-            )
-        else:
-            result[name + leaf] = _squeeze(key, value)
+        try:
+            if name.endswith('query_key_value'):
+                width = value.shape[0] // 3
+                query_key, own = value.split([2 * width, width])
+                result[name.removesuffix('_value') + leaf] = query_key
+                result[name.replace('query_key_', '') + leaf] = own
+            else:
+                result[name + leaf] = _squeeze(key, value)
+        except (IndexError, RuntimeError):
+            raise ValueError(f'{key} has the shape {tuple(value.shape)}, which no ASID has') from None
     return result
 
 
 def to_author_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Translate our state dict to the authors', the inverse of `from_author_layout`."""
-    blocks = [int(match[1]) for key in state_dict if (match := re.match(r'body\.(\d+)\.', key))]
-    names = layer_names(max(blocks) + 1)
+    names = layer_names(block_numbers(state_dict, r'body\.(\d+)\.'))
     result = {}
     for key, value in state_dict.items():
         name, leaf = _split(key, names)
@@ -106,6 +110,18 @@ def to_author_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         result[name + leaf] = _unsqueeze(name + leaf, value)
     return result
+
+
+def block_numbers(state_dict: Collection[str], pattern: str) -> set[str]:
+    """The numbers that `pattern` finds at the starts of keys.
+
+    Raises:
+        ValueError: They are too many for so few keys; every block has more than twenty.
+    """
+    numbers = {match[1] for key in state_dict if (match := re.match(pattern, key))}
+    if len(numbers) > 8 + len(state_dict) // 20:
+        raise ValueError(f'{len(numbers)} blocks cannot be made of {len(state_dict)} tensors')
+    return numbers
 
 
 def _split(key: str, names: Mapping[str, str]) -> tuple[str, str]:

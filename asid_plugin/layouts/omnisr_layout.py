@@ -1,14 +1,12 @@
 """The state dicts of Omni-SR: what ours says of its network, and the way from the released files' layout and back."""
 
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
 
-from .author_layout import JUNK, LINEAR
-from .state_dict import infer_output
+from .author_layout import JUNK, LINEAR, block_numbers
+from .state_dict import count_blocks, infer_output, shape_of, window_of
 
 # Ours, theirs. {n}: group. The numbers are places in their block's list, where modules without weights count too.
 LAYERS = (
@@ -57,10 +55,10 @@ def is_released_layout(state_dict: Mapping[str, Tensor]) -> bool:
     return 'input.weight' in state_dict and 'residual_layer.0.residual_layer.0.layer.0.fn.0.weight' in state_dict
 
 
-def parameter_names(num_block: int) -> dict[str, str]:
-    """Our parameter names to theirs, for a network of `num_block` groups."""
+def parameter_names(blocks: Iterable[str]) -> dict[str, str]:
+    """Our parameter names to theirs, for a network with groups of these numbers."""
     names = {}
-    for n in range(num_block):
+    for n in blocks:
         block = f'residual_layer.{n}.residual_layer.0.layer'
         for ours, theirs in LAYERS:
             for leaf in ('.weight', '.bias'):
@@ -78,11 +76,17 @@ def from_released_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         state_dict: Flat; thop's `total_ops` and `total_params` entries are dropped.
+
+    Raises:
+        ValueError: A tensor has a shape that no network of theirs has; the message names it.
     """
-    names = {theirs: ours for ours, theirs in parameter_names(_count(state_dict, r'residual_layer\.(\d+)\.')).items()}
+    blocks = block_numbers(state_dict, r'residual_layer\.(\d+)\.')
+    names = {theirs: ours for ours, theirs in parameter_names(blocks).items()}
     result = {}
     for key, value in state_dict.items():
         if key.endswith('rel_pos_bias.weight'):
+            if value.ndim != 2:
+                raise ValueError(f'{key} has the shape {tuple(value.shape)}, which no Omni-SR has')
             value = value.T
         elif value.shape[2:] == (1, 1):  # 1x1 convolutions are linear layers here
             value = value.flatten(1)
@@ -100,7 +104,7 @@ def to_released_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ratio = infer_arguments(state_dict)['channel_split']
     if ratio != 1:
         raise ValueError(f'only a network with channel_split=1 is Omni-SR, this one has {ratio:g}')
-    names = parameter_names(_count(state_dict, r'body\.(\d+)\.'))
+    names = parameter_names(block_numbers(state_dict, r'body\.(\d+)\.'))
     result = {}
     for key, value in state_dict.items():
         name = names.get(key, key)
@@ -126,14 +130,14 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         state_dict: Flat, in our layout or that of the released files.
 
     Raises:
-        ValueError: The keys are not those of an Omni-SR.
+        ValueError: The keys or shapes are not those of an Omni-SR.
     """
     weights = our_layout(state_dict)
     try:
-        num_feat, num_in_ch = weights['conv_first.weight'].shape[:2]
-        num_up = weights['conv_up.weight'].shape[0]
-        num_attn = weights['body.0.meso_osa.norm1.weight'].shape[0]
-        table = weights['body.0.meso_osa.spatial_attn.position_bias']
+        num_feat, num_in_ch = shape_of(weights, 'conv_first.weight', 4)[:2]
+        num_up = shape_of(weights, 'conv_up.weight', 4)[0]
+        num_attn = shape_of(weights, 'body.0.meso_osa.norm1.weight', 1)[0]
+        table = shape_of(weights, 'body.0.meso_osa.spatial_attn.position_bias', 2)[1]
     except KeyError as error:
         raise ValueError(f'not the weights of an Omni-SR: there is no {error}') from None
     num_out_ch, upscale = infer_output(num_up, num_in_ch)
@@ -141,13 +145,8 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         'num_in_ch': num_in_ch,
         'num_out_ch': num_out_ch,
         'num_feat': num_feat,
-        'num_block': _count(weights, r'body\.(\d+)\.'),
+        'num_block': count_blocks(weights),
         'upscale': upscale,
-        'window_size': (math.isqrt(table.shape[1]) + 1) // 2,
+        'window_size': window_of(table),
         'channel_split': num_attn / num_feat,
     }
-
-
-def _count(state_dict: Mapping[str, Tensor], pattern: str) -> int:
-    """One more than the largest number that `pattern` finds at the start of a key."""
-    return 1 + max((int(match[1]) for key in state_dict if (match := re.match(pattern, key))), default=-1)

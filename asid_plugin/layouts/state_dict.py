@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .author_layout import from_author_layout, is_author_layout
+from .author_layout import block_numbers, from_author_layout, is_author_layout
 
 OUR_KEYS = {
     'conv_first.weight',
@@ -25,6 +25,11 @@ AUTHOR_KEYS = {
 }
 """The same ones in the authors' layout."""
 
+POSITION_BIAS = 'body.0.units.0.sam.meso_layer.attn.position_bias'
+NEOSR_WITHOUT_BIAS = (
+    "the authors' keys without position biases are those of neosr's ASID, another network; it is not read here"
+)
+
 
 def our_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A flat state dict in our layout, be it in ours or the authors'."""
@@ -34,6 +39,11 @@ def our_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def is_asid(state_dict: Mapping[str, Any]) -> bool:
     """Whether the keys are those of an ASID, in our layout or the authors'; the values are not looked at."""
     return any(keys <= state_dict.keys() for keys in (OUR_KEYS, AUTHOR_KEYS))
+
+
+def is_neosr(state_dict: Mapping[str, Any]) -> bool:
+    """Whether the keys are the authors' without the position biases, which neosr's ASID lacks."""
+    return is_author_layout(state_dict) and not any('rel_pos_bias' in key for key in state_dict)
 
 
 def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -46,16 +56,18 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         state_dict: Flat, in our layout or the authors'.
 
     Raises:
-        ValueError: The keys are not those of an ASID.
+        ValueError: The keys or shapes are not those of an ASID.
     """
     weights = our_layout(state_dict)
     try:
-        num_feat, num_in_ch = weights['conv_first.weight'].shape[:2]
-        num_up = weights['conv_up.weight'].shape[0]
-        table = weights['body.0.units.0.sam.meso_layer.attn.position_bias']
+        num_feat, num_in_ch = shape_of(weights, 'conv_first.weight', 4)[:2]
+        num_up = shape_of(weights, 'conv_up.weight', 4)[0]
+        table = shape_of(weights, POSITION_BIAS, 1)[0]
     except KeyError as error:
+        if is_neosr(state_dict):
+            raise ValueError(NEOSR_WITHOUT_BIAS) from None
         raise ValueError(f'not the weights of an ASID: there is no {error}') from None
-    num_block = 1 + max(int(key.split('.')[1]) for key in weights if key.startswith('body.'))
+    num_block = count_blocks(weights)
     num_out_ch, upscale = infer_output(num_up, num_in_ch)
     return {
         'num_in_ch': num_in_ch,
@@ -63,15 +75,47 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         'num_feat': num_feat,
         'num_block': num_block,
         'upscale': upscale,
-        'window_size': (math.isqrt(table.numel()) + 1) // 2,
+        'window_size': window_of(table),
         'sharing': _infer_sharing(weights, num_block),
         'distillation': 'body.0.aggregate.weight' in weights,
         'channel_split': 'body.0.units.0.fuse.weight' in weights,
     }
 
 
+def shape_of(weights: Mapping[str, Tensor], key: str, ndim: int) -> tuple[int, ...]:
+    """The shape of a tensor, none of whose `ndim` sides is 0.
+
+    Raises:
+        KeyError: There is none.
+        ValueError: It has another number of sides, or one of 0.
+    """
+    shape = tuple(weights[key].shape)
+    if len(shape) != ndim or 0 in shape:
+        raise ValueError(f'{key} has the shape {shape}; it should have {ndim} sides, each at least 1')
+    return shape
+
+
+def count_blocks(weights: Mapping[str, Tensor]) -> int:
+    """The number of blocks, of which every one must be there.
+
+    Raises:
+        ValueError: One is missing, or they are too many for so few tensors.
+    """
+    numbers = block_numbers(weights, r'body\.(\d+)\.')
+    missing = {str(n) for n in range(len(numbers))} - numbers
+    if missing:
+        extra = max(numbers - {str(n) for n in range(len(numbers))}, key=len)
+        raise ValueError(f'there is a block body.{extra[:20]}, but no block body.{min(missing, key=int)}')
+    return len(numbers)
+
+
+def window_of(num_biases: int) -> int:
+    """The window size P of a table with one bias for each of (2P - 1)^2 positions."""
+    return (math.isqrt(num_biases) + 1) // 2
+
+
 def infer_output(num_up: int, num_in_ch: int) -> tuple[int, int]:
-    """Output channels and scale of an upsampler with `num_up` channels before its pixel shuffle."""
+    """Output channels and scale of an upsampler with `num_up` channels, at least 1, before its pixel shuffle."""
     num_out_ch = next(ch for ch in (num_in_ch, 3, 1, num_up) if math.sqrt(num_up / ch).is_integer())
     return num_out_ch, math.isqrt(num_up // num_out_ch)
 

@@ -1,8 +1,12 @@
-"""The files that `load_from` of a config takes beside MMEngine's own: .safetensors, and the package's own weights."""
+"""The files that `load_from` of a config takes beside MMEngine's own: those of this package, and its own weights."""
 
+import functools
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner, checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
 
@@ -15,15 +19,57 @@ def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, 
         map_location: Not needed; MMEngine copies from the CPU.
 
     Raises:
-        CheckpointError: There is no such file, or it is damaged.
+        CheckpointError: There is no such file, it is damaged, or holds several networks or neosr's ASID.
     """
     from asid_plugin.archs import ASID, OmniSR  # here, because a config's imports should cost little
-    from asid_plugin.checkpoints import read_state_dict
+    from asid_plugin.checkpoints import CheckpointError, read_state_dict
+    from asid_plugin.layouts.state_dict import NEOSR_WITHOUT_BIAS, is_neosr
 
     state_dict = read_state_dict(filename)
+    if is_neosr(state_dict):
+        raise CheckpointError(f'{filename}: {NEOSR_WITHOUT_BIAS}')
     for arch in (ASID, OmniSR):
         with suppress(ValueError):
             arch.reader.infer_arguments(state_dict)
             ours = arch.reader.to_ours(state_dict)
             return {'state_dict': {f'generator.{key}': value for key, value in ours.items()}}
     return {'state_dict': state_dict}
+
+
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Read a file by MMEngine's own loader, and what is not MMEngine's but BasicSR's or the authors' as above.
+
+    MMEngine takes `{'params': ...}` for a model of one weight, and trains on without a word of error. A network that is
+    loaded without a `Runner` gets its file as it is.
+    """
+    from asid_plugin.checkpoints.reading import NoWeightsError
+
+    content = checkpoint.load_from_local(filename, map_location)
+    is_mmengines = isinstance(content, dict) and 'meta' in content and 'state_dict' in content
+    if is_mmengines or not _HAS_GENERATOR.get():
+        return content
+    try:
+        return load_from_safetensors(filename)
+    except NoWeightsError:  # which is MMEngine's affair
+        return content
+
+
+def know_the_model() -> None:
+    """Let `load_from_local` know whether the model of the `Runner` that loads a file has its network at `generator`."""
+    original = Runner.load_checkpoint
+
+    @functools.wraps(original)
+    def load_checkpoint(self: Runner, *args: Any, **kwargs: Any) -> Any:
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        token = _HAS_GENERATOR.set(hasattr(model, 'generator'))
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _HAS_GENERATOR.reset(token)
+
+    Runner.load_checkpoint = load_checkpoint
+
+
+_HAS_GENERATOR: ContextVar[bool] = ContextVar('_HAS_GENERATOR', default=False)
+know_the_model()

@@ -1,7 +1,9 @@
 """ASID as an architecture of spandrel; importing this package registers it."""
 
 from .arch import ASIDArch, install
+from .loader import guard_loader
 
-__all__ = ['ASIDArch', 'install']
+__all__ = ['ASIDArch', 'guard_loader', 'install']
 
 install()
+guard_loader()

@@ -6,8 +6,8 @@ their keys. The network is imported when the first of them is loaded.
 
 from typing import TYPE_CHECKING, Any
 
-from asid_plugin.layouts.parts import network_part
-from asid_plugin.layouts.state_dict import infer_arguments, is_asid, our_layout
+from asid_plugin.layouts.parts import network_part, network_prefixes
+from asid_plugin.layouts.state_dict import is_asid
 
 # isort: split
 from spandrel import (
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from asid_plugin.archs import ASID
 
 
+MOST_NETWORKS = 8
+"""Of a file that holds more, the others are not looked at."""
+
+
 class ASIDArch(Architecture['ASID']):
     """ASID, ASID-D8 and the paper's ablations, in our layout or the authors'."""
 
     def __init__(self) -> None:
-        super().__init__(id='ASID', detect=lambda state_dict: is_asid(network_part(state_dict)))
+        super().__init__(id='ASID', detect=_holds_asid)
 
     def load(self, state_dict: StateDict) -> 'ImageModelDescriptor[ASID]':
         """Build the network that a state dict is of, as spandrel's registry asks for it.
@@ -38,13 +42,13 @@ class ASIDArch(Architecture['ASID']):
             state_dict: One that `detect` accepts.
 
         Raises:
-            ValueError: The shapes are of no ASID.
-            RuntimeError: Weights are missing, or do not fit together.
+            ValueError: There are several networks, weights are missing, or do not fit together.
         """
-        from asid_plugin.archs import ASID  # only now: most programs that import spandrel never load an ASID
+        # only now: most programs that import spandrel never load an ASID
+        from asid_plugin.archs import ASID
+        from asid_plugin.checkpoints.reading import fitting
 
-        weights = our_layout(network_part(state_dict))
-        arguments = infer_arguments(weights)
+        arguments, weights = fitting(ASID, network_part(state_dict))
         return ImageModelDescriptor(
             ASID(**arguments),
             weights,
@@ -60,6 +64,12 @@ class ASIDArch(Architecture['ASID']):
             size_requirements=SizeRequirements(),
             tiling=ModelTiling.SUPPORTED,
         )
+
+
+def _holds_asid(state_dict: StateDict) -> bool:
+    keys = [key for key in state_dict if isinstance(key, str)]
+    prefixes = network_prefixes(state_dict)[:MOST_NETWORKS]
+    return any(is_asid({key[len(name) :]: None for key in keys if key.startswith(name)}) for name in prefixes)
 
 
 def tags(arguments: dict[str, Any]) -> list[str]:

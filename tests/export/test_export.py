@@ -243,3 +243,31 @@ def test_damaged_files(tmp_path, load):
     (tmp_path / 'a.bin').write_bytes(b'no')
     with pytest.raises(CheckpointError, match='a.bin: damaged, or not of its format'):
         load(tmp_path / 'a.bin')
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('arguments', '{', 'its metadata have no arguments of an ASID in JSON'),
+        ('arguments', '[' * 100_000, 'its metadata have no arguments of an ASID in JSON'),
+        ('arguments', '{"upscale": 2}', "in JSON ('num_in_ch')"),
+        ('arguments', '[1]', 'its metadata have no arguments of an ASID in JSON'),
+        ('upscale', '3', 'its metadata disagree: upscale 3, but arguments with upscale 2'),
+        ('upscale', 2, 'its metadata lack upscale'),
+    ],
+)
+def test_metadata_must_be_json_and_agree(key, value, message):
+    metadata = write.describe(ASID(**SMALL | {'upscale': 2}))
+    assert runtimes._checked(metadata, 'a.onnx')['upscale'] == 2
+    with pytest.raises(CheckpointError) as error:
+        runtimes._checked(metadata | {key: value}, 'a.onnx')
+    assert str(error.value).startswith('a.onnx: ') and message in str(error.value)
+
+
+def test_a_network_must_make_what_its_metadata_promise():
+    arguments = {'upscale': 2, 'num_in_ch': 3, 'num_out_ch': 3}
+    with pytest.raises(CheckpointError, match=r'num_in_ch 3, but the shape is \(1, 4, None, None\)'):
+        runtimes._check_channels('a.onnx', arguments, (1, 4, None, None), (1, 3, None, None))
+    run = runtimes._sized(lambda x: x, arguments, 'a.onnx')
+    with pytest.raises(CheckpointError, match=r'promise an image of \(1, 3, 8, 8\), but it made \(1, 3, 4, 4\)'):
+        run(torch.zeros(1, 3, 4, 4))

@@ -1,8 +1,10 @@
 """spandrel with ASID in its registry: what it recognises, what it leaves to others, and the images it makes."""
 
+import pickle
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +161,7 @@ def test_registration():
 def test_incomplete_weights_are_an_error():
     weights = small().state_dict()
     del weights['body.1.conv.weight']
-    with pytest.raises(RuntimeError, match=r'Missing key.*body\.1\.conv\.weight'):
+    with pytest.raises(ValueError, match=r'^body\.1\.conv\.weight is missing$'):
         ModelLoader().load_from_state_dict(weights)
 
 
@@ -200,3 +202,36 @@ def test_the_readmes_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     exec(found[1], {})
     printed = capsys.readouterr().out.splitlines()
     assert printed == re.findall(r'print\(.*\)  # (.*)', found[1])
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ValueError, match='.') as error:
+        ModelLoader().load_from_file(path)
+    return str(error.value)
+
+
+def test_files_from_strangers_are_refused(tmp_path: Path):
+    path, net = tmp_path / 'a.pth', small().state_dict()
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('archive/data.pkl', pickle.dumps({}, 2))
+        archive.writestr('archive/data/0', bytes(50_000_000))
+    assert 'when unpacked' in refusal(path)
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('archive/data.pkl', b'\x80\x02}r\xff\xff\xff\x7f.')
+    assert 'a pickle that remembers object 2147483647 after 3 bytes' in refusal(path)
+    torch.save({'params': to_author_layout(net)}, path)
+    assert "are neosr's ASID" in refusal(path)
+    torch.save(net | {'conv_first.weight': torch.zeros(1).expand(50_000, 3, 3, 3)}, path)
+    assert 'its tensors overlap' in refusal(path) or 'should have' in refusal(path)
+    torch.save(net | {'conv_up.weight': torch.zeros(0, 16, 3, 3)}, path)
+    assert 'conv_up.weight has the shape (0, 16, 3, 3)' in refusal(path)
+
+
+def test_of_a_teacher_and_a_student_none_is_loaded(tmp_path: Path):
+    both = {f'{name}.{key}': value for name in ('teacher', 'student') for key, value in small().state_dict().items()}
+    torch.save(both, tmp_path / 'a.pth')
+    assert 'several networks in it: teacher, student;' in refusal(tmp_path / 'a.pth')
+
+
+def test_keys_that_are_no_text_are_of_no_asid():
+    assert not asid_plugin.spandrel.ASIDArch().detect({1: torch.zeros(1), 'conv_first.weight': torch.zeros(1)})

@@ -1,0 +1,63 @@
+"""States of optimizers that were read from a file, compared with what they are for."""
+
+import reprlib
+from numbers import Number
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LIKE_PARAMETER = ('exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'momentum_buffer', 'square_avg', 'grad_avg', 'sum')
+"""Entries of an optimizer's state that have their parameter's shape."""
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number from 0 to 2^53, as iterations and epochs are."""
+    return type(value) is int and 0 <= value <= 2**53
+
+
+def is_alike(value: object, other: object) -> bool:
+    """Whether a value from a file is of the kind of another one: a number, text, or a container of such.
+
+    Where the other one is None, it may be a number or text; where that is a flag, None.
+    """
+    for kind in (dict, list | tuple):
+        if isinstance(value, kind) or isinstance(other, kind):
+            same = isinstance(value, kind) and isinstance(other, kind)
+            return same and _kinds(value) <= {*_kinds(other), float}
+    if value is None:
+        return isinstance(other, bool | None)
+    return _kind(value) in (float, str) and (other is None or _kind(value) is _kind(other))
+
+
+def _kinds(container: Any) -> set[type]:
+    return {_kind(value) for value in (container.values() if isinstance(container, dict) else container)}
+
+
+def _kind(value: object) -> type:
+    if isinstance(value, float | int) or (isinstance(value, Tensor) and value.numel() == 1):
+        return float
+    return type(value) if isinstance(value, str | None) else object
+
+
+def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """See that the state that an optimizer has loaded is one of its parameters; torch does not look at shapes.
+
+    Raises:
+        ValueError: It is not; the message names the entry.
+    """
+    for group in optimizer.param_groups:
+        for name, default in optimizer.defaults.items():
+            is_there = name == 'lr' or name in group  # older torch has fewer
+            if is_there and not is_alike(group.get(name), default):
+                raise ValueError(f'{name} of an optimizer is {reprlib.repr(group.get(name))}')
+        for parameter in group['params']:
+            for name, value in optimizer.state.get(parameter, {}).items():
+                same = isinstance(value, Tensor) and value.shape == parameter.shape
+                if name == 'momentum_buffer' and value is None:  # as older torch saves it of SGD without momentum
+                    continue
+                if (name in LIKE_PARAMETER and not same) or not isinstance(value, Tensor | Number | None):
+                    shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                    raise ValueError(
+                        f'{name} of an optimizer is {shape}, but the weights it is for are {(*parameter.shape,)}'
+                    )

@@ -1,0 +1,37 @@
+"""spandrel's reader of checkpoint files, for files from strangers."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from spandrel import ModelLoader
+
+
+def guard_loader(loader: type[ModelLoader] = ModelLoader) -> None:
+    """Let a `ModelLoader` refuse .pth and .ckpt files that cost much more memory than they are large.
+
+    spandrel's own unpickler runs no code, but 3 MB may become gigabytes. The weights of neosr's ASID are refused, too,
+    for its wrapper, which tells it from the paper's, is gone when an architecture is looked for. A second call does
+    nothing.
+    """
+    original = loader._load_pth
+    if hasattr(original, '__wrapped__'):
+        return
+
+    @functools.wraps(original)
+    def load_pth(self: ModelLoader, path: str | Path) -> Any:
+        from asid_plugin.checkpoints import CheckpointError  # here, because most who import spandrel load nothing
+        from asid_plugin.checkpoints.archives import check_file
+        from asid_plugin.checkpoints.reading import refuse_neosr
+        from asid_plugin.checkpoints.unpickling import UnpicklingError
+
+        try:
+            check_file(path)
+        except UnpicklingError as error:
+            raise CheckpointError(f'{path}: {error}') from None
+        content = original(self, path)
+        if isinstance(content, dict):
+            refuse_neosr(path, content)
+        return content
+
+    loader._load_pth = load_pth
