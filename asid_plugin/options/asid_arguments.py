@@ -20,7 +20,7 @@ _SIZES = {
     'num_out_ch': 'Channels of the output image.',
     'num_feat': 'Width C, a multiple of 4 and at least 16.',
     'upscale': 'Scale k.',
-    'window_size': 'P, side of the meso windows and of the global grid, at least 2.',
+    'window_size': 'P, side of the meso windows and of the global grid, 2 to 32.',
 }
 _LOSS = {
     'loss_weight': 'Factor.',

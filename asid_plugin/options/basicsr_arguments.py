@@ -7,7 +7,8 @@ the class whose `__init__` it is, or the function. 1 may stand for 1.0.
 from .kinds import Schema
 
 _FLAG: Schema = {'type': 'boolean'}
-_LIST: Schema = {'type': 'array'}
+_CROP_BORDER: Schema = {'type': 'integer', 'minimum': 0}
+_NUMBERS: Schema = {'type': 'array', 'items': {'type': 'number'}}
 _NUMBER: Schema = {'type': 'number'}
 _NUMBER_OR_LIST: Schema = {'type': ['number', 'array']}
 _NUMBER_OR_NONE: Schema = {'type': ['number', 'null']}
@@ -15,6 +16,12 @@ _TEXT: Schema = {'type': 'string'}
 _TEXT_OR_NONE: Schema = {'type': ['string', 'null']}
 _REDUCTION: Schema = {'enum': ['none', 'mean', 'sum']}
 _INPUT_ORDER: Schema = {'enum': ['HWC', 'CHW']}
+
+
+def _steps(least: int, num_least: int = 0) -> Schema:
+    """A list of at least `num_least` iterations, each at least `least`."""
+    return {'type': 'array', 'items': {'type': 'integer', 'minimum': least}, 'minItems': num_least}
+
 
 ARGUMENTS: dict[str, dict[str, Schema]] = {
     # networks
@@ -49,12 +56,12 @@ ARGUMENTS: dict[str, dict[str, Schema]] = {
     'MSELoss': {'reduction': _REDUCTION},
     'PerceptualLoss': {'layer_weights': {'type': 'object'}},
     # schedulers
-    'CosineAnnealingRestartLR': {'periods': _LIST},
-    'MultiStepRestartLR': {'milestones': _LIST},
+    'CosineAnnealingRestartLR': {'periods': _steps(1, 1), 'restart_weights': _NUMBERS},
+    'MultiStepRestartLR': {'milestones': _steps(0), 'restarts': _steps(0), 'restart_weights': _NUMBERS},
     # metrics
-    'calculate_niqe': {'crop_border': _NUMBER, 'input_order': {'enum': ['HW', 'HWC', 'CHW']}},
-    'calculate_psnr': {'crop_border': _NUMBER, 'input_order': _INPUT_ORDER},
-    'calculate_psnr_pt': {'crop_border': _NUMBER},
-    'calculate_ssim': {'crop_border': _NUMBER, 'input_order': _INPUT_ORDER},
-    'calculate_ssim_pt': {'crop_border': _NUMBER},
+    'calculate_niqe': {'crop_border': _CROP_BORDER, 'input_order': {'enum': ['HW', 'HWC', 'CHW']}},
+    'calculate_psnr': {'crop_border': _CROP_BORDER, 'input_order': _INPUT_ORDER},
+    'calculate_psnr_pt': {'crop_border': _CROP_BORDER},
+    'calculate_ssim': {'crop_border': _CROP_BORDER, 'input_order': _INPUT_ORDER},
+    'calculate_ssim_pt': {'crop_border': _CROP_BORDER},
 }

@@ -1,16 +1,24 @@
 """All checks of the options of a run, and those that look at several sections."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 
 import torch
 
+from asid_plugin.printable import printable
+
 from .asid_keys import ASIDGeneralOptions, ASIDTrainOptions, ASIDValOptions
+from .building import refused
 from .datasets import check_datasets
-from .network import argument, check_built_network, check_path, check_upscale, network_class
-from .problems import Key, Options, Problem, is_number, mapping
+from .metrics import check_metrics
+from .network import argument, check_built_network, check_channels, check_path, check_upscale, network_class
+from .others import check_model, check_samples
+from .problems import Key, Options, Problem, is_number, mapping, shown
 from .resuming import check_resume
 from .schema import ONLY_ASID, options_schema
+from .states import check_state
 from .structure import structural_problems, without
 from .training import check_train
 from .yaml_numbers import read_numbers
@@ -19,6 +27,8 @@ from .yaml_numbers import read_numbers
 _PARSED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
 _PARSED_PATH = ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
 _PARSED_DATASET = ('phase', 'scale')
+MOST_BYTES = 180
+"""Of a name; files have 255, of which BasicSR adds some."""
 
 
 def uses_plugin(opt: Options) -> bool:
@@ -44,13 +54,20 @@ def check_options(opt: Options) -> list[Problem]:
     problems += structural
     for check in (
         check_general,
+        check_logger,
+        check_compile,
+        check_model,
         check_datasets,
+        check_samples,
         check_built_network,
         check_upscale,
+        check_channels,
         check_path,
         check_resume,
+        check_state,
         check_train,
         check_val,
+        check_metrics,
     ):
         problems += (problem for problem in check(opt) if problem.key not in wrong)
     return problems
@@ -68,7 +85,13 @@ def check_structure(opt: Options) -> Iterator[Problem]:
 
 
 def check_general(opt: Options) -> Iterator[Problem]:
-    """Check the GPUs that there are, and that the keys at the top and of `logger` agree."""
+    """Check the name, the GPUs that there are, and that the keys at the top agree."""
+    name = opt.get('name', '')
+    if len(os.fsencode(name)) > MOST_BYTES or printable(name) != name:
+        message = f'{shown(name)} should be text of one line, of at most {MOST_BYTES} bytes; folders are named so'
+        yield Problem(('name',), message)
+    if opt.get('model_type') == 'SwinIRModel' and 'window_size' not in mapping(opt, 'network_g'):
+        yield Problem(('network_g', 'window_size'), 'missing; SwinIRModel needs it')
     num_gpu, found = opt.get('num_gpu', 0), torch.cuda.device_count()
     if num_gpu > found and not (opt.get('dist') and found):  # each of several processes takes one, whatever num_gpu is
         yield Problem(('num_gpu',), f'{num_gpu}, but this machine shows {found}; auto takes what there is')
@@ -77,9 +100,32 @@ def check_general(opt: Options) -> Iterator[Problem]:
     if threads and (ASIDGeneralOptions(opt).compile or amp):
         right = 'start with torchrun and --launcher pytorch, or set num_gpu: 1'
         yield Problem(('num_gpu',), f'compile and amp do not go with {num_gpu} GPUs in one process; {right}')
+
+
+def check_logger(opt: Options) -> Iterator[Problem]:
+    """Check that the packages that `logger` asks for are there; of names with 'debug' in them BasicSR uses none."""
     logger = mapping(opt, 'logger')
-    if opt['is_train'] and mapping(logger, 'wandb').get('project') and logger.get('use_tb_logger') is not True:
+    if not opt['is_train'] or 'debug' in opt.get('name', ''):
+        return
+    project = mapping(logger, 'wandb').get('project') is not None
+    if project and logger.get('use_tb_logger') is not True:
         yield Problem(('logger', 'use_tb_logger'), 'should be true with a wandb project')
+    for key, asked, module in (
+        (('logger', 'wandb', 'project'), project, 'wandb'),
+        (('logger', 'use_tb_logger'), logger.get('use_tb_logger'), 'tensorboard'),
+    ):
+        if asked and find_spec(module) is None:
+            yield Problem(key, f'{module} is not installed: pip install {module}')
+
+
+def check_compile(opt: Options) -> Iterator[Problem]:
+    """Check the arguments of `torch.compile`, by which nothing is compiled yet."""
+    arguments = ASIDGeneralOptions(opt).compile
+    if isinstance(arguments, Mapping):
+        try:
+            torch.compile(torch.nn.Identity(), **arguments)
+        except Exception as error:  # as it and its backends have it
+            yield refused(('compile',), 'torch.compile', error)
 
 
 def check_val(opt: Options) -> Iterator[Problem]:

@@ -2,22 +2,26 @@
 
 BasicSR takes an option file as it stands: a mistyped key is overlooked, a wrong value or a missing folder fails later
 and elsewhere, sometimes days later. For runs that use this package, `parse_checked` ends the
-program with one line per mistake: the file, the key, the mistake and what would be right. Others are left alone.
+program with one line per mistake: the file, the key, the mistake and what would be right. The option files of other
+runs are plain YAML too, and are otherwise left alone.
 """
 
 import argparse
 import sys
-import traceback
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, NoReturn
 
-import yaml
-from basicsr.utils import options as basicsr_options
-from torch import distributed
+from asid_plugin import plain_yaml
+from asid_plugin.compat.ranks import stop_if_any
+from asid_plugin.printable import printable
 
+from .beginning import agree_on_state, check_agreement, check_forced, take_folder
 from .checks import check_options, check_structure, uses_plugin
-from .problems import Problem, located
+from .forced import Forced, ForcedError, forced_upon, read_forced
+from .problems import Options, Problem, located
+from .resuming import forget_state
 from .yaml_numbers import read_numbers
 
 Parsed = tuple[dict[str, Any], argparse.Namespace]
@@ -26,62 +30,70 @@ Parsed = tuple[dict[str, Any], argparse.Namespace]
 
 def parse_checked(parse_options: Callable[..., Parsed], root_path: str, is_train: bool = True) -> Parsed:
     """Parse the command line by BasicSR's own `parse_options`, and end the program if its options have mistakes."""
+    file, entries = _arguments()
+    if not file:
+        return parse_options(root_path, is_train)  # which says so
+    written = _read(file)
+    forced = _read_forced(entries, written, file)
+    if uses_plugin(forced_upon(written, forced)):
+        _read(file, any_keys=False)
     try:
         opt, args = parse_options(root_path, is_train)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        _stop_if_unreadable(error, is_train)
+    except Exception:  # BasicSR takes every value for what it should be, which fails in any way where it is not
+        _stop_if_misshapen(forced_upon(written, forced), is_train, file, forced)
         raise
     if uses_plugin(opt):
-        _stop_if_any(_line(problem, args.opt, args.force_yml or ()) for problem in check_options(opt))
+        line = partial(_line, file=file, forced=forced)
+        stop_if_any(map(line, chain(check_options(opt), check_forced(opt, forced))))
+        stop_if_any(map(line, check_agreement(opt)))
+        agree_on_state(opt)
+        forget_state()
+        stop_if_any(map(line, take_folder(opt)))
     return opt, args
 
 
-def _line(problem: Problem, file: str, forced: Iterable[str]) -> str:
-    is_forced = any(entry.partition('=')[0].strip() == ':'.join(problem.key) for entry in forced)
-    return f'{"--force_yml" if is_forced else file}: {problem}'
-
-
-def _stop_if_unreadable(error: Exception, is_train: bool) -> None:
-    """Stop with a line for options that `parse_options` failed on, if that is what `error` comes from."""
+def _arguments() -> tuple[str, Sequence[str]]:
+    """Of the command line, the option file, '' if none, and the entries of `--force_yml`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('-opt', default='')
-    parser.add_argument('--force_yml', nargs='+')
+    parser.add_argument('--force_yml', nargs='+', default=())
     args = parser.parse_known_args()[0]
-    if isinstance(error, OSError) and error.filename == args.opt:
-        _stop_if_any([f'{located(args.opt)}: {error.strerror}'])
-    elif isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        _stop_if_any([f'{args.opt}: line {error.problem_mark.line + 1}: not YAML: {error.problem}'])
-    elif traceback.extract_tb(error.__traceback__)[-1].name in ('parse_options', '<module>'):  # the latter: --force_yml
-        _stop_if_unfit(error, args.opt, args.force_yml, is_train)
+    return args.opt, args.force_yml
 
 
-def _stop_if_unfit(error: Exception, file: str, forced: list[str] | None, is_train: bool) -> None:
-    """Stop with a line for each mistake in a file of options, or for the arguments that do not fit it."""
-    with Path(file).open() as stream:
-        opt = yaml.load(stream, Loader=basicsr_options.ordered_yaml()[0])
-    if not isinstance(opt, Mapping):
-        _stop_if_any([f'{file}: no options in it'])
-    elif uses_plugin(opt):
+def _read(file: str, any_keys: bool = True) -> Options:
+    """The options in a file; end the program if there are none."""
+    try:
+        written = plain_yaml.read(file, any_keys)
+    except OSError as error:
+        _stop(f'{located(file)}: {error.strerror}')
+    except (ValueError, plain_yaml.YAMLError) as error:  # the former of a name that no file can have
+        _stop(f'{file}: {error}')
+    if not isinstance(written, Mapping):
+        _stop(f'{file}: no options in it')
+    return written
+
+
+def _read_forced(entries: Iterable[str], written: Options, file: str) -> list[Forced]:
+    try:
+        return read_forced(entries, written, file)
+    except ForcedError as error:
+        _stop(str(error))
+
+
+def _stop_if_misshapen(opt: Options, is_train: bool, file: str, forced: Sequence[Forced]) -> None:
+    """Stop with a line for each key that is missing or unknown, and each value of a wrong kind."""
+    if uses_plugin(opt):
         problems: list[Problem] = []
         opt = read_numbers({**opt, 'is_train': is_train}, problems)
-        _stop_if_any(f'{file}: {problem}' for problem in (*problems, *check_structure(opt)))
-        if forced:
-            right = f'right is section:key=value, with sections that {file} has'
-            _stop_if_any([f'--force_yml: {" ".join(forced)}: {right} ({type(error).__name__}: {error})'])
+        stop_if_any(_line(problem, file, forced) for problem in (*problems, *check_structure(opt)))
 
 
-def _stop_if_any(lines: Iterable[str]) -> None:
-    """End the program if there are any lines, with exit code 2; of several processes the first prints those of all."""
-    lines = list(lines)
-    processes = distributed.is_initialized()
-    if processes:
-        gathered: list[list[str]] = [[]] * distributed.get_world_size()
-        distributed.all_gather_object(gathered, lines)
-        lines = [line for process in gathered for line in process]
-    if not lines:
-        return
-    if not processes or distributed.get_rank() == 0:
-        print(*dict.fromkeys(lines), sep='\n', file=sys.stderr, flush=True)
-    if processes:
-        distributed.barrier()  # the launcher ends the others with the first that exits, perhaps before it has printed
+def _line(problem: Problem, file: str, forced: Iterable[Forced]) -> str:
+    return f'{"--force_yml" if problem.key in (entry.key for entry in forced) else file}: {problem}'
+
+
+def _stop(line: str) -> NoReturn:
+    """End this process; with options that cannot be read, several have not found each other yet."""
+    print(printable(line), file=sys.stderr, flush=True)
     raise SystemExit(2)

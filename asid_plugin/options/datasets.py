@@ -1,5 +1,6 @@
 """The section `datasets` of an option file: whether its keys agree, and with the images that they name."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,17 +11,41 @@ from .epochs import check_batch
 from .images import RAW, ImagesError, Share, count_pairs, lacking
 from .problems import Key, Options, Problem, mapping
 
+LEAST_MOST_WORKERS = 64
+"""So many processes may load data on any machine."""
+
+
+def channels_of(dataset: DatasetOptions) -> int:
+    """Channels of the images that a dataset of pairs gives."""
+    return 1 if dataset.color == 'y' else 3
+
 
 def check_datasets(opt: Options) -> Iterator[Problem]:
     """Check the images that the section `datasets` names."""
+    yield from _check_names(opt)
     for name, dataset in mapping(opt, 'datasets').items():
         if dataset.get('type') in PAIRED:  # what another class reads, only that class knows
             yield from _check_paired(('datasets', name), dataset, opt)
 
 
+def _check_names(opt: Options) -> Iterator[Problem]:
+    """Check that the sets which are validated or tested on have names of their own."""
+    known: dict[str, str] = {}
+    for key, dataset in mapping(opt, 'datasets').items():
+        name = str(dataset.get('name'))
+        if dataset.get('phase') == 'train' or 'name' not in dataset:
+            continue
+        if name in known:
+            message = f"{name} is the name of {known[name]} too; the best figures and the images would be one set's"
+            yield Problem(('datasets', key, 'name'), message)
+        known[name] = key
+
+
 def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]:
     is_train = dataset['phase'] == 'train'
-    yield from _check_loading(key, DatasetOptions(dataset), is_train and dataset.get('num_worker_per_gpu'))
+    options = DatasetOptions(dataset)
+    yield from _check_loading(key, options, dataset.get('num_worker_per_gpu', 0) if is_train else 0)
+    yield from _check_normalisation(key, options)
     needed = ('dataroot_gt', 'dataroot_lq', 'io_backend', *(('gt_size', 'batch_size_per_gpu') if is_train else ()))
     if not dataset.keys() >= set(needed) or not opt.keys() >= {'scale', 'num_gpu'}:
         return
@@ -44,14 +69,27 @@ def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]
             yield from check_batch(key, dataset, opt, pairs)
 
 
-def _check_loading(key: Key, dataset: DatasetOptions, workers: int | None) -> Iterator[Problem]:
+def _check_loading(key: Key, dataset: DatasetOptions, workers: int) -> Iterator[Problem]:
     """Check how samples come to the training; `workers` are the processes that load them, if any."""
     if dataset.prefetch_mode == 'cuda' and not (torch.cuda.is_available() and dataset.pin_memory):
         yield Problem((*key, 'prefetch_mode'), 'cuda needs a GPU and pin_memory: true; ~ works everywhere')
-    if dataset.prefetch_mode == 'cpu' and dataset.persistent_workers:  # two threads would share them
-        yield Problem((*key, 'prefetch_mode'), 'cpu makes BasicSR hang with persistent_workers: true; ~ does not')
     if dataset.persistent_workers and not workers:
         yield Problem((*key, 'persistent_workers'), 'true needs workers: training, and num_worker_per_gpu above 0')
+    most = max(LEAST_MOST_WORKERS, 4 * (os.cpu_count() or 1))
+    if workers > most:
+        yield Problem(
+            (*key, 'num_worker_per_gpu'), f'{workers} processes are too many for this machine; at most {most}'
+        )
+
+
+def _check_normalisation(key: Key, dataset: DatasetOptions) -> Iterator[Problem]:
+    """Check that the images' channels can be normalised, if they are to be."""
+    channels = channels_of(dataset)
+    for name, value, other in (('mean', dataset.mean, dataset.std), ('std', dataset.std, dataset.mean)):
+        if value is None and other is not None:
+            yield Problem((*key, name), 'missing; mean and std go together')
+        elif value is not None and len(value) not in (1, channels):
+            yield Problem((*key, name), f'{value} should have a number for each channel, {channels}, or one for all')
 
 
 def _fitting(gt_size: int, scale: int) -> str:

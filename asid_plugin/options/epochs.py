@@ -7,9 +7,16 @@ from pathlib import Path
 
 import torch
 
+from asid_plugin.compat.resuming import trained_samples
+
 from .basicsr_keys import DatasetOptions
 from .problems import Key, Options, Problem, mapping
 from .resuming import StateError, find_state, read_state
+
+MOST_SAMPLES = 2 * 10**7
+"""Of an epoch: BasicSR lists them all, in order, in each process, which takes some 50 bytes and 50 ns for each."""
+FREE_SAMPLES = 5 * 10**6
+"""Of an epoch that ends before they are drawn."""
 
 
 def check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterator[Problem]:
@@ -26,6 +33,12 @@ def check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterato
     batch, total = per_gpu * processes * gpus, mapping(opt, 'train').get('total_iter', 0)
     if pairs * ratio < batch:
         message = f'{ratio} x {pairs} images are less than one batch of {batch}; at least {-(-batch // pairs)}'
+        yield Problem((*key, 'dataset_enlarge_ratio'), message)
+        return
+    most_samples = min(MOST_SAMPLES, max(FREE_SAMPLES, total * batch))
+    if pairs * ratio > most_samples:
+        why = 'images are more than this training draws, and BasicSR lists them all for an epoch'
+        message = f'{ratio} x {pairs} {why}; at most {int(most_samples // pairs)}'
         yield Problem((*key, 'dataset_enlarge_ratio'), message)
         return
     last = last_iteration(pairs * ratio, total, per_gpu, processes, gpus)
@@ -51,7 +64,11 @@ def _check_epoch(
         state = read_state(file)
     except StateError:
         return  # which check_resume tells
-    last = last_iteration(samples, total_iter, per_gpu, processes, gpus, begin=(state.epoch, state.iteration))
+    batch = per_gpu * processes * gpus
+    total = math.ceil(samples / processes) * processes
+    trained = trained_samples(state.place, state.epoch, state.iteration, total, batch)
+    begin = state.epoch, state.iteration - trained // batch
+    last = last_iteration(samples, total_iter, per_gpu, processes, gpus, begin)
     if last < total_iter:
         where = f'{file} goes on in epoch {state.epoch}, and the epochs left end at iteration {last} of {total_iter}'
         right = 'train with the batch and the images that it began with, or begin anew from its weights'
@@ -74,7 +91,7 @@ def last_iteration(
         batch_size_per_gpu: As in the options.
         processes: Of distributed training.
         gpus: Of one process, which BasicSR forgets when it counts epochs.
-        begin: Epoch and iteration that a training goes on with.
+        begin: The epoch that a training goes on in, and the iteration before its first.
     """
     counted = math.ceil(samples / (batch_size_per_gpu * processes))
     loaded = math.ceil(samples / processes) // (batch_size_per_gpu * gpus)

@@ -11,7 +11,9 @@ from asid_plugin.errors import ASIDError
 from asid_plugin.images import Header
 from asid_plugin.pairs.decoding import TRANSPARENT
 from asid_plugin.pairs.files import GREY, check_files, find_grey, fits, no_image
-from asid_plugin.pairs.lmdbs import LMDBError, Shape, check_whole, find_faults, read_shapes
+from asid_plugin.pairs.lmdbs import check_whole, find_faults
+from asid_plugin.pairs.makers import UNKNOWN, maker
+from asid_plugin.pairs.meta_info import LMDBError, Shape, read_lines, read_shapes
 
 from .basicsr_keys import DatasetOptions
 from .problems import Options, located
@@ -19,7 +21,7 @@ from .problems import Options, located
 RAW = 'RawPairedImageDataset'
 MOST = 10
 """As many images are named of a data set; of more, the number."""
-_MAKER = 'asid prepare div2k makes it'
+_RAW_MAKERS = 'asid prepare div2k --raw or asid prepare photos'
 _BENCHMARK = 'the README (Test) says what belongs there; without it, delete this section'
 
 
@@ -58,16 +60,17 @@ def lacking(root: Path, dataset: Options) -> str | None:
             f'{root} is {"an LMDB" if right == "lmdb" else "a folder of images"}, for which io_backend: type is {right}'
         )
     parts = [part for part in ('data.mdb', 'meta_info.txt') if is_lmdb and not (root / part).is_file()]
-    return f'{root} has no {parts[0]}, so it is not a whole LMDB; {_MAKER}' if parts else None
+    return f'{root} has no {parts[0]}, so it is not a whole LMDB; {_maker(root)}' if parts else None
 
 
 def _origin(root: Path, dataset: Options) -> str:
     """Say where data that isn't there comes from."""
-    if root.is_relative_to('datasets/demo'):
-        return 'scripts/quickstart.sh makes it'
-    if root.is_relative_to('datasets/RealSR'):
-        return 'asid prepare realsr makes it'
-    return _MAKER if dataset['phase'] == 'train' else _BENCHMARK
+    return maker(root) or (UNKNOWN if dataset['phase'] == 'train' else _BENCHMARK)
+
+
+def _maker(root: Path) -> str:
+    """The remedy for an LMDB."""
+    return maker(root) or UNKNOWN
 
 
 def count_pairs(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
@@ -82,8 +85,9 @@ def count_pairs(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
 
 def _count_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
     """Count the pairs of two LMDBs; see `count_pairs`."""
+    is_raw = dataset['type'] == RAW
     gt_shapes, lq_shapes = (
-        _read_shapes(key, root, dataset['type'] == RAW) for key, root in (('dataroot_gt', gt), ('dataroot_lq', lq))
+        _read_shapes(key, root, is_raw, share) for key, root in (('dataroot_gt', gt), ('dataroot_lq', lq))
     )
     for key, here, there, other in (
         ('dataroot_gt', gt_shapes, lq_shapes, lq),
@@ -93,7 +97,7 @@ def _count_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
         if lacking:
             message = f'lacks {len(lacking)} of the images of {other}, first {lacking[0]}; both must hold the same'
             raise ImagesError((key, message))
-    names = share.of(list(gt_shapes))
+    names = share.of(sorted(gt_shapes))
     _raise_if_any(_lmdb_faults({'dataroot_gt': (gt, gt_shapes), 'dataroot_lq': (lq, lq_shapes)}, names, dataset))
     for name in gt_shapes:
         _check_scale(name, gt_shapes[name][:2], lq_shapes[name][:2], dataset)
@@ -102,14 +106,14 @@ def _count_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
     return len(gt_shapes)
 
 
-def _read_shapes(key: str, root: Path, raw: bool) -> dict[str, Shape]:
+def _read_shapes(key: str, root: Path, raw: bool, share: Share) -> dict[str, Shape]:
     """The shapes of the images of an LMDB that is whole, of the kind that the dataset reads."""
     try:
         shapes, is_raw = read_shapes(root)
         if raw != is_raw:
-            right = f'type: {RAW} reads it' if is_raw else f'{_MAKER}, with --raw'
+            right = f'type: {RAW} reads it' if is_raw else f'{_RAW_MAKERS} makes such'
             raise ImagesError((key, f'{root} holds {"raw pixels" if is_raw else "PNG files, not raw pixels"}; {right}'))
-        check_whole(root, shapes, _MAKER)
+        check_whole(root, shapes, _maker(root), share.of(sorted(shapes)))
     except LMDBError as error:
         raise ImagesError((key, str(error))) from error
     return shapes
@@ -119,7 +123,11 @@ def _lmdb_faults(
     lmdbs: dict[str, tuple[Path, dict[str, Shape]]], names: Sequence[str], dataset: Options
 ) -> Iterator[tuple[str, str]]:
     for key, (root, shapes) in lmdbs.items():
-        for name, fault in find_faults(root, shapes, names, dataset['type'] == RAW).items():
+        try:
+            faults = find_faults(root, shapes, names, dataset['type'] == RAW)
+        except LMDBError as error:
+            raise ImagesError((key, str(error))) from error
+        for name, fault in faults.items():
             yield key, f'{root}: {name}: {fault}'
         headers = {root / name: Header('PNG', *shapes[name][:2], channels=shapes[name][2]) for name in names}
         for path, header in headers.items():
@@ -134,7 +142,8 @@ def _count_files(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
     listed, template = options.meta_info_file, options.filename_tmpl
     if listed and not os.path.isfile(listed):
         raise ImagesError(('meta_info_file', f'no file {located(listed)}'))
-    names = [line.split(' ')[0] for line in Path(listed).read_text().splitlines()] if listed else sorted(scandir(gt))
+    lines = _read_lines(listed) if listed else []
+    names = [line.split(' ')[0] for line in lines] if listed else sorted(scandir(gt))
     if not names:
         raise ImagesError(('meta_info_file' if listed else 'dataroot_gt', f'no images in {listed or gt}'))
     lq_names = set(scandir(lq))
@@ -143,14 +152,29 @@ def _count_files(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
     partners = {f'{template.format(Path(name).stem)}{Path(name).suffix}': name for name in names}
     for partner, name in partners.items():
         if partner not in lq_names:
-            raise ImagesError(('dataroot_lq', f'no {partner} in {lq}, the partner of {name} in {gt}'))
+            cut = _cut_name(name, lines)
+            raise ImagesError(('dataroot_lq', f'no {partner} in {lq}, the partner of {name} in {gt}{cut}'))
         if listed and not (gt / name).is_file():
-            raise ImagesError(('dataroot_gt', f'no {name} in {gt}, which {listed} lists'))
+            raise ImagesError(('dataroot_gt', f'no {name} in {gt}, which {listed} lists{_cut_name(name, lines)}'))
     extra = sorted(lq_names - partners.keys())
     if extra and not listed:
         raise ImagesError(('dataroot_gt', f'no partner in {gt} for {extra[0]} of {lq}'))
     _check_files({gt / partners[partner]: lq / partner for partner in share.of(list(partners))}, dataset)
     return len(names)
+
+
+def _read_lines(listed: str) -> list[str]:
+    """The lines of a `meta_info_file`."""
+    try:
+        return read_lines(Path(listed))
+    except LMDBError as error:
+        raise ImagesError(('meta_info_file', str(error))) from error
+
+
+def _cut_name(name: str, lines: Sequence[str]) -> str:
+    """A remark on the line of which a name is only the beginning, if there is one."""
+    cut = (line for line in lines if line.startswith(f'{name} ') and not line.startswith(f'{name} ('))
+    return next((f'; BasicSR reads a name up to the first space, and the line is {line!r}' for line in cut), '')
 
 
 def _strangers(folders: Mapping[str, tuple[Path, Sequence[str]]]) -> Iterator[tuple[str, str]]:

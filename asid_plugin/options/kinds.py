@@ -32,6 +32,7 @@ class Kind(Generic[Value]):
 ANY: Kind[Any] = Kind({}, takes_none=True)
 FLAG: Kind[bool] = Kind({'type': 'boolean'})
 FLAG_OR_SECTION: Kind[bool | Options] = Kind({'type': ['boolean', 'object']})
+LIST: Kind[list[Any]] = Kind({'type': 'array'})
 SECTION: Kind[Options] = Kind({'type': 'object'})
 TEXT: Kind[str] = Kind({'type': 'string', 'minLength': 1})
 
@@ -41,14 +42,18 @@ def one_of(*values: str) -> Kind[str]:
     return Kind({'enum': list(values)})
 
 
-def whole(least: int) -> Kind[int]:
-    """A whole number of at least `least`."""
-    return Kind({'type': 'integer', 'minimum': least})
+def whole(least: int, most: int | None = None) -> Kind[int]:
+    """A whole number of at least `least`, and at most `most`."""
+    return Kind({'type': 'integer', **_limits(least, most)})
 
 
-def count(least: int) -> Kind[float]:
+def count(least: int, most: int | None = None) -> Kind[float]:
     """As `whole`, but 5000.0 will do: BasicSR's own files count iterations in !!float."""
-    return Kind({'type': 'number', 'multipleOf': 1, 'minimum': least})
+    return Kind({'type': 'number', 'multipleOf': 1, **_limits(least, most)})
+
+
+def _limits(least: int, most: int | None) -> Schema:
+    return {'minimum': least} if most is None else {'minimum': least, 'maximum': most}
 
 
 def number(**limits: float) -> Kind[float]:
@@ -57,8 +62,27 @@ def number(**limits: float) -> Kind[float]:
 
 
 def template(example: str) -> Kind[str]:
-    """A text with {} in it."""
-    return Kind({'type': 'string', 'pattern': r'\{\}', 'examples': [example]})
+    """A text with one {} in it, and no other braces."""
+    return Kind({'type': 'string', 'pattern': r'^[^{}]*\{\}[^{}]*$', 'examples': [example]})
+
+
+def part_of_path(slashes: bool) -> Kind[str]:
+    """A text of which names of files are made, which must not lead out of their folder.
+
+    Args:
+        slashes: It may have some.
+    """
+    pattern, words = (
+        (r'^(?![/\\])(?!(.*[/\\])?\.\.?([/\\]|$)).', 'the name of a folder, inside the one that it is written to')
+        if slashes
+        else (r'^(?!\.\.?$)[^/\\]+$', 'a name of one folder, without slashes')
+    )
+    return Kind({'type': 'string', 'pattern': pattern, 'errorMessage': f'it should be {words}'})
+
+
+def numbers(items: Schema, least: int, most: int | None = None) -> Kind[list[float]]:
+    """A list of `least` to `most` numbers of one kind."""
+    return Kind({'type': 'array', 'items': items, 'minItems': least, **({'maxItems': most} if most else {})})
 
 
 def either(one: Kind[Any], other: Kind[Any]) -> Kind[Any]:
@@ -70,13 +94,20 @@ def or_none(kind: Kind[Value]) -> Kind[Value | None]:
     """A value of a kind, or ~."""
     if kind.schema.get('type') == 'object':  # with anyOf, mistakes inside the section would not be told
         return Kind({**kind.schema, 'type': ['object', 'null']}, takes_none=True)
-    return Kind({'anyOf': [kind.schema, {'type': 'null'}]}, takes_none=True)
+    message = {key: f'{value}, or ~' for key, value in kind.schema.items() if key == 'errorMessage'}
+    return Kind({'anyOf': [kind.schema, {'type': 'null'}], **message}, takes_none=True)
 
 
 def typed_section(*types: str) -> Kind[Options]:
-    """A section with one of some types."""
+    """A section with one of some types, and nothing else."""
     return Kind(
-        {'anyOf': [{'type': 'object', 'required': ['type'], 'properties': {'type': {'const': name}}} for name in types]}
+        {
+            'anyOf': [
+                {'type': 'object', 'required': ['type'], 'properties': {'type': {'const': name}}} for name in types
+            ],
+            'properties': {'type': True},
+            'additionalProperties': False,
+        }
     )
 
 

@@ -1,20 +1,24 @@
 """The network of an option file, and the files that it starts from."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
+from basicsr.models.base_model import BaseModel
+from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
+from torch import Tensor, nn
 
 from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoints import CheckpointError, is_packaged, read_state_dict
+from asid_plugin.printable import printable
 
-from .basicsr_keys import PathOptions
-from .building import check_built
-from .problems import Options, Problem, located, mapping
-from .resuming import find_state
+from .basicsr_keys import PAIRED, DatasetOptions, PathOptions
+from .building import check_built, without_memory
+from .datasets import channels_of
+from .problems import Key, Options, Problem, is_number, located, mapping
+from .resuming import StateError, find_state, read_state
 from .schema import network_schema, registered
 from .signatures import parameters
 from .structure import structural_problems, without
@@ -49,10 +53,28 @@ def check_upscale(opt: Options) -> Iterator[Problem]:
     network = mapping(opt, 'network_g')
     if 'type' not in network or 'scale' not in opt:
         return
-    parameter = parameters(registered(ARCH_REGISTRY)[network['type']]).get('upscale')
-    if parameter and network.get('upscale', parameter.default) != opt['scale']:
-        given = network.get('upscale', f'left at {parameter.default}')
-        yield Problem(('network_g', 'upscale'), f'{given}, but scale is {opt["scale"]}; they must be equal')
+    known = parameters(registered(ARCH_REGISTRY)[network['type']])
+    name = next((name for name in ('upscale', 'scale') if name in known), None)
+    if name and network.get(name, known[name].default) != opt['scale']:
+        given = network.get(name, f'left at {known[name].default}')
+        yield Problem(('network_g', name), f'{given}, but scale is {opt["scale"]}; they must be equal')
+
+
+def check_channels(opt: Options) -> Iterator[Problem]:
+    """Check that the network takes and gives the channels that the images have, if its arguments say which."""
+    network, datasets = mapping(opt, 'network_g'), mapping(opt, 'datasets')
+    for key in ('num_in_ch', 'num_out_ch'):
+        for name, dataset in datasets.items():
+            channels, given = channels_of(DatasetOptions(dataset)), argument(network, key)
+            if dataset.get('type') in PAIRED and is_number(given) and given != channels:
+                message = f'{given}, but the images of datasets:{name} have {channels}'
+                yield Problem(('network_g', key), message)
+                break
+
+
+def is_windowed(kind: object) -> bool:
+    """Whether a class is a network of ours that works on windows."""
+    return isinstance(kind, type) and issubclass(kind, WindowedSR)
 
 
 def check_path(opt: Options) -> Iterator[Problem]:
@@ -66,8 +88,10 @@ def check_path(opt: Options) -> Iterator[Problem]:
     ):
         if file and not (os.path.isfile(file) or (is_ours and is_packaged(file))):
             yield Problem(('path', key), f'no file {located(file)}; it should be {kind}, or ~')
-    if is_ours and weights and (os.path.isfile(weights) or is_packaged(weights)):
-        yield from _check_weights(weights, mapping(opt, 'network_g'), path.strict_load_g)
+    if weights and (os.path.isfile(weights) or (is_ours and is_packaged(weights))):
+        yield from _check_weights(('path', 'pretrain_network_g'), weights, opt)
+    if (is_ours or _reads_as_basicsr(opt)) and goes_on and 'network_g' not in (path.ignore_resume_networks or ()):
+        yield from _check_resumed_weights(goes_on, opt)
     if opt.get('auto_resume') and not goes_on:
         experiment = Path('experiments', str(opt.get('name')))
         for result in experiment.glob('models/net_g_latest.pth'):  # BasicSR would begin anew, and move it away
@@ -75,21 +99,74 @@ def check_path(opt: Options) -> Iterator[Problem]:
             yield Problem(('path', 'resume_state'), message)
 
 
-def _check_weights(file: str, network: Options, strict: bool) -> Iterator[Problem]:
-    """Check that the weights to start from are those of the network, where it is ours."""
-    net_class = network_class(network)
-    if not (isinstance(net_class, type) and issubclass(net_class, WindowedSR)):
-        return
-    key = ('path', 'pretrain_network_g')
+def _check_resumed_weights(state: Path, opt: Options) -> Iterator[Problem]:
+    """Check the weights that were saved with a training state, which BasicSR looks for in the experiment's folder."""
     try:
-        with torch.device('meta'):
+        iteration = read_state(state).iteration
+    except StateError:
+        return  # which check_resume tells
+    folder = Path(mapping(opt, 'path').get('models') or Path('experiments', str(opt.get('name')), 'models'))
+    folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    weights, key = folder / f'net_g_{iteration}.pth', ('path', 'resume_state')
+    if not weights.is_file():
+        message = f'{state} goes on with {weights}, which is missing; remove the state, or name another'
+        yield Problem(key, message)
+        return
+    for problem in _check_weights(key, str(weights), opt):
+        yield Problem(key, f'{state} goes on with {problem.message}; remove both, or name another state')
+
+
+def _check_weights(key: Key, file: str, opt: Options) -> Iterator[Problem]:
+    """Check that the weights to start from are those of the network, where it is ours."""
+    network, path = mapping(opt, 'network_g'), PathOptions(mapping(opt, 'path'))
+    net_class = network_class(network)
+    as_basicsr = _reads_as_basicsr(opt)
+    if net_class is None or not is_windowed(net_class) or not (as_basicsr or opt.get('model_type') == 'ASIDModel'):
+        return
+    try:
+        with without_memory():
             net = net_class(**{name: value for name, value in network.items() if name != 'type'})
-        state_dict = read_state_dict(file)
-        if strict:
+    except (TypeError, ValueError, RuntimeError):
+        return  # which check_built_network is for
+    if not isinstance(net, WindowedSR):
+        return
+    try:
+        state_dict = read_state_dict(file, path.param_key_g)
+        if path.strict_load_g:
             net.check_fits(state_dict)
+        else:
+            net.reader.to_ours(state_dict)
+        if as_basicsr:
+            _check_for_basicsr(file, net, path, str(opt['model_type']))
     except CheckpointError as error:
         yield Problem(key, str(error))
     except RuntimeError as error:
-        yield Problem(key, f'{file}: {error}; strict_load_g: false takes what fits')
-    except (TypeError, ValueError):
-        pass  # of the network's arguments, which check_built_network is for
+        yield Problem(key, printable(f'{file}: {error}; strict_load_g: false takes what fits'))
+    except ValueError as error:
+        yield Problem(key, printable(f'{file}: {error}'))
+
+
+def _reads_as_basicsr(opt: Options) -> bool:
+    """Whether the model reads weights by BasicSR's own function, which takes files that BasicSR saved alone."""
+    model = registered(MODEL_REGISTRY).get(str(opt.get('model_type')))
+    return getattr(model, 'load_network', None) is BaseModel.load_network
+
+
+def _check_for_basicsr(file: str, net: nn.Module, path: PathOptions, model: str) -> None:
+    """Check that BasicSR can read weights that `read_state_dict` can.
+
+    Raises:
+        CheckpointError: It cannot.
+    """
+    key = path.param_key_g
+    try:
+        content = torch.load(file, map_location='cpu', weights_only=True)
+        weights = content if key is None else content[key if key in content else 'params']
+    except Exception:  # such files fail in any way
+        weights = None
+    entries = weights if isinstance(weights, Mapping) else {}
+    names = {str(name).removeprefix('module.') for name, value in entries.items() if isinstance(value, Tensor)}
+    right = net.state_dict().keys()
+    if not names or len(names) < len(entries) or (path.strict_load_g and names != right):
+        under = f' under the key {key}' if key else ''
+        raise CheckpointError(f'{file}: {model} reads weights as BasicSR saves them{under}; ASIDModel reads this file')

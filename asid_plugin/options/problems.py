@@ -9,6 +9,7 @@ from typing import Any
 
 Key = tuple[str, ...]
 Options = Mapping[str, Any]
+_SHOWN = 120
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,19 @@ class Problem:
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a finite int or float; true and false are not numbers here."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether `value` is an int of 64 bits or a finite float; true and false are not numbers here."""
+    return is_int(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def is_int(value: Any) -> bool:
+    """Whether `value` is an int of 64 bits, as torch takes them; true and false are not."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def shown(value: Any) -> str:
+    """A value in a message, cut short if it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

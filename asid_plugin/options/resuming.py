@@ -4,6 +4,8 @@ BasicSR takes the schedule from the state, whatever the file says, and the numbe
 epoch has now.
 """
 
+import functools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import Any
 
 import torch
 
-from asid_plugin.checkpoints.unpickling import load_pickled
+from asid_plugin.checkpoints.archives import load_pickled
+from asid_plugin.checkpoints.training_states import is_count
+from asid_plugin.compat.resuming import Place, read_place
 from asid_plugin.errors import ASIDError
 
 from .problems import Options, Problem, mapping
@@ -25,11 +29,13 @@ class StateError(ASIDError):
 
 @dataclass(frozen=True)
 class State:
-    """Of a training state, the epoch and the iteration it was saved in, and the scheduler's own state."""
+    """Of a training state: when it was saved, the states of scheduler and optimizer, and the place in the epoch."""
 
     epoch: int
     iteration: int
     scheduler: Options
+    optimizer: Options
+    place: Place | None
 
 
 def find_state(opt: Options) -> Path | None:
@@ -42,17 +48,48 @@ def find_state(opt: Options) -> Path | None:
 
 
 def read_state(file: Path) -> State:
-    """Read a training state.
+    """Read a training state; one that several checks read in turn is unpickled once.
 
     Raises:
         StateError: It is not one, or damaged.
     """
     try:
+        read = _read(file, _stamp(file))
+    except OSError as error:
+        read = _message(file, error)
+    if isinstance(read, str):
+        raise StateError(read)
+    return read
+
+
+def forget_state() -> None:
+    """Free the memory of the state that was read last."""
+    _read.cache_clear()
+
+
+@functools.lru_cache(maxsize=1)
+def _read(file: Path, _version: tuple[int, ...]) -> State | str:
+    """A state, or the message that it is none."""
+    try:
         content = load_pickled(file)
-        return State(content['epoch'], content['iter'], content['schedulers'][0])
+        state = State(
+            content['epoch'], content['iter'], content['schedulers'][0], content['optimizers'][0], read_place(content)
+        )
+        if not (is_count(state.epoch) and is_count(state.iteration) and isinstance(state.scheduler, dict)):
+            raise ValueError('its epoch and iteration should be whole numbers, its scheduler a dict')
+        return state
     except Exception as error:  # a damaged file makes unpickling fail in any way
-        said = ' '.join(str(error).split())[:100]
-        raise StateError(f'{file} is not a whole training state ({said}); remove it, or name another') from error
+        return _message(file, error)
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    status = os.stat(file)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _message(file: Path, error: Exception) -> str:
+    said = ' '.join(str(error).split())[:100]
+    return f'{file} is not a whole training state ({said}); remove it, or name another'
 
 
 def check_resume(opt: Options) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ from .asid_keys import ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, 
 from .basicsr_keys import (
     PAIRED,
     DatasetOptions,
+    DistOptions,
     GeneralOptions,
     LoggerOptions,
     MetricOptions,
@@ -38,7 +39,9 @@ from .signatures import component, of_type
 # Models whose every key is known here. Of others (GANs, say) only the parts that all models share are checked.
 KNOWN_MODELS = ('ASIDModel', 'SRModel', 'SwinIRModel')
 _NO_OPTIMIZERS = ('Optimizer', 'LBFGS', 'SparseAdam')  # the base, and two that want another loop or other gradients
-OPTIMIZERS = {k: v for k, v in vars(torch.optim).items() if inspect.isclass(v) and k not in _NO_OPTIMIZERS}
+OPTIMIZERS: dict[str, Callable[..., Any]] = {
+    k: v for k, v in vars(torch.optim).items() if inspect.isclass(v) and k not in _NO_OPTIMIZERS
+}
 SCHEDULERS = {
     'MultiStepLR': lr_scheduler.MultiStepRestartLR,
     'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
@@ -65,6 +68,7 @@ def options_schema(is_train: bool | None = None) -> Schema:
     by_file = {'if': {'required': ['train']}, 'then': phases[True], 'else': phases[False]}
     general = _properties(GeneralOptions, ASIDGeneralOptions)
     general['path'] = {**general['path'], 'properties': _properties(PathOptions)}
+    general['dist_params'] = {**general['dist_params'], 'properties': _properties(DistOptions)}
     return {
         '$schema': 'http://json-schema.org/draft-07/schema#',
         'description': 'Options of BasicSR with asid_plugin, for training or for testing.',
@@ -182,6 +186,7 @@ def _by_model() -> list[Schema]:
     closed = _closed(GeneralOptions, ASIDGeneralOptions)
     closed['properties'] |= {
         'path': _closed(PathOptions),
+        'dist_params': _closed(DistOptions),
         'train': _closed(TrainOptions, ASIDTrainOptions),
         'val': _closed(ValOptions, ASIDValOptions),
     }

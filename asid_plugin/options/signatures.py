@@ -68,6 +68,11 @@ def takes_any(function: Callable[..., Any]) -> bool:
     return len(parameters(function)) < len(inspect.signature(function).parameters)
 
 
+def is_known(function: Callable[..., Any]) -> bool:
+    """Whether a class or function is BasicSR's or ours, so that it is known how it may be tried."""
+    return function.__module__.startswith(('asid_plugin.', 'basicsr.'))
+
+
 def sentences(function: Callable[..., Any]) -> Sentences:
     """The sentences on a class or function of ours and on its arguments; none for those of others."""
     is_ours = function.__module__.startswith('asid_plugin.')

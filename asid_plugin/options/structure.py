@@ -5,13 +5,18 @@ from typing import Any
 
 from jsonschema import Draft4Validator, Draft7Validator, validators
 
+from .asid_keys import ASID_SECTIONS
+from .basicsr_keys import BASICSR_SECTIONS
 from .kinds import Schema
-from .problems import Key, Options, Problem, is_number, nearest, unknown
+from .problems import Key, Options, Problem, is_int, is_number, nearest, shown, unknown
 from .words import in_words
 
 _extend: Any = validators.extend  # which jsonschema does not annotate
-# As in draft 4, and as most code has it, 8.0 is no integer; and what is not finite is no number.
-_TYPES = Draft4Validator.TYPE_CHECKER.redefine('number', lambda _, value: is_number(value))
+# As in draft 4, and as most code has it, 8.0 is no integer; and numbers that torch has no type for are none.
+_TYPES = Draft4Validator.TYPE_CHECKER.redefine_many(
+    {'integer': lambda _, value: is_int(value), 'number': lambda _, value: is_number(value)}
+)
+_SECTIONS = (*BASICSR_SECTIONS, *ASID_SECTIONS)
 _Validator = _extend(Draft7Validator, type_checker=_TYPES)
 
 
@@ -28,7 +33,7 @@ def structural_problems(options: Any, schema: Schema, key: Key = ()) -> list[Pro
     """
     found: dict[Key, Problem] = {}
     for error in _Validator(schema).iter_errors(options):
-        for problem in _problems(error, (*key, *map(str, error.absolute_path))):
+        for problem in _problems(error, key, options):
             found.setdefault(problem.key, problem)
     return list(found.values())
 
@@ -44,21 +49,51 @@ def without(options: Options, keys: Iterable[Key]) -> dict[str, Any]:
     }
 
 
-def _problems(error: Any, key: Key) -> Iterator[Problem]:
-    """The problems that one `ValidationError` of jsonschema stands for."""
+def elsewhere(name: str, options: Any, place: Key = ()) -> Iterator[str]:
+    """The places in options where a key of this name stands, as `--force_yml` writes them."""
+    if isinstance(options, Mapping):
+        for key, value in options.items():
+            if key == name:
+                yield ':'.join((*place, key))
+            yield from elsewhere(name, value, (*place, key))
+
+
+def _keys(path: Iterable[str | int]) -> Iterator[str]:
+    """The keys of a path, without the places in lists."""
+    for part in path:
+        if isinstance(part, int):
+            return
+        yield str(part)
+
+
+def _unknown(key: Key, known: Iterable[str], options: Any, base: Key) -> str:
+    name = key[-1]
+    declared = [f'{section.place}:{name}' for section in _SECTIONS if name in section.declared() and section.place]
+    here = ':'.join(key)
+    others = [place for place in elsewhere(name, options, base) if place != here]
+    places = [place for place in dict.fromkeys(others or declared) if place != here]
+    if nearest(name, known) or not places:
+        return unknown(name, known)
+    return f'unknown; did you mean {" or ".join(places[:3])}?'
+
+
+def _problems(error: Any, base: Key, options: Any) -> Iterator[Problem]:
+    """The problems that one `ValidationError` of jsonschema stands for, in options that stand at `base`."""
+    key = (*base, *_keys(error.absolute_path))
     schema, value = error.schema, error.instance
     message, title = schema.get('errorMessage'), schema.get('title')
     if error.validator == 'additionalProperties':
         known = schema['properties']
         for name in (name for name in value if name not in known):
-            yield Problem((*key, name), unknown(name, known) + (f' ({title})' if title else ''))
+            yield Problem((*key, name), _unknown((*key, name), known, options, base) + (f' ({title})' if title else ''))
     elif error.validator == 'required':
         for name in (name for name in error.validator_value if name not in value):
             yield Problem((*key, name), message or _missing(name, schema))
     elif message and 'propertyNames' in error.relative_schema_path:
         yield Problem((*key, value), message)
     else:
-        yield Problem(key, message or _wrong(value, schema, key[-1] if key else ''))
+        wrong = f'{shown(value)}; {message}' if message and error.validator in ('anyOf', 'pattern', 'type') else message
+        yield Problem(key, wrong or _wrong(value, schema, key[-1] if key else ''))
 
 
 def _missing(name: str, schema: Schema) -> str:
@@ -71,6 +106,6 @@ def _missing(name: str, schema: Schema) -> str:
 def _wrong(value: Any, schema: Schema, name: str) -> str:
     choices = schema.get('enum', ())
     if name in ('type', 'model_type') and choices:
-        return f'{value!r} is {unknown(value, choices)}'
+        return f'{shown(value)} is {unknown(value, choices)}'
     near = nearest(value, choices) if isinstance(value, str) else None
-    return f'{value!r} should be {in_words(schema)}' + (f'; did you mean {near}?' if near else '')
+    return f'{shown(value)} should be {in_words(schema)}' + (f'; did you mean {near}?' if near else '')

@@ -1,22 +1,25 @@
 """The section `train` of an option file: losses, teacher, optimizer and schedule."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+from basicsr.archs.vgg_arch import NAMES as VGG_LAYERS
 from basicsr.utils.registry import LOSS_REGISTRY
 
 from asid_plugin.checkpoints import CheckpointError, is_packaged, load_asid
 
 from .asid_keys import ASIDTrainOptions
 from .basicsr_keys import TrainOptions
-from .building import check_built
-from .problems import Options, Problem, is_number, located, mapping
+from .building import check_built, refused
+from .problems import Key, Options, Problem, is_number, located, mapping, shown, unknown
 from .schema import OPTIMIZERS, SCHEDULERS, registered
+from .signatures import is_known, needed
 
 PIXEL_LOSSES = ('pixel_opt', 'fft_opt', 'distill_opt')
 """Keys of losses between images that cost nothing to build."""
+_PERCEPTUAL = 'PerceptualLoss'
 
 
 def check_train(opt: Options) -> Iterator[Problem]:
@@ -32,10 +35,50 @@ def check_train(opt: Options) -> Iterator[Problem]:
 
 def _check_losses(train: Options) -> Iterator[Problem]:
     losses, options = registered(LOSS_REGISTRY), TrainOptions(train)
-    for name in PIXEL_LOSSES:  # a PerceptualLoss would download VGG's weights when built
-        yield from check_built(('train', name), mapping(train, name), losses)
+    for name in PIXEL_LOSSES:
+        yield from _check_pixel_loss(('train', name), mapping(train, name), losses)
+    yield from _check_perceptual_loss(mapping(train, 'perceptual_opt'), losses)
     if options.pixel_opt is None and options.perceptual_opt is None:
         yield Problem(('train', 'pixel_opt'), 'missing; a loss is needed, such as type: L1Loss')
+
+
+def _check_pixel_loss(key: Key, loss: Options, losses: Mapping[str, Callable[..., Any]]) -> Iterator[Problem]:
+    """Check a loss by taking it of two images, if it is BasicSR's or ours, which need little for that."""
+    arguments = dict(loss)
+    kind = str(arguments.pop('type', None))
+    if kind == _PERCEPTUAL:  # it would download VGG's weights when built
+        yield Problem((*key, 'type'), f'{kind} is for perceptual_opt')
+        return
+    wrong = list(check_built(key, loss, losses))
+    yield from wrong
+    if wrong or kind not in losses or not is_known(losses[kind]) or not needed(losses[kind]) <= arguments.keys():
+        return
+    try:
+        value = losses[kind](**arguments)(torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16))
+    except Exception as error:  # a loss of something else
+        yield refused(key, kind, error)
+        return
+    if not (isinstance(value, torch.Tensor) and value.numel() == 1):
+        yield Problem(key, f'{kind} gives more than one number; a loss is one, such as with reduction: mean')
+
+
+def _check_perceptual_loss(loss: Options, losses: Mapping[str, Callable[..., Any]]) -> Iterator[Problem]:
+    key, kind = ('train', 'perceptual_opt'), str(loss.get('type'))
+    if kind in losses and kind != _PERCEPTUAL and is_known(losses[kind]):
+        yield Problem((*key, 'type'), f'{kind} is no loss between features; right is {_PERCEPTUAL}')
+    if kind != _PERCEPTUAL:
+        return
+    net = loss.get('vgg_type', 'vgg19')
+    layers = VGG_LAYERS.get(str(net).replace('_bn', ''))
+    if layers is None:
+        yield Problem((*key, 'vgg_type'), f'{net!r} is {unknown(net, VGG_LAYERS)}')
+        return
+    for name, weight in mapping(loss, 'layer_weights').items():
+        if name not in layers or not is_number(weight):
+            message = f'{name}: {shown(weight)} should be a layer of {net}, such as conv5_4, and its weight'
+            yield Problem((*key, 'layer_weights'), message)
+    if loss.get('criterion', 'l1') not in ('l1', 'l2', 'fro'):
+        yield Problem((*key, 'criterion'), f'{shown(loss["criterion"])} should be l1, l2 or fro')
 
 
 def _check_parts(train: Options, batch: Any) -> Iterator[Problem]:
@@ -71,7 +114,7 @@ def _check_teacher(train: ASIDTrainOptions, scale: Any) -> Iterator[Problem]:
 
 def _check_optimizer(train: Options) -> Iterator[Problem]:
     scheduler, parameter = mapping(train, 'scheduler'), torch.nn.Parameter(torch.zeros(1))
-    yield from check_built(('train', 'optim_g'), mapping(train, 'optim_g'), OPTIMIZERS, {'params': [parameter]})
+    yield from _check_step(mapping(train, 'optim_g'))
     given = {'optimizer': torch.optim.SGD([parameter], lr=1)}
     wrong = list(check_built(('train', 'scheduler'), scheduler, SCHEDULERS, given))
     yield from wrong
@@ -79,3 +122,20 @@ def _check_optimizer(train: Options) -> Iterator[Problem]:
     if periods and not wrong and sum(periods) < total:  # BasicSR fails when they have passed
         message = f'{periods} end before total_iter, {total}; their sum must reach it'
         yield Problem(('train', 'scheduler', 'periods'), message)
+
+
+def _check_step(options: Options) -> Iterator[Problem]:
+    """Check an optimizer by a step; some of its arguments exclude each other, or devices, and it says so only then."""
+    key, arguments = ('train', 'optim_g'), dict(options)
+    kind = str(arguments.pop('type', None))
+    parameter = torch.nn.Parameter(torch.zeros(2, 2, 1, 1, device='cuda' if torch.cuda.is_available() else 'cpu'))
+    wrong = list(check_built(key, options, OPTIMIZERS, {'params': [parameter]}))
+    yield from wrong
+    if wrong or kind not in OPTIMIZERS or 'lr' not in arguments:
+        return
+    try:
+        optimizer: Any = OPTIMIZERS[kind]([parameter], **arguments)
+        parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    except Exception as error:  # as each optimizer has it
+        yield refused(key, kind, error)

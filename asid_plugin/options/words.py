@@ -13,7 +13,13 @@ _TYPE_WORDS = {
     'object': SECTION_WORDS,
     'string': 'text',
 }
-_LIMIT_WORDS = {'minimum': 'of at least', 'exclusiveMinimum': 'above', 'exclusiveMaximum': 'below'}
+_LIMIT_WORDS = {
+    'minimum': 'of at least',
+    'exclusiveMinimum': 'above',
+    'maximum': 'at most',
+    'exclusiveMaximum': 'below',
+}
+_ITEM_WORDS = {'integer': 'whole numbers', 'number': 'numbers', 'string': 'texts'}
 
 
 def in_words(schema: Schema) -> str:
@@ -29,10 +35,22 @@ def _in_words(schema: Schema) -> str:
         return f'{", ".join(others)} or {last}' if others else last
     if kind := schema.get('properties', {}).get('type', {}).get('const'):
         return f'type: {kind}'
-    limits = [f'{words} {schema[keyword]}' for keyword, words in _LIMIT_WORDS.items() if keyword in schema]
     kind = 'integer' if schema.get('multipleOf') == 1 else schema['type']
+    if kind == 'array' and 'items' in schema:
+        item = schema['items']
+        return ' '.join([_number_of_items(schema), _ITEM_WORDS[item['type']], *_limits(item)])
     example = [f'like {schema["examples"][0]}'] if 'examples' in schema else []
-    return ' '.join([_TYPE_WORDS[kind], *example, ' and '.join(limits)]).rstrip()
+    return ' '.join([_TYPE_WORDS[kind], *example, *_limits(schema)])
+
+
+def _limits(schema: Schema) -> list[str]:
+    limits = [f'{words} {schema[keyword]}' for keyword, words in _LIMIT_WORDS.items() if keyword in schema]
+    return [' and '.join(limits)] if limits else []
+
+
+def _number_of_items(schema: Schema) -> str:
+    least, most = schema.get('minItems', 0), schema.get('maxItems')
+    return f'a list of {least} to {most}' if most else f'a list of {least} or more' if least else 'a list of'
 
 
 def _list(value: Any) -> list[Any]:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,6 +150,57 @@ def test_processes_share_the_images_out():
     assert max(map(len, shares)) == 4
 
 
+@pytest.mark.parametrize('part', ['train', 'val'])
+@pytest.mark.parametrize('side', ['GT', 'LR'])
+def test_one_flipped_byte_is_told_before_a_run(lines: Callable, tmp_path: Path, part: str, side: str):
+    path = tmp_path / part / side / '2.png'
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x01
+    path.write_bytes(content)
+    key = {'GT': 'dataroot_gt', 'LR': 'dataroot_lq'}[side]
+    assert lines() == [f'{part}: {key}: {path}: {DAMAGED}']
+
+
+def test_so_is_a_hole_in_a_jpeg(lines: Callable, tmp_path: Path):
+    for folder in (tmp_path / 'val' / 'GT', tmp_path / 'val' / 'LR'):
+        cv2.imwrite(str(folder / '1.jpg'), cv2.imread(str(folder / '1.png')), [cv2.IMWRITE_JPEG_QUALITY, 100])
+        (folder / '1.png').unlink()
+    path = tmp_path / 'val' / 'GT' / '1.jpg'
+    content = path.read_bytes()
+    path.write_bytes(content[:-900] + bytes(600) + content[-300:])
+    assert lines() == [f'val: dataroot_gt: {path}: {DAMAGED}']
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (
+            '\ufeff0.png\n1.png\n',
+            'begins with a byte order mark, which BasicSR takes for part of a name; save it without',
+        ),
+        ('0.png\n\n1.png\n', ', line 2 is blank, which BasicSR takes for a name; remove it'),
+        (b'\x89PNG\r\n\x1a\n', 'is no text in UTF-8 (byte 0 is 0x89)'),
+        (bytes(100), ', line 1 has a NUL byte; it is no text'),
+    ],
+)
+def test_lists_of_images(lines: Callable, tmp_path: Path, content: str | bytes, message: str):
+    listed = tmp_path / 'list.txt'
+    listed.write_bytes(content if isinstance(content, bytes) else content.encode())
+    [line] = lines(meta_info_file=str(listed))
+    assert line == f'train: meta_info_file: {listed}{"" if message[0] == "," else " "}{message}'
+
+
+def test_names_with_spaces_in_a_list(lines: Callable, tmp_path: Path):
+    """BasicSR reads a line up to the first space; what follows is the shape."""
+    listed = tmp_path / 'list.txt'
+    listed.write_text('0.png (48,56,3)\nmy photo.png (48,56,3)\n')
+    folders = tmp_path / 'train'
+    assert lines(meta_info_file=str(listed)) == [
+        f'train: dataroot_lq: no my in {folders}/LR, the partner of my in {folders}/GT; BasicSR reads a name up to the '
+        "first space, and the line is 'my photo.png (48,56,3)'"
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ('part', 'loading'),
@@ -158,12 +210,17 @@ def test_processes_share_the_images_out():
     ],
     ids=['workers', 'val'],
 )
-def test_a_damaged_middle_ends_a_run_in_one_line(options: dict, tmp_path: Path, part: str, loading: dict):
-    """Which only decoding tells. Started by a process of its own, as workers are forked."""
+def test_a_file_that_was_written_wrongly_ends_a_run_in_one_line(
+    options: dict, tmp_path: Path, part: str, loading: dict
+):
+    """Which only decoding tells: its checksums are right. Started by a process of its own, as workers are forked."""
     path = tmp_path / part / 'GT' / '2.png'
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x55
-    path.write_bytes(content)
+    content = path.read_bytes()
+    at, length = content.index(b'IDAT'), int.from_bytes(content[content.index(b'IDAT') - 4 :][:4], 'big')
+    data = bytearray(content[at : at + 4 + length])
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    check = zlib.crc32(data).to_bytes(4, 'big')
+    path.write_bytes(content[:at] + data + check + content[at + 8 + length :])
     options['datasets']['train'].update(loading)
     (tmp_path / 'run.yml').write_text(yaml.dump(options, Dumper=ordered_yaml()[1]))
     done = subprocess.run(

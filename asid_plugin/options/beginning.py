@@ -1,0 +1,81 @@
+"""The beginning of a run whose options are right: its processes agree, and no other run writes to its folder."""
+
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from asid_plugin.compat.ranks import gather, stop_unless_alike
+from asid_plugin.files import remove_unfinished
+from asid_plugin.locks import LockedError, hold, lock_beside
+
+from .forced import Forced
+from .problems import Key, Options, Problem, mapping
+from .resuming import find_state, read_state
+
+_OF_A_NODE = ('dataroot_gt', 'dataroot_lq', 'meta_info_file', 'pretrain_network_g', 'resume_state', 'teacher')
+"""Files that may lie elsewhere on each node, but are everywhere or nowhere."""
+_NOT_COMPARED = ('rank', 'num_gpu', 'manual_seed')
+"""Each process has its own: it draws the seed itself if none is given."""
+_FOLDERS = ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
+
+
+def check_forced(opt: Options, forced: Iterable[Forced]) -> Iterator[Problem]:
+    """Refuse what `--force_yml` changes too late: the processes have found each other before BasicSR reads it."""
+    for entry in forced:
+        if opt.get('dist') and entry.key[0] == 'dist_params':
+            yield Problem(entry.key, 'comes too late on the command line; write it into the option file')
+
+
+def check_agreement(opt: Options) -> Iterator[Problem]:
+    """Compare the options of several processes, whose nodes may each have a file of their own."""
+    where = f'{socket.gethostname()}:{os.getcwd()}'
+    ranks = gather((dict(_flat(opt)), where))
+    keys = dict.fromkeys(key for options, _ in ranks for key in options)
+    for key in keys:
+        first, *others = [options.get(key, '~') for options, _ in ranks]
+        for rank, other in enumerate(others, 1):
+            if other != first:
+                yield Problem(key, f'{first} on rank 0 ({ranks[0][1]}), but {other} on rank {rank} ({ranks[rank][1]})')
+                break
+
+
+def _flat(options: Options, key: Key = ()) -> Iterator[tuple[Key, str]]:
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, (*key, str(name)))
+        elif name in _OF_A_NODE:
+            yield (*key, name), '~' if value is None else 'a file'
+        elif name not in _NOT_COMPARED and not (key == ('path',) and name in _FOLDERS):
+            yield (*key, str(name)), str(value)
+
+
+def agree_on_state(opt: Options) -> None:
+    """End all processes unless they go on from the same iteration: nodes that share no disk have not the same files."""
+    if opt['is_train']:
+        state = find_state(opt)
+        begun = f'iteration {read_state(state).iteration}' if state else 'no state'
+        advice = f'copy {_folder(opt)} to every node, or let them share a disk'
+        stop_unless_alike('the state to go on from', begun, advice)
+
+
+def take_folder(opt: Options) -> Iterator[Problem]:
+    """Lock the folder in experiments/ or results/ until the run ends; BasicSR moves an older one of its name away.
+
+    Halves of files that a killed training left there are removed first.
+    """
+    if opt['rank']:
+        return
+    folder = _folder(opt)
+    try:
+        hold(lock_beside(folder), folder, 'wait until it ends, or choose another name')
+        for key in ('models', 'training_states') if opt['is_train'] else ():
+            remove_unfinished(mapping(opt, 'path')[key])
+    except LockedError as error:
+        yield Problem(('name',), str(error))
+    except OSError as error:
+        yield Problem(('name',), f'{error.filename or folder}: {error.strerror or error}')
+
+
+def _folder(opt: Options) -> Any:
+    return mapping(opt, 'path')['experiments_root' if opt['is_train'] else 'results_root']

@@ -1,0 +1,78 @@
+"""The options that `--force_yml` changes, read before BasicSR builds code of them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from basicsr.utils import options as basicsr_options
+
+from asid_plugin.errors import ASIDError
+
+from .problems import Key, Options, mapping, nearest
+
+_KEY = re.compile(r'[\w.-]+')
+
+
+class ForcedError(ASIDError):
+    """An entry that cannot be carried out; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Forced:
+    """An entry of `--force_yml`: where it writes, and its value."""
+
+    key: Key
+    value: Any
+
+
+def read_forced(entries: Iterable[str], opt: Options, file: str) -> list[Forced]:
+    """Read the entries of `--force_yml`.
+
+    Args:
+        entries: Such as 'train:total_iter=1000'.
+        opt: Options of the file, which must have the sections that are named.
+        file: Its name.
+
+    Raises:
+        ForcedError: One cannot be read.
+    """
+    return [_read(entry, opt, file) for entry in entries]
+
+
+def forced_upon(opt: Options, forced: Iterable[Forced]) -> dict[str, Any]:
+    """A copy of options with these changes."""
+    changed = _copied(opt)
+    for entry in forced:
+        *sections, last = entry.key
+        section = changed
+        for name in sections:
+            section = section[name]
+        section[last] = entry.value
+    return changed
+
+
+def _read(entry: str, opt: Options, file: str) -> Forced:
+    keys, *values = entry.split('=')
+    if len(values) != 1:
+        raise ForcedError(f'--force_yml: {entry}: should be section:key=value, with one equals sign')
+    key = tuple(keys.strip().split(':'))
+    for name in key:
+        if not _KEY.fullmatch(name):
+            raise ForcedError(f'--force_yml: {entry}: {name!r} is no key; right is section:key=value')
+    for depth, name in enumerate(key[:-1]):
+        section = mapping(opt, *key[:depth])
+        if not isinstance(section.get(name), Mapping):
+            near = nearest(name, section)
+            hint = f'; did you mean {":".join((*key[:depth], near))}?' if near and near != name else ''
+            raise ForcedError(f'--force_yml: {entry}: {file} has no section {":".join(key[: depth + 1])}{hint}')
+    try:
+        value = basicsr_options._postprocess_yml_value(values[0].strip())
+        repr(value)  # which Python refuses of a whole number of thousands of digits
+        return Forced(key, value)
+    except Exception:  # a list that ends too early, a number that is none
+        raise ForcedError(f'--force_yml: {entry}: {values[0].strip()!r} is no list or number') from None
+
+
+def _copied(opt: Options) -> dict[str, Any]:
+    return {key: _copied(value) if isinstance(value, Mapping) else value for key, value in opt.items()}

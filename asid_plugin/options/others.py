@@ -1,0 +1,86 @@
+"""BasicSR's models and datasets for other purposes, whose keys are not known here: held against a network of ours."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+
+import numpy as np
+import torch
+from basicsr.utils.registry import DATASET_REGISTRY
+
+from .basicsr_keys import PAIRED
+from .building import refused
+from .network import is_windowed, network_class
+from .problems import Key, Options, Problem, mapping
+from .schema import KNOWN_MODELS, registered
+from .signatures import is_known
+
+GANS = ('ESRGANModel', 'RealESRGANModel', 'SRGANModel')
+WITH_CUDA = ('RealESRGANModel', 'RealESRNetModel')
+OTHERS = (
+    *('EDVRModel', 'HiFaceGANModel', 'StyleGAN2Model', 'VideoBaseModel', 'VideoGANModel'),
+    *('VideoRecurrentGANModel', 'VideoRecurrentModel'),
+)
+"""Models of BasicSR for videos and faces, which call their network otherwise."""
+
+
+def check_model(opt: Options) -> Iterator[Problem]:
+    """Check that a model of BasicSR can train a network of ours, and has what it needs besides."""
+    model = opt.get('model_type')
+    if not is_windowed(network_class(mapping(opt, 'network_g'))):
+        return
+    if model in OTHERS:
+        yield Problem(('model_type',), f'{model} is for other networks; right would be ASIDModel or SRModel')
+    if model in WITH_CUDA and not torch.cuda.is_available():
+        yield Problem(('model_type',), f'{model} needs a GPU, and this machine shows none')
+    if model in GANS and opt['is_train']:
+        for key in (('network_d',), ('train', 'gan_opt'), ('train', 'optim_d')):
+            if not mapping(opt, *key):
+                yield Problem(key, f'missing; {model} needs it')
+
+
+def check_samples(opt: Options) -> Iterator[Problem]:
+    """Check a dataset of BasicSR whose keys are not known here by its first sample, where a known model reads it."""
+    known = registered(DATASET_REGISTRY)
+    for name, dataset in mapping(opt, 'datasets').items():
+        kind = known.get(str(dataset.get('type')))
+        if (
+            kind is not None
+            and dataset['type'] not in PAIRED
+            and is_known(kind)
+            and opt.get('model_type') in KNOWN_MODELS
+        ):
+            compared = dataset['phase'] == 'train' or bool(mapping(opt, 'val', 'metrics'))
+            yield from _check_sample(('datasets', name), dataset, ('lq', 'gt') if compared else ('lq',))
+
+
+def _check_sample(key: Key, dataset: Options, needed: Sequence[str]) -> Iterator[Problem]:
+    kind = dataset['type']
+    try:
+        with _as_before():
+            sample = registered(DATASET_REGISTRY)[kind](deepcopy(dict(dataset)))[0]
+    except KeyError as error:
+        yield Problem(key, f'{kind} needs the key {error.args[0]}')
+        return
+    except Exception as error:  # as each of them has it
+        yield refused(key, kind, error)
+        return
+    for name in needed:
+        dimensions = getattr(sample.get(name), 'ndim', None)
+        if dimensions != 3:
+            has = f'has {dimensions} dimensions' if dimensions else 'is missing'
+            yield Problem((*key, 'type'), f"{kind} gives no pairs of images: of a sample, '{name}' {has}")
+            return
+
+
+@contextmanager
+def _as_before() -> Iterator[None]:
+    """Leave the random numbers as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

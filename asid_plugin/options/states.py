@@ -1,0 +1,67 @@
+"""A training state compared with the network and the optimizer that it is for; torch does so after minutes or never."""
+
+import warnings
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import torch
+from basicsr.models.sr_model import SRModel
+from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
+
+from asid_plugin.checkpoints.training_states import check_optimizer
+from asid_plugin.printable import printable
+
+from .building import without_memory
+from .problems import Options, Problem, mapping
+from .resuming import StateError, find_state, read_state
+from .schema import OPTIMIZERS, SCHEDULERS, registered
+
+
+def check_state(opt: Options) -> Iterator[Problem]:
+    """Check that the optimizer and its schedule can go on from their states, by letting them, without memory."""
+    file = find_state(opt)
+    if not opt['is_train'] or file is None or not _is_optimized_as_usual(opt):
+        return
+    try:
+        state = read_state(file)
+    except StateError:
+        return  # which check_resume is for
+    try:
+        optimizer, scheduler = _optimizer_and_scheduler(opt)
+    except Exception:  # whatever is wrong with the options, other checks are for it
+        return
+    try:
+        optimizer.load_state_dict(dict(state.optimizer))
+        check_optimizer(optimizer)
+        scheduler.load_state_dict(deepcopy(state.scheduler))
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch warns of a schedule that goes on before the optimizer has
+            scheduler.step()
+    except Exception as error:  # torch takes the state for what it should be
+        said = f'{type(error).__name__}: {" ".join(str(error).split())[:150]}'
+        yield Problem(('path', 'resume_state'), printable(f'{file} is not the state of such a training ({said})'))
+
+
+def _is_optimized_as_usual(opt: Options) -> bool:
+    """Whether the model gives all weights that are trained to one optimizer, in one group, as `SRModel` does."""
+    model = registered(MODEL_REGISTRY).get(str(opt.get('model_type')))
+    return getattr(model, 'setup_optimizers', None) is SRModel.setup_optimizers
+
+
+def _optimizer_and_scheduler(opt: Options) -> tuple[torch.optim.Optimizer, Any]:
+    """As BasicSR builds them, for a network without memory."""
+    network, train = mapping(opt, 'network_g'), mapping(opt, 'train')
+    with without_memory():
+        net = registered(ARCH_REGISTRY)[network['type']](**_arguments(network))
+    optim_g, schedule = mapping(train, 'optim_g'), mapping(train, 'scheduler')
+    kind: Any = OPTIMIZERS[optim_g['type']]
+    optimizer: torch.optim.Optimizer = kind(
+        [weight for weight in net.parameters() if weight.requires_grad], **_arguments(optim_g)
+    )
+    schedule_kind: Any = SCHEDULERS[schedule['type']]
+    return optimizer, schedule_kind(optimizer, **_arguments(schedule))
+
+
+def _arguments(section: Options) -> Options:
+    return {name: value for name, value in section.items() if name != 'type'}
