@@ -1,6 +1,9 @@
 """Small networks, images and commands that several tests use."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -38,3 +41,16 @@ class Payload:
 
     def __reduce__(self) -> tuple:
         return Path.touch, (Path('harm'),)
+
+
+@contextmanager
+def held_elsewhere(file: Path) -> Iterator[subprocess.Popen]:
+    """A lock in the hands of another process, which is yielded."""
+    code = 'import sys; from pathlib import Path; from asid_plugin.locks import hold; hold(Path(sys.argv[1]), "", "")'
+    command = [sys.executable, '-c', f'{code}; print("held", flush=True); sys.stdin.read()', str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == 'held\n'
+        try:
+            yield process
+        finally:
+            process.kill()
