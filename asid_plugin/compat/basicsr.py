@@ -15,16 +15,18 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
-from pathlib import Path
-from threading import Lock
 from types import FrameType, ModuleType
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
 
-from .patching import cpu_as_cuda_device, leave_process_group_at_exit, on_gloo, rebind, replaced
+from .lmdbs import lmdb_opened_twice
+from .option_files import option_files_that_run_code, values_that_run_code
+from .patching import cpu_as_cuda_device, leave_process_group_at_exit, on_gloo, rebind
+from .ranks import dist_params_of_pytorch
+from .resuming import batches_read_for_nothing, epochs_begun_anew, eta_of_minus_one
 from .torchvision import torchvision_ops
+from .validation_images import validation_images_of_several_sets
 
 
 def before_import() -> None:
@@ -74,40 +76,6 @@ def withdraw_distutils() -> None:
     while _LENT:
         if sys.modules.get('distutils.version') is _LENT.pop():
             del sys.modules['distutils'], sys.modules['distutils.version']
-
-
-def lmdb_opened_twice() -> None:
-    """Let several datasets read one LMDB in one process, which lmdb refuses since 2.0 ("already open in this process").
-
-    BasicSR opens an LMDB anew for every dataset that names it: two test sets on the same images, or training sets for
-    several scales with the same ground truth. The datasets now share what one of them has open. A process forked off
-    while it is open inherits it; for reading without locks, as BasicSR opens it, that is safe.
-    """
-    if find_spec('lmdb') is None:
-        return
-    import lmdb
-    from basicsr.utils.file_client import LmdbBackend
-
-    open_lmdb = lmdb.open
-    original = LmdbBackend.__init__
-    opened: WeakValueDictionary[tuple[Any, ...], lmdb.Environment] = WeakValueDictionary()
-    one_at_a_time = Lock()
-
-    def share(path: str, **settings: Any) -> lmdb.Environment:
-        # the file's identity, not its name: an LMDB that was written anew is another one
-        stat = (Path(path, 'data.mdb') if Path(path).is_dir() else Path(path)).stat()
-        key = stat.st_dev, stat.st_ino, *sorted(settings.items())
-        environment = opened.get(key)
-        if environment is None:
-            opened[key] = environment = open_lmdb(path, **settings)
-        return environment
-
-    @functools.wraps(original)
-    def init(*args: Any, **kwargs: Any) -> None:
-        with one_at_a_time, replaced(lmdb, 'open', share):
-            original(*args, **kwargs)
-
-    LmdbBackend.__init__ = init
 
 
 def dist_without_cuda() -> None:
@@ -274,11 +242,18 @@ AFTER = [
     lmdb_opened_twice,
     dist_without_cuda,
     process_group_left_open,
+    dist_params_of_pytorch,
     ddp_without_cuda,
     local_rank_argument,
     resume_without_cuda,
     images_without_a_name,
     prefetcher_that_hangs,
+    option_files_that_run_code,
+    values_that_run_code,
+    validation_images_of_several_sets,
+    epochs_begun_anew,
+    batches_read_for_nothing,
+    eta_of_minus_one,
 ]
 
 _LENT: list[ModuleType] = []

@@ -7,12 +7,21 @@ Every mend is one function. Its docstring names the fault and its first version;
 import functools
 from collections.abc import Callable
 from contextlib import ExitStack
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from .lmdbs import mmengine_lmdb_opened_twice
+from .mmengine_checkpoints import mmengine_checkpoints
+from .mmengine_saving import (
+    mmengine_best_not_noted,
+    mmengine_files_cut_short,
+    mmengine_removed_before_saved,
+    mmengine_removes_named_files,
+    mmengine_resume_past_damage,
+)
 from .patching import leave_process_group_at_exit, on_gloo, replaced
+from .ranks import mmengine_one_training, mmengine_ranks_alike
 
 
 @functools.cache
@@ -20,29 +29,6 @@ def mend_mmengine() -> None:
     """Mend what keeps MMEngine from resuming, validating alone and running on a CPU; a second call does nothing."""
     for mend in MMENGINE:
         mend()
-
-
-def mmengine_checkpoints() -> None:
-    """Let MMEngine read its own checkpoints again, which torch refuses since 2.6: they hold its log.
-
-    The log is made of `HistoryBuffer`s, and these of NumPy arrays and of references to their own methods. They are all
-    that is allowed in addition to tensors; code in a checkpoint is refused as before.
-    """
-    import numpy
-    from mmengine.logging import HistoryBuffer
-
-    def method(owner: type, name: str) -> Any:
-        if owner is not HistoryBuffer or name.startswith('_'):
-            raise UnpicklingError(f'a checkpoint asks for {name} of {owner}')
-        return getattr(owner, name)
-
-    array: Any
-    scalar: Any
-    array, scalar = (numpy.zeros(1).__reduce__()[0], numpy.float64(0).__reduce__()[0])
-    cores = ('numpy.core.multiarray', 'numpy._core.multiarray')  # before NumPy 2, and since
-    functions = [(function, f'{core}.{function.__name__}') for function in (array, scalar) for core in cores]
-    types: list[Any] = [numpy.ndarray, numpy.dtype, *(type(numpy.dtype(kind)) for kind in 'fdilq')]
-    torch.serialization.add_safe_globals([HistoryBuffer, (method, 'builtins.getattr'), *types, *functions])
 
 
 def mmengine_dist_without_cuda() -> None:
@@ -120,4 +106,12 @@ MMENGINE = [
     mmengine_ddp_without_cuda,
     mmengine_amp_without_cuda,
     mmengine_val_without_training,
+    mmengine_lmdb_opened_twice,
+    mmengine_files_cut_short,
+    mmengine_removed_before_saved,
+    mmengine_best_not_noted,
+    mmengine_removes_named_files,
+    mmengine_resume_past_damage,
+    mmengine_ranks_alike,
+    mmengine_one_training,
 ]

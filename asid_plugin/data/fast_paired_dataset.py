@@ -19,7 +19,10 @@ from torch import Tensor
 from torchvision.transforms.functional import normalize
 from tqdm import tqdm
 
+from asid_plugin.compat.sampling import seeded_by_draw
 from asid_plugin.pairs import SampleError, decode
+from asid_plugin.pairs.lmdbs import NOT_THERE, raw_fault
+from asid_plugin.pairs.meta_info import read_checksums, read_shapes
 from asid_plugin.registry import DATASET_REGISTRY
 
 Pixels = NDArray[np.uint8]
@@ -33,6 +36,7 @@ class FastPairedImageDataset(PairedImageDataset):
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
         """GT and LQ image of a pair, whole."""
 
+    @seeded_by_draw
     def __getitem__(self, index: int) -> dict[str, Any]:
         """A sample: `lq` and `gt`, (3, H, W) float32 RGB in [0, 1], and their paths."""
         opt, scale = self.opt, self.opt['scale']
@@ -66,16 +70,22 @@ class RawPairedImageDataset(FastPairedImageDataset):
     """Pairs in two LMDBs of raw pixels, as `asid prepare div2k --raw` makes them.
 
     Options as `PairedImageDataset`'s with `io_backend: type: lmdb`. Nothing is read but what is cropped; the system
-    keeps in memory what fits.
+    keeps in memory what fits. When an image is used for the first time, its checksum is compared, where there are any.
 
     Raises:
-        SampleError: A value is not as long as `meta_info.txt` says of its image: the LMDB is not of raw pixels.
+        SampleError: A value is not as long as `meta_info.txt` says of its image: the LMDB is not of raw pixels; or it
+            has another checksum.
+        LMDBError: `meta_info.txt` or the checksums cannot be read.
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         self.transactions: dict[str, Any] | None = None
-        self.sizes = {key: _sizes(Path(folder)) for key, folder in (('gt', self.gt_folder), ('lq', self.lq_folder))}
+        roots = {'gt': Path(self.gt_folder), 'lq': Path(self.lq_folder)}
+        self.shapes = {key: read_shapes(root)[0] for key, root in roots.items()}
+        self.checksums = {key: read_checksums(root, self.shapes[key]) for key, root in roots.items()}
+        # shared by the workers, also those of later epochs
+        self.compared = {key: torch.zeros(len(self.paths), dtype=torch.bool).share_memory_() for key in roots}
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
         """GT and LQ image of a pair, views of the memory map."""
@@ -86,12 +96,13 @@ class RawPairedImageDataset(FastPairedImageDataset):
 
     def _view(self, transactions: dict[str, Any], key: str, index: int) -> Pixels:
         name = self.paths[index][f'{key}_path']
-        size = self.sizes[key][name]
+        shape = self.shapes[key][name]
         value = transactions[key].get(name.encode())
-        if value is None or len(value) != size[0] * size[1] * 3:
-            where = f'{self.opt[f"dataroot_{key}"]}: {name}'
-            raise SampleError(f'{where} is not {size[1]}x{size[0]} raw pixels; asid prepare div2k --raw makes such')
-        return np.frombuffer(value, np.uint8).reshape(*size, 3)
+        checksum = None if self.compared[key][index] else self.checksums[key].get(name)
+        if fault := NOT_THERE if value is None else raw_fault(value, shape, checksum):
+            raise SampleError(f'{self.opt[f"dataroot_{key}"]}: {name}: {fault}')
+        self.compared[key][index] = True
+        return np.frombuffer(value, np.uint8).reshape(shape)
 
 
 @DATASET_REGISTRY.register()
@@ -127,13 +138,3 @@ class CachedPairedImageDataset(FastPairedImageDataset):
 
 def _open(io_backend: dict[str, Any]) -> FileClient:
     return FileClient(io_backend['type'], **{key: value for key, value in io_backend.items() if key != 'type'})
-
-
-def _sizes(folder: Path) -> dict[str, tuple[int, int]]:
-    """(height, width) of each image of an LMDB by its key, from lines such as `0001_s001.png (480,480,3) raw`."""
-    sizes = {}
-    for line in (folder / 'meta_info.txt').read_text().splitlines():
-        name, shape, _ = line.split(' ')
-        height, width, _ = shape.strip('()').split(',')
-        sizes[name.partition('.')[0]] = int(height), int(width)
-    return sizes

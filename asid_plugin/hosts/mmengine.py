@@ -8,6 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from asid_plugin import registry
 from asid_plugin.registry import ARCH_REGISTRY, BLOCK_REGISTRY
 
 from .guard import as_before
@@ -56,4 +57,19 @@ def _connect() -> dict[str, Any]:
     ARCH_REGISTRY.connect(lambda item: theirs.MODELS.register_module(module=item))
     for kept in (ARCH_REGISTRY, BLOCK_REGISTRY):
         kept.connect(lambda item: ours['MODELS'].register_module(module=item))
+    _name_package(import_module('mmengine.registry.registry'))
     return ours
+
+
+def _name_package(theirs: ModuleType) -> None:
+    """Give MMEngine, which imports `SCOPE.registry` whenever a scope is used, our module of that name.
+
+    It takes a scope for the name of a package, and warns that it "failed to import `None.registry`" of any other.
+    """
+    original = theirs.import_module
+
+    @functools.wraps(original)
+    def import_of_scope(name: str, package: str | None = None) -> ModuleType:
+        return registry if name == f'{SCOPE}.registry' else original(name, package)
+
+    vars(theirs)['import_module'] = import_of_scope

@@ -1,4 +1,4 @@
-"""What happens to a batch between the data loader and the network."""
+"""The preparation of a batch between the data loader and the network."""
 
 from typing import Any
 

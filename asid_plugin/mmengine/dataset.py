@@ -1,6 +1,10 @@
 """Pairs of LQ and GT images in folders or LMDBs."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mmengine import fileio
@@ -8,22 +12,51 @@ from mmengine.dataset import BaseDataset
 
 from asid_plugin.errors import ASIDError
 from asid_plugin.images import READABLE
+from asid_plugin.mmengine.order import Draw, seeded
 from asid_plugin.mmengine.registry import DATASETS
+from asid_plugin.mmengine.transforms import PairedRandomCrop
 from asid_plugin.pairs.files import GREY, check_files, find_grey, fits
-from asid_plugin.pairs.lmdbs import LMDBError, Shape, check_whole, find_faults, read_shapes
+from asid_plugin.pairs.lmdbs import check_whole, find_faults
+from asid_plugin.pairs.makers import UNKNOWN, maker
+from asid_plugin.pairs.meta_info import META_INFO, LMDBError, Shape, read_checksums, read_shapes
 
 SIDES = ('lq', 'gt')
 
 
 class DatasetError(ASIDError):
-    """A data set that cannot be used; the message is one line that says where and why."""
+    """Data sets that cannot be used; the message has one line for each fault, with the place and the reason."""
+
+
+def too_few(images: int, batch: int) -> str:
+    """Say that there are too few images for a batch on every rank."""
+    return f'{images} images for training, fewer than the batch of {batch} on every rank'
 
 
 class Listing(NamedTuple):
-    """The contents of a folder or LMDB: the shapes of its images by name or key, and whether they are raw pixels."""
+    """The contents of a folder or LMDB.
+
+    Attributes:
+        shapes: Of its images, by name or key.
+        raw: They are raw pixels.
+        checksums: Of raw pixels, by key, where there are any.
+    """
 
     shapes: dict[str, Shape]
     raw: bool = False
+    checksums: Mapping[str, int] = MappingProxyType({})
+
+
+@contextmanager
+def checked_once() -> Iterator[None]:
+    """Let two datasets of the same settings, as long as the context lasts, look at their images only once."""
+    token = _CHECKED.set({})
+    try:
+        yield
+    finally:
+        _CHECKED.reset(token)
+
+
+_CHECKED: ContextVar[dict[str, list[dict[str, Any]]] | None] = ContextVar('_CHECKED', default=None)
 
 
 @DATASETS.register_module()
@@ -59,11 +92,44 @@ class PairedImageDataset(BaseDataset):
         self.backend_args = backend_args
         super().__init__(data_prefix=data_prefix, **kwargs)
 
+    def __getitem__(self, idx: int) -> dict[str, Any]:
+        """A sample; by a `Draw`, with the crop, flips and turns that its seed makes."""
+        if not isinstance(idx, Draw):
+            return super().__getitem__(idx)
+        with seeded(idx.seed):
+            return super().__getitem__(int(idx))
+
     def load_data_list(self) -> list[dict[str, Any]]:
         """Each pair's `lq_path` and `gt_path`, sorted; in an LMDB, `folder.lmdb/key`, and of raw pixels the shapes."""
-        names = {side: self.list_images(self.data_prefix[side]) for side in SIDES if self.data_prefix.get(side)}
-        if 'lq' not in names:
+        checked = _CHECKED.get()
+        if checked is None:
+            return self.find_pairs()
+        settings = self.scale, self.name, self.filename_tmpl, self.backend_args, self.data_prefix, self.test_mode
+        key = repr((*settings, self.patch))
+        if key in checked:
+            return checked.pop(key)
+        checked[key] = self.find_pairs()
+        return list(checked[key])
+
+    @property
+    def patch(self) -> int:
+        """Side of the patches that are cut, LR pixels; 0 for whole images."""
+        crops = (step for step in self.pipeline.transforms if isinstance(step, PairedRandomCrop))
+        return max((crop.lq_size for crop in crops), default=0)
+
+    def find_pairs(self) -> list[dict[str, Any]]:
+        """List the pairs and check them; see `load_data_list`."""
+        if not self.data_prefix.get('lq'):
             raise DatasetError(f"data_prefix: 'lq' is missing, it has {list(self.data_prefix)}")
+        names: dict[str, list[str]] = {}
+        lacks: list[str] = []
+        for side in filter(self.data_prefix.get, SIDES):
+            try:
+                names[side] = self.list_images(self.data_prefix[side])
+            except DatasetError as error:
+                lacks += error.args
+        if lacks:
+            raise DatasetError(*dict.fromkeys(lacks))
         pairs = self.pair(**names)
         listings = {side: self.look(side, files) for side, files in names.items()}
         self.check_sizes(pairs, listings)
@@ -71,21 +137,28 @@ class PairedImageDataset(BaseDataset):
         return [self.describe(pair, listings) | common for pair in pairs]
 
     def describe(self, pair: dict[str, str], listings: dict[str, Listing]) -> dict[str, Any]:
-        """Where a pair's images are, and the shapes that raw pixels have."""
-        paths = {f'{side}_path': fileio.join_path(self.data_prefix[side], file) for side, file in pair.items()}
-        raw = {f'{side}_shape': listings[side].shapes[file] for side, file in pair.items() if listings[side].raw}
-        return paths | raw
+        """Where a pair's images are, and the shapes and checksums that raw pixels have."""
+        found: dict[str, Any] = {}
+        for side, file in pair.items():
+            listing = listings[side]
+            found[f'{side}_path'] = fileio.join_path(self.data_prefix[side], file)
+            if listing.raw:
+                found |= {f'{side}_shape': listing.shapes[file], f'{side}_crc32': listing.checksums.get(file)}
+        return found
 
     def list_images(self, folder: str) -> list[str]:
         """Names of the images in a folder, or keys of those in an LMDB, sorted."""
+        missing = f'; {made_by}' if (made_by := maker(PurePosixPath(folder))) else ''
         if folder.endswith('.lmdb'):
-            listing = fileio.join_path(folder, 'meta_info.txt')
+            listing = fileio.join_path(folder, META_INFO)
             if not fileio.exists(listing):
-                raise DatasetError(f'{folder}: no LMDB of images, there is no {listing}')
-            lines = fileio.get_text(listing).splitlines()
-            return sorted(line.partition('.')[0] for line in lines)
+                raise DatasetError(f'{folder}: no LMDB of images, there is no {listing}{missing}')
+            try:
+                return sorted(read_shapes(Path(folder))[0])
+            except LMDBError as error:
+                raise DatasetError(str(error)) from error
         if not fileio.isdir(folder, self.backend_args):
-            raise DatasetError(f'{folder}: no such folder')
+            raise DatasetError(f'{folder}: no such folder{missing}')
         files = fileio.list_dir_or_file(folder, list_dir=False, backend_args=self.backend_args)
         images = sorted(file for file in files if file.lower().endswith(READABLE))
         if not images:
@@ -99,14 +172,16 @@ class PairedImageDataset(BaseDataset):
         if folder.suffix == '.lmdb':
             try:
                 shapes, raw = read_shapes(folder)
-                check_whole(folder, shapes, 'asid prepare div2k makes it')
+                check_whole(folder, shapes, maker(folder) or UNKNOWN)
+                faults = {folder / key: fault for key, fault in find_faults(folder, shapes, names, raw).items()}
+                checksums = read_checksums(folder, shapes) if raw else {}
             except LMDBError as error:
                 raise DatasetError(str(error)) from error
-            faults = {folder / key: fault for key, fault in find_faults(folder, shapes, names, raw).items()}
             grey = [folder / key for key in names if shapes[key][2] != 3]
         elif self.backend_args is None:
             headers, faults = check_files([folder / name for name in names])
             shapes, raw = {path.name: (header.height, header.width, 3) for path, header in headers.items()}, False
+            checksums = {}
             grey = [] if self.test_mode else find_grey(headers)
         else:
             return Listing({})
@@ -115,7 +190,7 @@ class PairedImageDataset(BaseDataset):
         for path, fault in faults.items():
             more = f' (and {len(faults) - 1} more cannot be used)' if len(faults) > 1 else ''
             raise DatasetError(f'{path}: {fault}{more}')
-        return Listing(shapes, raw)
+        return Listing(shapes, raw, checksums)
 
     def check_sizes(self, pairs: list[dict[str, str]], listings: dict[str, Listing]) -> None:
         """Check that GT images have `scale` times the sides of their LQ images; in testing they may have a rest."""
@@ -126,6 +201,10 @@ class PairedImageDataset(BaseDataset):
                     here, there = (fileio.join_path(self.data_prefix[side], pair[side]) for side in SIDES)
                     right = f'{lq[1] * self.scale}x{lq[0] * self.scale}, {self.scale} times {here}'
                     raise DatasetError(f'{there}: {gt[1]}x{gt[0]} pixels, right would be {right}')
+        for name, (height, width, _) in listings['lq'].shapes.items():
+            if min(height, width) < self.patch:
+                where = fileio.join_path(self.data_prefix['lq'], name)
+                raise DatasetError(f'{where}: {width}x{height} pixels, less than a patch, lq_size {self.patch}')
 
     def pair(self, lq: list[str], gt: list[str] | None = None) -> list[dict[str, str]]:
         """Give every GT image its LQ image."""

@@ -1,13 +1,17 @@
-"""A training loop by iterations that resumes at once."""
+"""A training loop by iterations that resumes at once, with the sample after the last."""
 
 from collections.abc import Iterator
-from itertools import chain, count, repeat
+from itertools import count, islice
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_world_size
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
+from torch.utils.data import BatchSampler
 
-from asid_plugin.mmengine.dataset import DatasetError
+from asid_plugin.mmengine.dataset import DatasetError, too_few
+from asid_plugin.mmengine.order import Order, Place
 from asid_plugin.mmengine.registry import LOOPS
 
 
@@ -15,24 +19,82 @@ from asid_plugin.mmengine.registry import LOOPS
 class SRTrainLoop(IterBasedTrainLoop):
     """`IterBasedTrainLoop` that goes through the data as BasicSR does.
 
-    MMEngine's, when it resumes, reads and throws away every batch that was trained on, which takes as long as training;
-    this goes on at the beginning of the epoch. Nor does it wait for two seconds between epochs.
+    MMEngine's, when it resumes, reads and throws away every batch that was trained on, which takes as long as training.
+    This goes on in the epoch with the samples that are left of it, in the same order, and makes up for a validation
+    that was interrupted. Every sample of our datasets has a seed of its own, so that a training that is interrupted and
+    resumed is the one that is not, bit for bit on a CPU. Nor does it wait for two seconds between epochs.
 
     Raises:
         DatasetError: There are fewer images than a batch has.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        batches = self.dataloader.batch_sampler
+        self.order = Order(getattr(batches, 'sampler', self.dataloader.sampler))
+        if hasattr(batches, 'sampler'):
+            batches.sampler = self.order
+        self.skips_unread = type(batches) is BatchSampler  # another may not take indices one after another
+
+    @property
+    def batch(self) -> int:
+        """Samples of an iteration, of all processes."""
+        return self.dataloader.batch_sampler.batch_size * get_world_size()
+
     def run(self) -> nn.Module:
         """Train to the last iteration; returns the trained model."""
         if not len(self.dataloader):
-            found = f'{len(self.dataloader.dataset)} images for training'
-            raise DatasetError(f'{found}, fewer than the batch of {self.dataloader.batch_size} on every rank')
-        skipped = repeat(None, self._iter)  # what MMEngine throws away
-        self.dataloader_iterator = chain(skipped, self.batches(self._iter // len(self.dataloader)))
-        return super().run()
+            raise DatasetError(too_few(len(self.dataloader.dataset), self.dataloader.batch_size))
+        self.dataloader_iterator = self.batches(self.find_place())
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        if self._iter and self.runner.message_hub.runtime_info.get('last_validation') != self._iter:
+            self.validate_if_due()
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self.validate_if_due()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
 
-    def batches(self, epoch: int) -> Iterator[Any]:
-        """Batches without end, each epoch in an order of its own."""
-        for current in count(epoch):
-            self.dataloader.sampler.set_epoch(current)
-            yield from self.dataloader
+    def validate_if_due(self) -> None:
+        """Validate after iterations that are multiples of `val_interval`, and after the last."""
+        self._decide_current_val_interval()
+        due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        if self.runner.val_loop is not None and self._iter >= self.val_begin and due:
+            self.runner.message_hub.update_info('last_validation', self._iter)  # for a checkpoint that is saved by it
+            self.runner.val_loop.run()
+
+    def find_place(self) -> Place:
+        """Where to go on: as the checkpoint says, or, if it is of MMEngine's own loop, as its iteration says."""
+        info = self.runner.message_hub.runtime_info
+        total = self.order.total
+        place = Place.read(info.get('place'))
+        if isinstance(self.order.sampler, InfiniteSampler):  # it goes on with the next epoch by itself
+            return Place(self._iter, 0, self._iter * self.batch, total)
+        if place is None or place.iteration != self._iter:  # of a loop that begins each epoch with all samples
+            epoch, batches = divmod(self._iter, len(self.dataloader))
+            return Place(self._iter, epoch, batches * self.batch, total)
+        return place if place.total == total else Place(self._iter, place.epoch, 0, total)
+
+    def batches(self, place: Place) -> Iterator[Any]:
+        """Batches without end, each epoch in an order of its own, with the place after each noted for checkpoints."""
+        info = self.runner.message_hub
+        sampler = self.order.sampler
+        self.order.seed = self.runner.seed
+        if hasattr(sampler, 'seed'):  # one that was drawn when the training began
+            sampler.seed = info.runtime_info.get('sampler_seed', sampler.seed) if self._iter else sampler.seed
+            info.update_info('sampler_seed', sampler.seed)
+        iterations, samples = count(place.iteration + 1), place.samples
+        for epoch in count(place.epoch):
+            if hasattr(sampler, 'set_epoch'):
+                sampler.set_epoch(epoch)
+            self.order.epoch = epoch
+            self.order.begin = -(-samples // get_world_size()) if self.skips_unread else 0
+            skipped = 0 if self.skips_unread else samples // self.batch
+            for batch in islice(self.dataloader, skipped, None):
+                samples += self.batch
+                info.update_info('place', Place(next(iterations), epoch, samples, place.total).saved())
+                yield batch
+            samples = 0

@@ -1,6 +1,5 @@
 """Transforms of pairs. A sample's `lq` and `gt` are (H, W, 3) uint8 BGR images; crops and flips are BasicSR's."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,17 @@ from mmengine.structures import BaseDataElement
 
 from asid_plugin.mmengine.registry import TRANSFORMS
 from asid_plugin.pairs import SampleError, decode
+from asid_plugin.pairs.lmdbs import NOT_THERE, raw_fault
+from asid_plugin.pairs.meta_info import Shape
 
 Sample = dict[str, Any]
 
 
 @TRANSFORMS.register_module()
 class LoadImagePair(BaseTransform):
-    """Read `lq` and `gt` from `lq_path` and `gt_path`, files or `folder.lmdb/key`; raw pixels have their shape beside.
+    """Read `lq` and `gt` from `lq_path` and `gt_path`, files or `folder.lmdb/key`.
+
+    Raw pixels have their shape beside, `lq_shape`, and their checksum `lq_crc32`, which may be None.
 
     Args:
         backend_args: Of MMEngine's file backend for files; the local disk without it.
@@ -33,10 +36,11 @@ class LoadImagePair(BaseTransform):
         """Add the images to a sample that has their paths."""
         for side in ('lq', 'gt'):
             if f'{side}_path' in results:
-                results[side] = self.read(results[f'{side}_path'], results.get(f'{side}_shape'))
+                shape, crc32 = results.get(f'{side}_shape'), results.get(f'{side}_crc32')
+                results[side] = self.read(results[f'{side}_path'], shape, crc32)
         return results
 
-    def read(self, path: str, shape: tuple[int, int, int] | None = None) -> np.ndarray:
+    def read(self, path: str, shape: Shape | None = None, crc32: int | None = None) -> np.ndarray:
         """An image file, or an LMDB's value, as (H, W, 3) uint8 BGR; with a shape, the value is pixels."""
         folder, _, key = path.rpartition('/')
         if folder.endswith('.lmdb'):
@@ -48,8 +52,8 @@ class LoadImagePair(BaseTransform):
                 raise SampleError(f'{path}: {error.strerror}') from error
         if shape is None:
             return decode(content, path)
-        if len(content or b'') != math.prod(shape):
-            raise SampleError(f'{path}: not {shape[1]}x{shape[0]} raw pixels')
+        if fault := raw_fault(content, shape, crc32) if content else NOT_THERE:
+            raise SampleError(f'{path}: {fault}')
         return np.frombuffer(content, np.uint8).reshape(shape).copy()  # which later transforms may write to
 
 

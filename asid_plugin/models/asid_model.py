@@ -1,5 +1,6 @@
 """What BasicSR's `SRModel` lacks for training and testing ASID."""
 
+import errno
 import math
 import zipfile
 from collections import OrderedDict
@@ -11,7 +12,6 @@ from typing import Any
 
 import torch
 from basicsr.losses import build_loss
-from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import master_only
 from torch import Tensor, nn
@@ -19,8 +19,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from asid_plugin.archs.windowed import WindowedSR
-from asid_plugin.checkpoints import WRAPPERS, load_asid, read_state_dict, save_safetensors
-from asid_plugin.compat.patching import expect_channels_last_gradients
+from asid_plugin.checkpoints import CheckpointError, load_asid, read_state_dict, save_safetensors
+from asid_plugin.compat.patching import expect_channels_last_gradients, replaced
+from asid_plugin.compat.ranks import failing_together, state_of, stop_unless_alike
 from asid_plugin.files import remove_unfinished, staging
 from asid_plugin.inference.memory import keep_freed_memory
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
@@ -28,12 +29,14 @@ from asid_plugin.options.asid_keys import ASIDGeneralOptions, ASIDLoggerOptions,
 from asid_plugin.registry import MODEL_REGISTRY
 from asid_plugin.version import __version__
 
+from .resumable import ResumableModel
+
 AMP_DTYPES = {None: None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 @MODEL_REGISTRY.register()
-class ASIDModel(SRModel):
-    """`SRModel` with tiled testing, mixed precision, and checkpoints that are whole.
+class ASIDModel(ResumableModel):
+    """`SRModel` with tiled testing, mixed precision, and checkpoints that are whole and resume exactly.
 
     The options beyond `SRModel`'s, all optional, are declared in `asid_plugin.options.asid_keys`.
     Any network may be `network_g`, and most optimizers of `torch.optim` `train:optim_g:type`.
@@ -41,6 +44,7 @@ class ASIDModel(SRModel):
 
     lq: Tensor
     gt: Tensor
+    ranks_compared = False
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
@@ -105,6 +109,15 @@ class ASIDModel(SRModel):
         optimizer: torch.optim.Optimizer = getattr(torch.optim, optim_type)(params, lr=lr, **kwargs)
         return optimizer
 
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        """BasicSR's, the first that is called in the loop: the ranks begin it alike, or all end with one line."""
+        if self.opt['dist'] and not self.ranks_compared:
+            nets = [vars(self)[name] for name in ('net_g', 'net_g_ema', 'teacher') if name in vars(self)]
+            begun = f'iteration {current_iter - 1} with weights {state_of(nets, self.optimizers)}'
+            stop_unless_alike('the beginning', begun, 'let the files be the same on every node')
+            self.ranks_compared = True
+        super().update_learning_rate(current_iter, warmup_iter)
+
     def feed_data(self, data: dict[str, Any]) -> None:
         """BasicSR's, with the memory format."""
         super().feed_data(data)
@@ -138,6 +151,7 @@ class ASIDModel(SRModel):
         self.check_finite(current_iter)
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
+        self.count(current_iter, len(self.lq))
 
     def sync_gradients(self, now: bool) -> Any:
         """Context in which backward averages gradients over the ranks, or, unless `now`, leaves that for later."""
@@ -225,9 +239,13 @@ class ASIDModel(SRModel):
             RuntimeError: `strict`, and the weights are of another network.
         """
         net = self.get_bare_model(net)
-        state_dict = read_state_dict(load_path, (param_key, *WRAPPERS))
-        if isinstance(net, WindowedSR):
-            state_dict = net.reader.to_ours(state_dict)
+        with failing_together():
+            state_dict = read_state_dict(load_path, param_key)
+            if isinstance(net, WindowedSR):
+                try:
+                    state_dict = net.reader.to_ours(state_dict)
+                except ValueError as error:
+                    raise CheckpointError(f'{load_path}: {error}') from None
         get_root_logger().info(f'Loading {net.__class__.__name__} from {load_path}.')
         self._print_different_keys_loading(net, state_dict, strict)
         net.load_state_dict(state_dict, strict=strict)
@@ -261,20 +279,23 @@ class ASIDModel(SRModel):
 
     @master_only
     def save_training_state(self, epoch: int, current_iter: int) -> None:
-        """BasicSR's, with the gradient scaler's state; the file appears whole or not at all."""
-        with self.staged('training_states', num_files=0 if current_iter == -1 else 1) as folder:
+        """BasicSR's, with `progress` and the gradient scaler's state; the file appears whole or not at all."""
+        entries = self.progress() | ({'scaler': self.scaler.state_dict()} if self.scaler.is_enabled() else {})
+        save = torch.save  # with which BasicSR writes the state; to read it again and add to it would take longer
+        with (
+            self.staged('training_states', num_files=0 if current_iter == -1 else 1),
+            replaced(torch, 'save', lambda state, path: save(state | entries, path)),
+        ):
             super().save_training_state(epoch, current_iter)
-            for path in folder.iterdir() if self.scaler.is_enabled() else ():
-                torch.save(torch.load(path, weights_only=True) | {'scaler': self.scaler.state_dict()}, path)
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         """BasicSR's, with the gradient scaler's state; step counts stay on the CPU."""
         for state in (state for optimizer in resume_state['optimizers'] for state in optimizer['state'].values()):
             if isinstance(state.get('step'), Tensor):  # BasicSR reads it to the GPU, where each look at it would wait
                 state['step'] = state['step'].cpu()
-        super().resume_training(resume_state)
         if 'scaler' in resume_state:
             self.scaler.load_state_dict(resume_state['scaler'])
+        super().resume_training(resume_state)
 
     @contextmanager
     def staged(self, key: str, num_files: int) -> Iterator[Path]:
@@ -293,7 +314,10 @@ class ASIDModel(SRModel):
                 self.opt['path'][key] = final
             # torch.save writes a zip archive, whose directory comes last: with it, the file is complete.
             if sum(zipfile.is_zipfile(path) for path in folder.iterdir()) != num_files:
-                raise OSError(f'a checkpoint could not be written to {final}; the files there are as they were before')
+                message = (
+                    'a checkpoint could not be written there; its files are as they were before. Is the disk full?'
+                )
+                raise OSError(errno.EIO, message, str(final))
 
 
 def _to_channels_last(net: nn.Module) -> nn.Module:

@@ -290,7 +290,7 @@ def test_every_holder_of_a_mended_function_has_it() -> None:
 
 
 def training_state() -> dict:
-    """What BasicSR's save_training_state saves: two optimizers and both kinds of scheduler, a few steps on."""
+    """A state as BasicSR's save_training_state saves it: two optimizers and both kinds of scheduler, a few steps on."""
     net = nn.Conv2d(3, 3, 3)
     optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3), torch.optim.AdamW(net.parameters(), lr=1e-3)]
     schedulers = [

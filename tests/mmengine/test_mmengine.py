@@ -2,12 +2,12 @@
 
 import json
 import os
-import pickle
 import random
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,24 @@ from basicsr.metrics import calculate_metric
 from basicsr.train import train_pipeline
 from basicsr.utils.options import ordered_yaml
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import MultiStepLR
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import load_from_local
+from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asid_plugin.archs import ASID
-from asid_plugin.checkpoints import LAYOUTS, read_state_dict, save_state_dict
+from asid_plugin.checkpoints import LAYOUTS, CheckpointError, load_asid, read_state_dict, save_state_dict
 from asid_plugin.inference.tiling import Windows, tiled
 from asid_plugin.layouts.author_layout import to_author_layout
+from asid_plugin.locks import LockedError, lock_inside
 from asid_plugin.mmengine import registry
 from asid_plugin.mmengine.dataset import DatasetError
 from asid_plugin.prepare import sub_images
 from asid_plugin.prepare.photos import prepare_photos
-from helpers import TINY, command, write_pairs
+from helpers import TINY, Payload, command, held_elsewhere, write_pairs
 
 asid_train, asid_test = command('mmengine', 'train'), command('mmengine', 'test')
 ROOT = Path(__file__).parents[2]
@@ -98,7 +101,7 @@ def run(cfg: Config, action: str = 'train') -> Runner:
 
 
 def scalars(work_dir: str | Path) -> list[dict[str, float]]:
-    """What a run logged, a line for each iteration or validation."""
+    """The log of a run, a line for each iteration or validation."""
     [path] = Path(work_dir).glob('*/vis_data/scalars.json')
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -192,7 +195,7 @@ def test_a_resumed_training_goes_on(tiny: Callable, tmp_path: Path):
     parts.resume = True
     run(parts)
 
-    ends = [torch.load(tmp_path / name / 'iter_8.pth', weights_only=True) for name in ('whole', 'parts')]
+    ends = [torch.load(tmp_path / name / 'iter_8.pth', weights_only=False) for name in ('whole', 'parts')]
     for key in ('state_dict', 'ema_state_dict'):
         for name, value in ends[0][key].items():
             assert torch.equal(value, ends[1][key][name])
@@ -210,7 +213,7 @@ def test_resuming_reads_no_old_batches(tiny: Callable, tmp_path: Path):
     """A checkpoint that says three million iterations resumes at once, in the epoch that these make."""
     run(tiny(train_cfg={'max_iters': 4}))
     path = tmp_path / 'tiny' / 'iter_4.pth'
-    checkpoint = torch.load(path, weights_only=True)
+    checkpoint = torch.load(path, weights_only=False)
     checkpoint['meta']['iter'] = 3_000_001
     torch.save(checkpoint, path)
     resumed = run(tiny(train_cfg={'max_iters': 3_000_002}, resume=True))
@@ -228,6 +231,19 @@ def test_mixed_precision(tiny: Callable, tmp_path: Path):
     plain, mixed = (scalars(tmp_path / name)[0]['loss'] for name in ('plain', 'mixed'))
     assert mixed == pytest.approx(plain, rel=0.02)
     assert mixed != plain
+
+
+def test_one_work_folder_one_training(tiny: Callable, tmp_path: Path):
+    """By MMEngine's own tools too; the same process may train there again."""
+    work_dir = tmp_path / 'taken'
+    cfg = tiny('taken', train_cfg={'max_iters': 1})
+    with held_elsewhere(lock_inside(work_dir)) as holder, pytest.raises(LockedError, match=f'process {holder.pid} on '):
+        run(cfg)
+    assert not list(work_dir.glob('*.pth'))
+    for _ in range(2):
+        run(cfg)
+    with held_elsewhere(lock_inside(work_dir)):  # it can be had again
+        pass
 
 
 def torchrun(folder: Path, module: str, *arguments: str) -> str:
@@ -339,15 +355,14 @@ def test_raw_lmdbs_give_the_same_samples(tiny: Callable, data: Path, tmp_path: P
 @pytest.mark.parametrize(
     ('fault', 'message'),
     [
-        ('half', r'^error: \S*/LR/1\.png: damaged or cut short$'),
-        ('grey', r'^error: \S*/LR/1\.png: it is grey, among images that have colours; .*$'),
-        ('middle', r'^error: \S*/LR/1\.png: damaged, cut short, or not an image of a format that is read$'),
+        ('half', r'^error: train_dataloader: \S*/LR/1\.png: damaged or cut short$'),
+        ('grey', r'^error: train_dataloader: \S*/LR/1\.png: it is grey, among images that have colours; .*$'),
+        ('middle', r'^error: train_dataloader: \S*/LR/1\.png: damaged or cut short$'),
     ],
 )
 def test_a_bad_image_ends_a_training_in_one_line(
     tiny: Callable, tmp_path: Path, capsys: pytest.CaptureFixture, fault: str, message: str
 ):
-    """The first two before it starts, the last, which only decoding tells, from a worker."""
     write_pairs(tmp_path / 'pairs', 4)
     path = tmp_path / 'pairs' / 'LR' / '1.png'
     content = bytearray(path.read_bytes())
@@ -413,6 +428,30 @@ def test_load_from_takes_safetensors_of_omnisr(tiny: Callable, tmp_path: Path):
     runner.load_or_resume()
     loaded = runner.model.generator.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in weights.items())
+
+
+@pytest.mark.parametrize(
+    ('saved', 'message'),
+    [
+        ('neosr', "are neosr's ASID"),
+        ('neosr without biases', "those of neosr's ASID"),
+        ('teacher and student', 'several networks in it: teacher, student'),
+    ],
+)
+def test_load_from_refuses_what_load_asid_refuses(tiny: Callable, tmp_path: Path, saved: str, message: str):
+    weights = ASID(**NETWORK).state_dict()
+    authors = to_author_layout(weights)
+    contents: dict[str, Any] = {
+        'neosr': {'params': authors},
+        'neosr without biases': {key: value for key, value in authors.items() if 'rel_pos_bias' not in key},
+        'teacher and student': {f'{name}.{key}': weights[key] for name in ('teacher', 'student') for key in weights},
+    }
+    torch.save(contents[saved], tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=message):
+        load_asid(tmp_path / 'a.pth')
+    runner = Runner.from_cfg(tiny(load_from=str(tmp_path / 'a.pth')))
+    with pytest.raises(CheckpointError, match=rf'a\.pth: .*{message}'):
+        runner.load_or_resume()
 
 
 def test_load_from_takes_the_packages_own_weights(tiny: Callable):
@@ -542,7 +581,8 @@ def test_registration_is_lazy():
     code = """
         import sys, asid_plugin.mmengine, asid_plugin.mmengine.registry as registry
         assert not {'asid_plugin.mmengine.model', 'mmcv', 'basicsr'} & {*sys.modules}
-        from mmengine.registry import MODELS, TRANSFORMS
+        from mmengine.logging import HistoryBuffer
+from mmengine.registry import MODELS, TRANSFORMS
         assert MODELS.get('asid.SuperResolver').__module__ == 'asid_plugin.mmengine.model'
         assert registry.MODELS.get('ASID') is MODELS.get('ASID') is not None
         assert MODELS.get('SuperResolver') is None
@@ -581,8 +621,119 @@ class Reach:
 def test_a_checkpoint_with_code_is_not_resumed(tiny: Callable, tmp_path: Path):
     run(tiny(train_cfg={'max_iters': 1}))
     path = tmp_path / 'tiny' / 'iter_1.pth'
-    checkpoint = torch.load(path, weights_only=True)
-    for hidden, name in ((Exploit(), 'system'), (Reach(), '__globals__')):
-        torch.save(checkpoint | {'hidden': hidden}, path)
-        with pytest.raises(pickle.UnpicklingError, match=name):
-            load_from_local(str(path), 'cpu')
+    checkpoint = torch.load(path, weights_only=False)
+    torch.save(checkpoint | {'hidden': Exploit()}, path)
+    with pytest.raises(CheckpointError, match='system'):
+        CheckpointLoader.load_checkpoint(str(path), 'cpu')
+    torch.save(checkpoint | {'hidden': Reach()}, path)
+    assert CheckpointLoader.load_checkpoint(str(path), 'cpu')['hidden'] is None
+
+
+class Forged:
+    """An array of objects over a pointer that is none, in MMEngine's log."""
+
+    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+def test_nothing_that_a_checkpoint_says_is_called(tmp_path: Path):
+    forged = Forged(np.ndarray, (1,), 'O', b'A' * 64)
+    torch.save({'state_dict': {}, 'message_hub': {'log_scalars': {'loss': forged}}}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='message_hub: the log of loss is no row of numbers'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
+    log = {'log_scalars': {'loss': Forged(HistoryBuffer, forged, [1])}}
+    torch.save({'state_dict': {}, 'message_hub': log}, tmp_path / 'a.pth')
+    read = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
+    assert [len(row) for row in read['message_hub']['log_scalars']['loss'].data] == [0, 0]
+    torch.save({'state_dict': {}, 'code': Payload()}, tmp_path / 'b.pth')
+    with pytest.raises(CheckpointError, match=r'b.pth: refused, it holds Python objects .* \(pathlib.Path\)'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'b.pth'), 'cpu')
+
+
+@pytest.mark.parametrize('meta', [{'iter': 'x'}, {'iter': -1}, {'epoch': 2**70}, {'epoch': True}, [1]], ids=str)
+def test_counts_of_a_checkpoint_are_whole_numbers(tmp_path: Path, meta: object):
+    torch.save({'state_dict': {}, 'meta': meta}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='a.pth: meta: '):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
+
+
+@pytest.mark.parametrize('suffix', ['.yml', '.yaml', '.json', '.py.yml'])
+def test_a_config_that_looks_like_data_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    """MMEngine loads YAML by a loader that runs what it names."""
+    monkeypatch.chdir(tmp_path)
+    config = Path(f'a{suffix}')
+    config.write_text('evil: !!python/object/apply:os.mkdir [harm]\nmodel: {}\n')
+    for start in (asid_train([config]), asid_test([config, 'packaged:x2'])):
+        assert start == 2
+    assert [path.name for path in tmp_path.iterdir()] == [config.name]
+    assert f'{config}: a config of MMEngine should be a .py file' in capsys.readouterr().err
+
+
+def test_a_config_without_its_sections_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path('a.py').write_text('model = dict()\n')
+    assert asid_train(['a.py', '--amp']) == 2
+    assert 'a.py: it has no train_dataloader, train_cfg, optim_wrapper; ' in capsys.readouterr().err
+    assert asid_test(['a.py', 'packaged:x2']) == 2
+    assert 'a.py: it has no test_dataloader, test_cfg; ' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'info',
+    [
+        {'sampler_seed': 'x'},
+        {'sampler_seed': 2**64},
+        {'best_score': 'x'},
+        {'best_score_a': None},
+        {'keep_ckpt_ids': ['/../../x']},
+        {'keep_ckpt_ids': 3},
+    ],
+    ids=str,
+)
+def test_a_log_that_no_training_goes_on_with(tmp_path: Path, info: dict[str, object]):
+    torch.save({'state_dict': {}, 'message_hub': {'runtime_info': info}}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=f'a.pth: message_hub: {next(iter(info))} is '):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
+
+
+@pytest.mark.parametrize('key', ['iter', 'seed'])
+def test_a_shared_value_is_named_in_no_time(tmp_path: Path, key: str):
+    value: object = ()
+    for _ in range(60):
+        value = value, value
+    torch.save({'state_dict': {}, 'meta': {'iter': 0, key: value}}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=f'a.pth: meta: {key} is '):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'step': 1},
+        {'milestones': 3},
+        {'milestones': Counter({5: 'x'})},
+        {'gamma': 'x'},
+        {'gamma': [0.5]},
+        {'optimizer': None},
+        {'param_name': 'params'},
+        {'last_step': {}},
+        {'begin': None},
+    ],
+    ids=str,
+)
+def test_the_state_of_a_schedule_must_be_one(change: dict[str, object]):
+    optimizer = torch.optim.Adam([torch.zeros(1)], 0.5)
+    schedule = MultiStepLR(optimizer, [1, 3])
+    state = schedule.state_dict()
+    lr, values = optimizer.param_groups[0]['lr'], dict(vars(schedule))
+    schedule.load_state_dict({**state, 'milestones': Counter({1: 1, 3: 1, 7: 1})})
+    assert optimizer.param_groups[0]['lr'] == lr and vars(schedule) == values | {'milestones': schedule.milestones}
+    with pytest.raises((TypeError, ValueError)):
+        schedule.load_state_dict({**state, **change})

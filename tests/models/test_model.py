@@ -11,25 +11,31 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 import torch
 import yaml
+from basicsr.data import build_dataset
 from basicsr.models import build_model
 from basicsr.utils.options import ordered_yaml
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch.utils.data import DataLoader
 
 from asid_plugin.archs import ASID
 from asid_plugin.inference.tiling import Windows, tiled
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.models import ASIDModel
+from helpers import write_pairs
 
 
 def make_model(options: dict, tmp_path: Path, **train: Any) -> ASIDModel:
     """The model as BasicSR's train script would build it, in this process."""
     options = deepcopy(options)
     options['train'] |= train
-    options |= {'num_gpu': 0, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1}
+    options |= {'num_gpu': 0, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1, 'root_path': str(tmp_path)}
+    for phase, dataset in options['datasets'].items():
+        dataset |= {'phase': phase, 'scale': options['scale']}
     options['path'] |= {name: str(tmp_path / name) for name in ('models', 'training_states', 'visualization')}
     torch.manual_seed(0)
     return build_model(options)
@@ -294,6 +300,24 @@ def test_pretrained_weights_of_the_authors(options: dict, tmp_path: Path, strict
     assert torch.equal(model.net_g.conv_after_body.weight, source.conv_after_body.weight)
 
 
+@pytest.mark.parametrize('names', [['val'], ['photos', 'prints']])
+def test_validation_sets_that_share_file_names(options: dict, tmp_path: Path, names: list[str]):
+    """Each of several sets has a folder for the images that are saved; one alone has BasicSR's folders."""
+    disk = {'type': 'PairedImageDataset', 'io_backend': {'type': 'disk'}, 'phase': 'val', 'scale': 2}
+    options['datasets'] = {
+        f'val_{i}': {**disk, **write_pairs(tmp_path / 'sets' / name, 2, 48 + 8 * i), 'name': name}
+        for i, name in enumerate(names)
+    }
+    model = make_model(options, tmp_path)
+    folder = tmp_path / 'visualization'
+    for dataset in options['datasets'].values():
+        model.validation(DataLoader(build_dataset(dataset)), 3, None, True)
+        assert model.opt['path']['visualization'] == str(folder)
+    places = [folder / name for name in names] if len(names) > 1 else [folder]
+    expected = {place / f'{i}' / f'{i}_3.png': 48 + 8 * n for n, place in enumerate(places) for i in range(2)}
+    assert {path: cv2.imread(str(path)).shape[0] for path in folder.rglob('*.png')} == expected
+
+
 @pytest.mark.slow
 def test_validation_over_two_ranks_gives_the_figures_of_one(options: dict, tmp_path: Path):
     """Three images on two ranks, and one image, which leaves the second rank without any."""
@@ -308,6 +332,32 @@ def test_validation_over_two_ranks_gives_the_figures_of_one(options: dict, tmp_p
     single, double = (figures(run(tmp_path, 'test', test, processes=n)) for n in (1, 2))
     assert len(figures(trained)) == 6 and len(single) == 4
     assert single == double
+
+
+@pytest.mark.slow
+def test_a_second_training_of_a_name_stops(options: dict, tmp_path: Path):
+    """It leaves the first one's folder, which BasicSR would move away, and its log where they are."""
+    options['train']['total_iter'] = 2000
+    options['logger'] |= {'use_tb_logger': True, 'save_checkpoint_freq': 1}
+    del options['val'], options['datasets']['val']
+    (tmp_path / 'options.yml').write_text(yaml.dump(options, Dumper=ordered_yaml()[1]))
+    command = [sys.executable, '-m', 'asid_plugin', 'train', 'options.yml']
+    experiment = tmp_path / 'experiments' / 'tiny'
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        try:
+            deadline = time.monotonic() + 120
+            while not (experiment / 'training_states' / '1.state').exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            first.send_signal(signal.SIGSTOP)
+            before = sorted(tmp_path.rglob('*'))
+            for arguments in ([], ['--auto_resume']):
+                second = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
+                assert second.returncode == 2
+                assert second.stderr.count('\n') == 1
+                assert second.stderr.startswith(f'options.yml: name: {experiment}: process {first.pid} on ')
+                assert sorted(tmp_path.rglob('*')) == before
+        finally:
+            first.kill()
 
 
 @pytest.mark.slow

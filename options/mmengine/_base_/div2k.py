@@ -3,7 +3,7 @@
 train_dataloader = dict(
     batch_size=16,  # the recipe's 16 is the sum: with N GPUs write 16 / N
     num_workers=6,
-    persistent_workers=True,  # new workers would begin each epoch with the same random crops
+    persistent_workers=True,  # new ones at every epoch take time
     pin_memory=True,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True, seed=0),  # BasicSR's order, whatever randomness.seed is

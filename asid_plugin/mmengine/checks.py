@@ -1,0 +1,70 @@
+"""Checks of a config before its run starts, of all that it names at once."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from asid_plugin.checkpoints import is_packaged
+from asid_plugin.mmengine.dataset import DatasetError, PairedImageDataset, too_few
+from asid_plugin.mmengine.registry import DATASETS
+
+
+def check_config(cfg: Config, *loaders: str) -> None:
+    """Check the weights and images that a config names, before anything is written.
+
+    Args:
+        cfg: The config.
+        *loaders: Those whose images are needed, such as 'train_dataloader'.
+
+    Raises:
+        DatasetError: Something is missing or cannot be used; there is a line for each fault, with its key.
+    """
+    faults = [*_lacking_weights(cfg)]
+    for loader in filter(cfg.get, loaders):
+        faults += [f'{loader}: {fault}' for fault in _faults(cfg[loader])]
+    if faults:
+        raise DatasetError(*dict.fromkeys(faults))
+
+
+def _lacking_weights(cfg: Config) -> Iterator[str]:
+    model = cfg.get('model') or {}
+    for key, path in (('load_from', cfg.get('load_from')), ('model.pretrained', model.get('pretrained'))):
+        if not path:
+            continue
+        if not isinstance(path, str):
+            yield f'{key}: {path!r} is no path'
+        elif not (is_packaged(path) or re.match(r'[\w-]{2,}:', path) or Path(path).expanduser().is_file()):
+            yield f'{key}: {path}: no such file'
+
+
+def _faults(loader: Mapping[str, Any]) -> Iterator[str]:
+    """The faults of the datasets of a data loader, and of its batch."""
+    whole = loader['dataset']
+    for section in _sections(whole):
+        try:
+            dataset = DATASETS.build({**section, '_scope_': 'asid', 'lazy_init': False})
+        except DatasetError as error:
+            yield from error.args
+            continue
+        ranks, batch = int(os.environ.get('WORLD_SIZE', '1')), loader.get('batch_size', 1)
+        if section is whole and loader.get('drop_last') and len(dataset) <= ranks * (batch - 1):
+            yield too_few(len(dataset), batch)
+
+
+def _sections(section: Any) -> Iterator[Mapping[str, Any]]:
+    """The sections of our datasets, however other datasets wrap them."""
+    if isinstance(section, Mapping):
+        if section.get('type') in _OURS:
+            yield section
+        for name in ('dataset', 'datasets'):
+            yield from _sections(section.get(name))
+    elif isinstance(section, list | tuple):
+        for each in section:
+            yield from _sections(each)
+
+
+_OURS = (PairedImageDataset, PairedImageDataset.__name__, f'asid.{PairedImageDataset.__name__}')
