@@ -6,13 +6,14 @@ from dataclasses import replace
 from .exif import has_resolution, mend_exif, without_subject
 from .formats import ImageFormat
 from .image import Metadata
+from .xmp import replace_elements, without
 
 _KINDS = {'profile': 'the colour profile', 'exif': 'EXIF', 'xmp': 'XMP', 'iptc': 'IPTC', 'dpi': 'the resolution'}
 _KEYWORD = re.compile('[!-~¡-ÿ]([ -~¡-ÿ]{0,77}[!-~¡-ÿ])?')
 # Faces and other regions have the size of the picture by which they are measured.
-_APPLIED = re.compile(
-    rb'<mwg-rs:AppliedToDimensions\b[^>]*/>|<mwg-rs:AppliedToDimensions\b.*?</mwg-rs:AppliedToDimensions>', re.DOTALL
-)
+_APPLIED = b'mwg-rs:AppliedToDimensions'
+_MOST_DIGITS = 9
+"""Of a number of pixels."""
 _PLACES = re.compile(rb'(?:exif:Subject(?:Area|Location)|GPano:\w*(?:Width|Left|Height|Top)(?:Pixels)?)(?=\s*=|>)')
 _TOP_DPI = 2**16 - 1  # JPEG's
 
@@ -103,11 +104,10 @@ def mend_xmp(xmp: bytes, height: int, width: int) -> bytes:
         (b'tiff:Orientation', 1),
     ):
         xmp = re.sub(_number(names), rb'\g<1>%d' % value, xmp)
-    xmp = _APPLIED.sub(lambda found: _with_size(found[0], height, width), xmp)
+    xmp = replace_elements(xmp, _APPLIED, lambda element: _with_size(element, height, width))
     for sides, size, value in ((b'Width|Left', b'Width', width), (b'Height|Top', b'Height', height)):
         xmp = _scale(xmp, rb'GPano:\w*(?:%b)(?:Pixels)?' % sides, b'GPano:CroppedAreaImage%bPixels' % size, value)
-    xmp = _drop(xmp, rb'exif:Subject(?:Area|Location)')
-    return re.sub(rb'<xmp:Thumbnails>.*?</xmp:Thumbnails>', b'', xmp, flags=re.DOTALL)
+    return without(xmp, rb'exif:Subject(?:Area|Location)|xmp:Thumbnails')
 
 
 def _number(names: bytes) -> bytes:
@@ -124,13 +124,7 @@ def _with_size(xmp: bytes, height: int, width: int) -> bytes:
 def _scale(xmp: bytes, names: bytes, size: bytes, value: int) -> bytes:
     """Scale numbers as the one named `size` becomes `value`; without that one they go."""
     found = re.search(_number(size), xmp)
-    old = int(found[2]) if found else 0
-    if not old:
-        return _drop(xmp, names)
+    old = int(found[2]) if found and len(found[2]) <= _MOST_DIGITS else 0
+    if not old or any(len(digits) > _MOST_DIGITS for _, digits in re.findall(_number(names), xmp)):
+        return without(xmp, names)
     return re.sub(_number(names), lambda number: number[1] + b'%d' % round(int(number[2]) * value / old), xmp)
-
-
-def _drop(xmp: bytes, names: bytes) -> bytes:
-    """Take attributes and elements out."""
-    xmp = re.sub(rb'\s(?:%b)\s*=\s*(?:"[^"]*"|\'[^\']*\')' % names, b'', xmp)
-    return re.sub(rb'<(%b)(?:\s[^>]*)?(?:/>|>.*?</\1\s*>)' % names, b'', xmp, flags=re.DOTALL)

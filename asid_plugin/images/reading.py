@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from asid_plugin.files import is_special
+
 from .header import Header
 from .image import Image, ImageError
 from .readers.avif import AvifReader
@@ -87,9 +89,9 @@ def read_image(path: str | Path) -> Image:
 def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], _Reader]]:
     """An open file and its reader; errors within the block become an ImageError with the file's name."""
     try:
+        if is_special(path):  # opening a pipe would wait for a writer
+            raise RefusedError('not a regular file but a pipe, a socket or a device')
         with Path(path).open('rb') as file:
-            if not file.seekable():
-                raise RefusedError('not a regular file but a pipe, which cannot be read twice')
             if not file.read(1):
                 raise RefusedError('the file is empty')
             file.seek(0)

@@ -1,6 +1,6 @@
 """Image files as OpenCV decodes them, which is how BasicSR and mmcv read."""
 
-import os
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,20 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asid_plugin.images import UNREADABLE, Header, ImageError, read_header, read_image
+from asid_plugin.images.readers.png import damaged_chunks
 from asid_plugin.images.readers.quiet import quiet
 
 TRANSPARENT = 'it has transparency, which would be dropped; save it without'
-SURE = ('JPEG', 'PNG', 'WEBP')
-"""Formats, by Pillow's names, that OpenCV is sure to read right; of others each file is compared."""
+USUAL = ('JPEG', 'PNG', 'WEBP')
+"""Formats, by Pillow's names, of which OpenCV reads every kind: one that it does not read is damaged."""
 LOSSY = ('AVIF', 'HEIF', 'JPEG', 'JPEG2000', 'JXL', 'WEBP')
 """Formats whose decoders differ a little."""
-PNG_END = b'IEND\xaeB`\x82'
-"""The last bytes of a PNG."""
 _METADATA = 2**17
 """Bytes at a file's start and at its end that are searched for metadata."""
-_XMP = (b'Orientation',)
-_TURNING = {'JPEG': _XMP, 'PNG': (b'eXIf', b'iTXt', b'zTXt', b'Raw profile'), 'WEBP': _XMP}
-"""Signs of metadata that may turn a picture, by format; of these OpenCV knows EXIF, in newer versions."""
+_TURNING = (b'eXIf', b'iTXt', b'zTXt', b'Raw profile')
+"""Signs of metadata that may turn a PNG; of these OpenCV knows EXIF, in newer versions."""
 
 
 class SampleError(ImageError):
@@ -57,10 +55,11 @@ def decode(content: bytes | memoryview | None, name: str) -> NDArray[np.uint8]:
 
 
 def check_file(path: Path) -> Header:
-    """Check an image file without decoding it, where that can be told without.
+    """Check that an image file is whole, and that OpenCV reads the picture that it holds.
 
-    A JPEG that is damaged inside, with its start and its end as they should be, is not found: only decoding tells, and
-    OpenCV fills the gap without an error.
+    All of the file is read: of a PNG its checksums are compared, and pictures of other formats, which have none, are
+    decoded. A JPEG has no sign of some damages, such as a changed bit that leaves the number of blocks as it was; its
+    colours are then others without a word from any decoder.
 
     Returns:
         Its header.
@@ -70,28 +69,16 @@ def check_file(path: Path) -> Header:
             come out), or OpenCV does not read it or reads another picture from it.
     """
     header = read_header(path)
-    if header.format not in SURE or header.channels in (2, 4) or not _looks_sure(path, header.format):
-        header = _compare(path, header)
-    return header
+    if header.format == 'PNG' and header.channels in (1, 3):
+        content = path.read_bytes()
+        if not any(damaged_chunks(io.BytesIO(content))) and not _may_be_turned(content):
+            return header
+    return _compare(path, header)
 
 
-def _looks_sure(path: Path, kind: str) -> bool:
-    """Whether a file ends as one of its format does, and has no metadata but EXIF of which one may turn it.
-
-    If not, it may still be whole and read right, which only decoding tells.
-    """
-    with path.open('rb') as file:
-        head = file.read(_METADATA)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _METADATA))
-        tail = file.read()
-    if any(sign in part for sign in _TURNING[kind] for part in (head, tail)):
-        return False
-    if kind == 'PNG':
-        return tail.endswith(PNG_END)
-    if kind == 'WEBP':
-        return int.from_bytes(head[4:8], 'little') + 8 <= size
-    return tail.endswith(b'\xff\xd9')
+def _may_be_turned(content: bytes) -> bool:
+    """Whether a PNG has metadata of which one may turn the picture, at its beginning or end."""
+    return any(sign in part for sign in _TURNING for part in (content[:_METADATA], content[-_METADATA:]))
 
 
 def _compare(path: Path, header: Header) -> Header:
@@ -101,13 +88,14 @@ def _compare(path: Path, header: Header) -> Header:
         raise SampleError(f'{path}: {TRANSPARENT}')
     try:
         with quiet():
-            theirs = decode(path.read_bytes(), str(path))[..., ::-1]
+            theirs = cv2.cvtColor(decode(path.read_bytes(), str(path)), cv2.COLOR_BGR2RGB)
     except SampleError:
-        if header.format in SURE:
+        if header.format in USUAL:
             raise
         fault = 'does not read'
     else:
-        apart = np.abs(image.rgb8.astype(np.int16) - theirs) if theirs.shape[:2] == image.pixels.shape[:2] else np.inf
+        alike = theirs.shape[:2] == image.pixels.shape[:2]
+        apart = cv2.absdiff(np.ascontiguousarray(image.rgb8), theirs) if alike else np.array(np.inf)
         fault = 'reads wrongly' if (np.mean(apart) > 2 if header.format in LOSSY else np.max(apart) > 1) else ''
     if fault:
         kind = f'{header.format} of a kind that OpenCV, which reads here, {fault}'

@@ -1,126 +1,109 @@
 """LMDBs of images, of BasicSR's kind: `data.mdb` with the images by key, and `meta_info.txt` with their shapes."""
 
+import io
 import math
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import lmdb
 from tqdm import tqdm
 
-from asid_plugin.errors import ASIDError
+from asid_plugin.images import UNREADABLE
+from asid_plugin.images.readers.png import is_damaged
+from asid_plugin.images.readers.quiet import quiet
 
-from .decoding import PNG_END, SampleError, decode
+from .decoding import SampleError, decode
+from .meta_info import LMDBError, Shape, read_checksums
+from .opening import open_shared, try_reading
 
-Shape = tuple[int, int, int]
-"""Height, width, channels."""
-
-_LINE = re.compile(r'(?P<key>[^.]+)\..*\((?P<height>\d+), ?(?P<width>\d+), ?(?P<channels>\d+)\)')
+READ_WHOLE = 2**32
+"""Bytes: LMDBs up to this size are read whole before a run. Of larger ones every value is looked at by its beginning
+and its end; a damage between them is found when the image is first used."""
 _PNG = b'\x89PNG\r\n\x1a\n'
+_PNG_END = b'IEND\xaeB`\x82'
+NOT_THERE = 'listed in meta_info.txt, but it is not there'
 
 
-class LMDBError(ASIDError):
-    """An LMDB that cannot be read; the message says why."""
-
-
-def read_shapes(root: Path) -> tuple[dict[str, Shape], bool]:
-    """Read the `meta_info.txt` of an LMDB.
-
-    Returns:
-        The shapes of its images by key, and whether they are raw pixels.
-
-    Raises:
-        LMDBError: A line is not as BasicSR writes it.
-    """
-    shapes: dict[str, Shape] = {}
-    raw = False
-    for number, line in enumerate((root / 'meta_info.txt').read_text().splitlines(), 1):
-        match = _LINE.match(line)
-        if match is None:
-            where = f'{root / "meta_info.txt"}, line {number}'
-            raise LMDBError(f"{where}: {line!r} should be like '0001_s001.png (480,480,3) 1'")
-        shapes[match['key']] = int(match['height']), int(match['width']), int(match['channels'])
-        raw = raw or line.endswith(' raw')
-    return shapes, raw
-
-
-def check_whole(root: Path, shapes: dict[str, Shape], again: str) -> None:
-    """Check that an LMDB can be opened, is not cut short, and has as many images as are listed.
+def check_whole(root: Path, shapes: Mapping[str, Shape], again: str, keys: Sequence[str] | None = None) -> None:
+    """Check that an LMDB can be read, is not cut short, and has as many images as are listed.
 
     Args:
         root: Its folder.
         shapes: Those listed.
         again: The remedy, in words such as 'asid prepare div2k makes it'.
+        keys: Which images to read; None for all.
 
     Raises:
         LMDBError: It is not so.
     """
-    try:
-        with _reading(root) as env:
-            if env is None:
-                return
-            stat, last_page = env.stat(), env.info()['last_pgno']
-    except lmdb.Error as error:
-        raise LMDBError(f'{root} cannot be read as an LMDB ({error}); {again} anew') from error
-    if (root / 'data.mdb').stat().st_size < (last_page + 1) * stat['psize']:  # reading it would be a bus error
-        raise LMDBError(f'{root} is cut short: copy it again, or {again} anew')
-    if stat['entries'] != len(shapes) or not shapes:
-        raise LMDBError(f'{root} holds {stat["entries"]} images, its meta_info.txt lists {len(shapes)}; {again} anew')
+    entries = try_reading(root, shapes if keys is None else keys, again)
+    if entries != len(shapes) or not shapes:
+        raise LMDBError(f'{root} holds {entries} images, its meta_info.txt lists {len(shapes)}; {again} anew')
 
 
-def find_faults(root: Path, shapes: dict[str, Shape], keys: Iterable[str], raw: bool) -> dict[str, str]:
-    """Say of each image that cannot be used why, without decoding those that look whole.
+def find_faults(root: Path, shapes: Mapping[str, Shape], keys: Iterable[str], raw: bool) -> dict[str, str]:
+    """Say of each image that cannot be used why, without decoding PNG files whose checksums are right.
 
     Args:
-        root: The LMDB's folder.
+        root: The LMDB's folder, which `check_whole` has found to be whole.
         shapes: By key.
         keys: Which images to look at.
         raw: The values are pixels, not PNG files.
+
+    Raises:
+        LMDBError: The checksums of raw pixels cannot be read.
     """
     faults: dict[str, str] = {}
-    with _reading(root) as env:
-        if env is None:
-            return faults
-        transaction = env.begin(buffers=True)
+    thorough = (root / 'data.mdb').stat().st_size <= READ_WHOLE
+    checksums = read_checksums(root, shapes) if raw else {}
+    environment = open_shared(root, readonly=True, lock=False)
+    with environment.begin(buffers=True) as transaction:
         bar = tqdm(keys, desc=f'checking {root.name}', unit='image', leave=False, delay=2, disable=None)
         for key in bar:
             value = transaction.get(key.encode())
-            if fault := _raw_fault(value, shapes[key]) if raw else _file_fault(value, shapes[key]):
+            if value is None:
+                fault: str | None = NOT_THERE
+            elif raw:
+                fault = raw_fault(value, shapes[key], checksums.get(key) if thorough else None)
+            else:
+                fault = _file_fault(value, shapes[key], thorough)
+            if fault:
                 faults[key] = fault
     return faults
 
 
-@contextmanager
-def _reading(root: Path) -> Iterator[lmdb.Environment | None]:
-    """Open an LMDB; None if a data set of this process has it open, which lmdb allows once, and so has checked it."""
-    try:
-        env = lmdb.open(str(root), readonly=True, lock=False)
-    except lmdb.Error as error:
-        if 'already open' not in str(error):
-            raise
-        yield None
-        return
-    with env:
-        yield env
-
-
-def _raw_fault(value: memoryview | None, shape: Shape) -> str | None:
-    if value is None:
-        return 'listed in meta_info.txt, but it is not there'
+def raw_fault(value: bytes | memoryview, shape: Shape, crc32: int | None) -> str | None:
+    """Say why raw pixels cannot be used; their checksum is compared if it is known."""
     length = math.prod(shape)
-    return None if len(value) == length else f'{len(value)} bytes, where {shape[1]}x{shape[0]} pixels have {length}'
+    if len(value) != length:
+        return f'{len(value)} bytes, where {shape[1]}x{shape[0]} pixels have {length}'
+    if crc32 is not None and zlib.crc32(value) != crc32:
+        return 'damaged: its pixels have another checksum than when they were written'
+    return None
 
 
-def _file_fault(value: memoryview | None, shape: Shape) -> str | None:
-    if value is None:
-        return 'listed in meta_info.txt, but it is not there'
+def compute_checksums(root: Path, keys: Iterable[str]) -> dict[str, int]:
+    """The CRC-32 of each value, by key.
+
+    Raises:
+        lmdb.Error: The LMDB cannot be read.
+    """
+    environment = open_shared(root, readonly=True, lock=False)
+    with environment.begin(buffers=True) as transaction:
+        return {key: zlib.crc32(transaction.get(key.encode(), b'')) for key in keys}
+
+
+def _file_fault(value: memoryview, shape: Shape, thorough: bool) -> str | None:
     begin = bytes(value[:24])
-    if begin[:8] == _PNG and bytes(value[-len(PNG_END) :]) == PNG_END:
+    is_png = begin[:8] == _PNG
+    if is_png and thorough and is_damaged(io.BytesIO(value)):
+        return UNREADABLE
+    if is_png and (thorough or bytes(value[-len(_PNG_END) :]) == _PNG_END):
         size = int.from_bytes(begin[20:24], 'big'), int.from_bytes(begin[16:20], 'big')
     else:
         try:
-            height, width, _ = decode(value, '').shape
+            with quiet():
+                height, width, _ = decode(value, '').shape
         except SampleError as error:
             return str(error).removeprefix(': ')
         size = height, width

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from asid_plugin.prepare.demo import update_png
-from asid_plugin.prepare.sub_images import Pixels, PrepareError, list_images, read_bgr
+from asid_plugin.prepare.sub_images import Pixels, PrepareError, alone_in, list_images, read_bgr
 
 
 def jpeg(image: Pixels, quality: int) -> Pixels:
@@ -46,13 +46,15 @@ def degrade(folder: Path, scale: int, out: Path) -> None:
 
     Raises:
         PrepareError: It does not have them, or an image cannot be read.
+        LockedError: Another preparation writes to `out`.
     """
     gt, lq = f'GTmod{scale}', f'LRbicx{scale}'
     images, originals = (list_images(folder / kind) if (folder / kind).is_dir() else {} for kind in (lq, gt))
     if not images or originals.keys() != images.keys():
         raise PrepareError(f'{folder}: {gt} and {lq} with images of the same names are needed')
-    for name, path in tqdm(images.items(), unit='image', disable=None):
-        low, (high, _) = read_bgr(path)[0], read_bgr(originals[name])
-        for kind, change in DEGRADATIONS.items():
-            update_png(out / kind / gt / f'{name}.png', high)
-            update_png(out / kind / lq / f'{name}.png', change(low))
+    with alone_in(out):
+        for name, path in tqdm(images.items(), unit='image', disable=None):
+            low, (high, _) = read_bgr(path)[0], read_bgr(originals[name])
+            for kind, change in DEGRADATIONS.items():
+                update_png(out / kind / gt / f'{name}.png', high)
+                update_png(out / kind / lq / f'{name}.png', change(low))

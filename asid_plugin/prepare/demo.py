@@ -21,7 +21,8 @@ import skimage.data
 
 from asid_plugin.evaluate.protocol import downscale
 from asid_plugin.files import whole_file
-from asid_plugin.prepare.sub_images import Pixels, PrepareError, encode_png, list_images, prepare
+from asid_plugin.prepare.sub_images import Pixels, PrepareError, alone_in, encode_png, list_images, prepare
+from asid_plugin.printable import printable
 
 TRAIN = (
     'astronaut',
@@ -58,7 +59,15 @@ def prepare_demo(out: Path) -> None:
 
     Raises:
         PrepareError: `out/HR` has images that are not the demo's, or see `sub_images.prepare`.
+        LockedError: Another preparation writes to `out`.
     """
+    with alone_in(out):
+        write_photographs(out)
+        prepare(hr=out / 'HR', out=out, name='train', scales=(2,))
+
+
+def write_photographs(out: Path) -> None:
+    """Write the photographs; arguments and errors as `prepare_demo`'s."""
     train, val = out / 'HR', out / 'val'
     train.mkdir(parents=True, exist_ok=True)
     strange = [path.name for stem, path in list_images(train).items() if stem not in TRAIN]
@@ -74,5 +83,5 @@ def prepare_demo(out: Path) -> None:
         update_png(val / 'LRbicx2' / f'{name}.png', downscale(np.ascontiguousarray(gt), 2))
     update_png(out / 'photo' / f'{PHOTO}.png', load(PHOTO))
     print(f'Photographs of scikit-image: {", ".join(TRAIN)} to train on')
-    print(f'Held out: {", ".join(VALIDATION)} to validate on ({val}), {PHOTO} to upscale ({out / "photo"})')
-    prepare(hr=train, out=out, name='train', scales=(2,))
+    held_out = f'{", ".join(VALIDATION)} to validate on ({val}), {PHOTO} to upscale ({out / "photo"})'
+    print(printable(f'Held out: {held_out}'))

@@ -21,14 +21,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from asid_plugin import plain_yaml
 from asid_plugin.evaluate.protocol import downscale
 from asid_plugin.prepare.demo import update_png
 from asid_plugin.prepare.raw_lmdbs import RawJob, Record, make_raw_lmdbs
 from asid_plugin.prepare.sub_images import (
     Photo,
     PrepareError,
+    alone_in,
     check_cutting,
     check_headers,
     check_settings,
@@ -38,6 +38,7 @@ from asid_plugin.prepare.sub_images import (
     read_bgr,
     read_size,
 )
+from asid_plugin.printable import printable
 
 EVERY = 48
 NAME = 'photos'
@@ -105,6 +106,7 @@ def prepare_photos(
     Raises:
         PrepareError: `out` was made of other photographs, or see `find_photographs`, `write_pairs` and
             `make_raw_lmdbs`.
+        LockedError: Another preparation writes to `out`.
     """
     scales = sorted(set(scales))
     check_cutting(scales, crop_size, crop_size // 2)
@@ -120,13 +122,13 @@ def prepare_photos(
     if not to_train:
         raise PrepareError(f'--least-side {least_side}: no photograph is as large, and none is left to train on')
     job = RawJob(out, NAME, dict.fromkeys(scales), crop_size, crop_size // 2)
-    check_settings(job)
-    for scale in scales:
-        write_pairs(kept_back, out / 'held_out', scale)
-    print(f'{len(to_train)} photographs to train on, {len(kept_back)} held out')
-    with parallel(workers) as each:
+    with alone_in(out), parallel(workers) as each:
+        check_settings(job)
+        for scale in scales:
+            write_pairs(kept_back, out / 'held_out', scale)
+        print(f'{len(to_train)} photographs to train on, {len(kept_back)} held out')
         records = make_raw_lmdbs(job, to_train, each)
-    print('To train, type:', *(f'  {line}' for line in training_commands(job, scales, records)), sep='\n')
+    print('To train, type:', *(f'  {printable(line)}' for line in training_commands(job, scales, records)), sep='\n')
     if not Path(OPTIONS).is_dir():
         print(f'in a folder that has {OPTIONS}: that of the project, as the package comes without it')
 
@@ -145,7 +147,7 @@ def training_commands(job: RawJob, scales: Sequence[int], records: Sequence[Reco
 def training_command(job: RawJob, name: str, scale: int, records: Sequence[Record]) -> str:
     """The command that trains with an option file, and the options that the file has otherwise."""
     file = Path(OPTIONS, name)
-    options = yaml.safe_load(file.read_text()) if file.is_file() else {}
+    options = plain_yaml.read(file) if file.is_file() else {}
     out = job.out if options else job.out.absolute()  # it is another folder where the command is typed
     least = min(min(record.height, record.width, job.crop_size) for record in records)
     wanted = {

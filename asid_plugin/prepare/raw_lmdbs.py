@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from zlib import crc32
 
 import lmdb
 import numpy as np
@@ -21,7 +22,9 @@ from tqdm import tqdm
 
 from asid_plugin.files import whole_file
 from asid_plugin.images import ImageError
-from asid_plugin.pairs.lmdbs import LMDBError, check_whole, read_shapes
+from asid_plugin.pairs.lmdbs import check_whole
+from asid_plugin.pairs.meta_info import CHECKSUMS, META_INFO, LMDBError, read_checksums, read_shapes, write_checksums
+from asid_plugin.printable import printable
 
 from .sub_images import Each, Job, Photo, Pixels, PrepareError, read_photo, read_size
 
@@ -103,7 +106,7 @@ def make_raw_lmdbs(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list
         _publish(job, scales)
     for scale in scales:
         number = sum(len(job.places(record)) for record in records)
-        print(f'{job.lmdb(scale)}: {"already done, " * finished}{number} images, verified')
+        print(printable(f'{job.lmdb(scale)}: {"already done, " * finished}{number} images, verified'))
     return records
 
 
@@ -151,12 +154,12 @@ def _write(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]
             writer.put(record, images)
         writer.commit()
     for remark, count in sorted(done.items()):
-        print(f'  {count} image{"s" * (count > 1)}: {remark}')
+        print(f'  {count} image{"s" * (count > 1)}: {printable(remark)}')
     if problems:
-        raise PrepareError('\n  '.join([f'{len(problems)} of {len(photos)} images cannot be used:', *problems]))
+        raise PrepareError(f'{len(problems)} of {len(photos)} images cannot be used:', *problems)
     records = [known[key] for key in photos]
     for scale in job.outputs:
-        (job.lmdb(scale, finished=False) / 'meta_info.txt').write_text(_meta_info(job, records, scale))
+        (job.lmdb(scale, finished=False) / META_INFO).write_text(_meta_info(job, records, scale))
     return records
 
 
@@ -241,21 +244,28 @@ def _take_over(job: RawJob, envs: Mapping[int, lmdb.Environment], wanted: Mappin
 
 
 def _verify(job: RawJob, scale: int, records: list[Record], finished: bool) -> None:
-    """Compare an LMDB with the checksums."""
+    """Compare an LMDB with the checksums of the photographs; give it checksums of its images unless it has them."""
     path = job.lmdb(scale, finished)
     again = f'{path} is not as it was made: remove {job.out} and run again'
     try:
         shapes, _ = read_shapes(path)
         check_whole(path, shapes, f'remove {job.out} and run')
+        known = read_checksums(path, shapes)
     except LMDBError as error:
         raise PrepareError(str(error)) from error
-    if (path / 'meta_info.txt').read_text() != _meta_info(job, records, scale):
-        raise PrepareError(f'{again} (meta_info.txt)')
+    if (path / META_INFO).read_text() != _meta_info(job, records, scale):
+        raise PrepareError(f'{again} ({META_INFO})')
+    found: dict[str, int] = {}
     with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin(buffers=True) as transaction:
         for record in tqdm(records, desc=f'Verifying {path.name.lstrip(".")}'):
-            tiles = (transaction.get(name.encode(), b'') for name in job.places(record))
-            if _digest(tiles) != record.pixels[str(scale)]:
+            tiles = {name: transaction.get(name.encode(), b'') for name in job.places(record)}
+            if _digest(tiles.values()) != record.pixels[str(scale)]:
                 raise PrepareError(f'{again} ({record.key})')
+            found |= {name: crc32(tile) for name, tile in tiles.items()}
+    if not known:
+        write_checksums(path, found)
+    elif known != found:
+        raise PrepareError(f'{again} ({CHECKSUMS})')
 
 
 def _meta_info(job: RawJob, records: Iterable[Record], scale: int) -> str:

@@ -29,6 +29,7 @@ from asid_plugin.prepare.sub_images import (
     Job,
     Photo,
     PrepareError,
+    alone_in,
     check_cutting,
     check_settings,
     list_images,
@@ -132,7 +133,7 @@ def find_pairs(realsr: Path, split: str, scale: int, cameras: Sequence[str]) -> 
             [path] = pair.values()
             problems.append(f'{path}: its partner {scene}_{f"LR{scale}" if 1 in pair else "HR"} is missing')
     if problems:
-        raise PrepareError('\n  '.join([f'{realsr}: not RealSR as released', *problems]))
+        raise PrepareError(f'{realsr}: not RealSR as released', *problems)
     return pairs
 
 
@@ -155,6 +156,7 @@ def prepare_realsr(
     Raises:
         PrepareError: An argument, an image or an existing output is not as it must be.
         OSError: A file cannot be read or written.
+        LockedError: Another preparation writes to `out`.
     """
     check_cutting(scales, crop_size, step)
     scales, cameras = sorted(set(scales)), sorted(set(cameras))
@@ -165,9 +167,9 @@ def prepare_realsr(
             equal_size = have_equal_size(next(iter(pairs.values())))
             name = f'{split.lower()}_x{scale}'
             plans.append((kind(Path(out), name, {scale: root}, *cutting, tuple(cameras), equal_size), pairs))
-    for job, _ in plans:
-        check_settings(job)
-    with parallel(workers) as each:
+    with alone_in(Path(out)), parallel(workers) as each:
+        for job, _ in plans:
+            check_settings(job)
         for job, pairs in plans:
             size = "HR's size, downscaled by imresize" if job.equal_size else "1/k of HR's size, used as it is"
             print(f'{job.name}: {len(pairs)} from {", ".join(cameras)}; LR has {size}')

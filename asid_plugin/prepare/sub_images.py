@@ -31,7 +31,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,10 @@ from asid_plugin.files import remove_unfinished, staging, whole_file
 from asid_plugin.images import READABLE, UNREADABLE, ImageError, read_header, read_image
 from asid_plugin.images.alpha import fill_hidden
 from asid_plugin.images.left_out import LeftOut
+from asid_plugin.locks import lock_inside, locked
+from asid_plugin.pairs.lmdbs import compute_checksums
+from asid_plugin.pairs.meta_info import CHECKSUMS, LMDBError, read_checksums, write_checksums
+from asid_plugin.printable import printable
 
 # isort: split
 import cv2
@@ -164,7 +168,7 @@ def print_left_out(folder: Path) -> None:
         else:
             left.takes(path)
     if counts := str(left):
-        print(f'{folder}: left out {counts}')
+        print(printable(f'{folder}: left out {counts}'))
 
 
 def _is_image(path: Path) -> bool:
@@ -188,7 +192,7 @@ def find_photos(hr: Path, lr: dict[int, Path | None]) -> dict[str, Photo]:
             elif folder:
                 missing.append(f'{photo[1]} has no {photo[1].stem}x{scale}{photo[1].suffix} in {folder}')
     if missing:
-        raise PrepareError('\n  '.join(['LR images are missing:', *missing]))
+        raise PrepareError('LR images are missing:', *missing)
     return photos
 
 
@@ -206,7 +210,7 @@ def check_headers(photos: Mapping[str, Photo]) -> None:
             except ImageError as error:
                 problems.append(str(error))
     if problems:
-        raise PrepareError('\n  '.join([f'{len(problems)} of {len(photos)} images cannot be used:', *problems]))
+        raise PrepareError(f'{len(problems)} of {len(photos)} images cannot be used:', *problems)
 
 
 def check_settings(job: Job) -> None:
@@ -313,9 +317,9 @@ def cut_photos(job: Job, photos: dict[str, Photo], each: Each) -> list[str]:
         else:
             problems += remarks
     for remark, count in sorted(done.items()):
-        print(f'  {count} image{"s" * (count > 1)}: {remark}')
+        print(f'  {count} image{"s" * (count > 1)}: {printable(remark)}')
     if problems:
-        raise PrepareError('\n  '.join([f'{len(problems)} of {len(photos)} images cannot be used:', *problems]))
+        raise PrepareError(f'{len(problems)} of {len(photos)} images cannot be used:', *problems)
     return tiles
 
 
@@ -390,6 +394,19 @@ def verify_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw:
     return [problem for problem in found if problem]
 
 
+def verify_checksums(path: Path, tiles: Sequence[str]) -> list[str]:
+    """Say how the checksums of an LMDB differ from its pixels; one that has none, as before 0.2, is given them."""
+    found = compute_checksums(path, tqdm(tiles, desc=f'Adding up {path.name.lstrip(".")}', leave=False, delay=2))
+    if not (path / CHECKSUMS).exists():
+        write_checksums(path, found)
+        return []
+    try:
+        known = read_checksums(path, tiles)
+    except LMDBError as error:
+        return [str(error)]
+    return [] if known == found else [f'{CHECKSUMS} has other checksums']
+
+
 def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: bool = False) -> None:
     """Make an LMDB of the sub-images, under a temporary name until it is verified; or verify the one that is there."""
     if strange := sorted({file.stem for file in folder.glob('*.png')} - set(tiles)):
@@ -400,7 +417,11 @@ def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: b
     try:
         if not present:
             fill_lmdb(unfinished, [folder / f'{tile}.png' for tile in tiles], raw)
-        if problems := verify_lmdb(path if present else unfinished, folder, tiles, each, raw):
+        found = path if present else unfinished
+        problems = verify_lmdb(found, folder, tiles, each, raw)
+        if raw and not problems:
+            problems = verify_checksums(found, tiles)
+        if problems:
             raise PrepareError(f'{path} is not what {folder} holds: {"; ".join(problems[:5])}. Remove it and run again')
         if not present:
             unfinished.rename(path)
@@ -408,7 +429,7 @@ def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: b
         raise PrepareError(f'{path}: {error}') from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    print(f'{path}: {"already done, " * present}{len(tiles)} images, verified')
+    print(printable(f'{path}: {"already done, " * present}{len(tiles)} images, verified'))
 
 
 def start_worker() -> None:
@@ -474,6 +495,15 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
+def alone_in(out: Path) -> AbstractContextManager[None]:
+    """Context in which no other preparation writes to a folder.
+
+    Raises:
+        LockedError: One does already.
+    """
+    return locked(lock_inside(out), out, 'wait until it ends, or give another folder as -o')
+
+
 def check_cutting(scales: Sequence[int], crop_size: int, step: int) -> None:
     """Refuse scales below 2, and sub-images that would not begin and end with whole LR pixels."""
     if min(scales, default=0) < 2:
@@ -533,14 +563,17 @@ def prepare(
     Raises:
         PrepareError: An argument, an image or an existing output is not as it must be.
         ImageError: A sub-image that was there is damaged.
+        LockedError: Another preparation writes to `out`.
     """
     check_cutting(scales, crop_size, step)
     job = Job(Path(out), name, find_lr(Path(hr), Path(lr) if lr else None, sorted(set(scales))), crop_size, step)
     photos = find_photos(Path(hr), job.lr)
     check_headers(photos)
-    check_settings(job)
-    print(f'HR: {len(photos)} from {hr}, cropped at the bottom and right to multiples of {job.multiple} pixels')
-    for scale, folder in job.lr.items():
-        print(f'  X{scale}: {folder or "made by imresize"}')
-    with parallel(workers) as each:
-        return write_outputs(job, photos, each, raw)
+    with alone_in(job.out):
+        check_settings(job)
+        cropped = f'cropped at the bottom and right to multiples of {job.multiple} pixels'
+        print(f'HR: {len(photos)} from {printable(hr)}, {cropped}')
+        for scale, folder in job.lr.items():
+            print(f'  X{scale}: {printable(folder or "made by imresize")}')
+        with parallel(workers) as each:
+            return write_outputs(job, photos, each, raw)

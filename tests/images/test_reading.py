@@ -6,6 +6,7 @@ import os
 import struct
 import sys
 import threading
+import time
 import warnings
 import zlib
 
@@ -694,6 +695,13 @@ class TestJpeg:
         assert got.metadata.text == {'Comment': 'Käse\nKäse\nthree'}
         assert got.metadata.xmp == b'<x dc:format="a"/>' and got.notes == ('the extended part of XMP',)
 
+    @pytest.mark.parametrize('piece', [b' ', b'<xmpNote:HasExtendedXMP>', b' xmpNote:HasExtendedXMP = '])
+    def test_xmp_takes_time_by_its_length(self, tmp_path, piece):
+        xmp = piece * (65_000 // len(piece))
+        began = time.process_time()
+        assert pillow(tmp_path, SMOOTH, 'a.jpg', xmp=xmp).metadata.xmp == xmp
+        assert time.process_time() - began < 2
+
     def test_a_map_of_gains_is_told(self, tmp_path):
         path = tmp_path / 'a.jpg'
         xmp = b'<x:xmpmeta hdrgm:Version="1.0"/>'
@@ -711,6 +719,45 @@ class TestJpeg:
         near(read_image(path), SMOOTH, 3)
         (frame,) = read_frames(path)
         assert frame.notes == ('only the first of the 2 pictures of the MPO',)
+
+    @pytest.mark.parametrize(('options', 'least'), [({}, 24), ({'progressive': True}, 20), ({'optimize': True}, 24)])
+    def test_most_holes_are_found(self, tmp_path, options, least):
+        """They put the decoder out of step; now and then it ends with the last block nevertheless."""
+        file = io.BytesIO()
+        noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+        PIL.Image.fromarray(noise).resize((320, 240)).save(file, 'JPEG', quality=90, **options)
+        data = file.getvalue()
+        content(tmp_path, data, 'a.jpg')
+        found = 0
+        for at in range(len(data) // 3, len(data) - 600, len(data) // 48):
+            try:
+                content(tmp_path, data[:at] + bytes(512) + data[at + 512 :], 'a.jpg')
+            except ImageError as error:
+                found += 'cut short' in str(error)
+        assert found >= least  # of 30
+
+    @pytest.mark.parametrize('options', [{}, {'progressive': True}, {'optimize': True}, {'restart_marker_rows': 1}])
+    @pytest.mark.parametrize('quality', [5, 60, 95])
+    def test_whole_pictures_are_taken_for_whole(self, tmp_path, options, quality):
+        """Also flat ones, those that end flat, and those with zeros before their end, as cameras put them there."""
+        noise = RNG.integers(0, 256, (120, 160, 3), dtype=np.uint8)
+        half = noise.copy()
+        half[50:] = 255
+        for pixels in (noise, half, half[::-1], half * 0, noise[:1, :1], noise[:8, :9], noise[..., 0]):
+            file = io.BytesIO()
+            PIL.Image.fromarray(np.ascontiguousarray(pixels)).save(file, 'JPEG', quality=quality, **options)
+            data = file.getvalue()
+            read = content(tmp_path, data, 'a.jpg')
+            assert read.pixels.shape[:2] == pixels.shape[:2]
+            same(content(tmp_path, data[:-2] + bytes(100) + data[-2:], 'a.jpg'), read.pixels)
+
+    def test_a_restart_that_is_missing(self, tmp_path):
+        file = io.BytesIO()
+        PIL.Image.fromarray(RNG.integers(0, 256, (120, 160), dtype=np.uint8)).save(file, 'JPEG', restart_marker_rows=1)
+        data = file.getvalue()
+        at = data.index(b'\xff\xd3')
+        with pytest.raises(ImageError, match='damaged or cut short'):
+            content(tmp_path, data[:at] + data[at + 2 :], 'a.jpg')
 
     @pytest.mark.parametrize('options', [{}, {'progressive': True}, {'restart_marker_rows': 1}, {'subsampling': 0}])
     @pytest.mark.parametrize('mode', ['L', 'RGB', 'CMYK'])
@@ -1114,6 +1161,8 @@ def test_an_animation_cut_short_is_an_error(tmp_path, suffix):
         (b'PF\n2 2\n-1.0\n' + bytes(48), 'not supported: PFM'),
         (b'8BPS\0\1' + bytes(90), 'not supported: Photoshop files'),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', 'not supported: SVG'),
+        (b'<!-- a --> <!--\n<svg>--><!----><svg/>', 'not supported: SVG'),
+        (b'<!---->' * 100, 'not an image of a format that is read'),  # of which each pair might be one comment or two
         (b'II*\0\x10\0\0\0CR\2\0' + bytes(90), 'not supported: camera raw'),
     ],
 )
@@ -1237,3 +1286,29 @@ def test_pipes_are_refused_by_their_name():
                 read(f'/dev/fd/{reader}')
     finally:
         os.close(reader)
+
+
+@pytest.mark.parametrize('level', [0, 6])
+@pytest.mark.parametrize('mode', ['L', 'P', 'RGB', 'RGBA'])
+def test_a_flipped_bit_of_a_png_is_no_other_picture(tmp_path, mode, level):
+    """Without compression every byte decodes; Pillow does not look at the checksums of the chunks."""
+    path, file = tmp_path / 'a.png', io.BytesIO()
+    PIL.Image.fromarray(RGB).convert(mode).save(file, 'PNG', compress_level=level, pnginfo=None)
+    data = file.getvalue()
+    path.write_bytes(data)
+    whole = read_image(path).pixels
+    for at in range(8, len(data) - 12, max(1, len(data) // 60)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        with pytest.raises(ImageError):
+            read_image(path)
+    path.write_bytes(data)
+    same(read_image(path), whole)
+
+
+def test_a_png_whose_description_is_damaged_is_read(tmp_path):
+    info = PIL.PngImagePlugin.PngInfo()
+    info.add_text('Comment', 'a' * 50)
+    PIL.Image.fromarray(RGB).save(tmp_path / 'a.png', pnginfo=info)
+    data = (tmp_path / 'a.png').read_bytes()
+    (tmp_path / 'a.png').write_bytes(data.replace(b'aaaa', b'aaab', 1))
+    same(read_image(tmp_path / 'a.png'), RGB)

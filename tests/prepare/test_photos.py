@@ -101,6 +101,7 @@ def test_only_what_training_needs_is_kept(photos: Path, tmp_path: Path):
     out = tmp_path / 'out'
     prepare_photos([photos], out, (2,), 64, 1)
     assert sorted(path.name for path in out.iterdir()) == [
+        '.lock',
         'held_out',
         'photos_HR_sub_raw.lmdb',
         'photos_LR_bicubic_X2_sub_raw.lmdb',
@@ -130,7 +131,7 @@ def test_an_interrupted_run_goes_on(photos: Path, tmp_path: Path, capsys: pytest
     cv2.imwrite(str(photos / '1.png'), cv2.imread(str(photos / '1.png'))[:70, :70])
     prepare_photos([photos], out, (2,), 64, 1)
     assert '  2 images: already done\n' in capsys.readouterr().out
-    assert not [path for path in out.iterdir() if path.name.startswith('.')]
+    assert [path.name for path in out.iterdir() if path.name.startswith('.')] == ['.lock']
     prepare_photos([photos], tmp_path / 'anew', (2,), 64, 1)
     assert contents(out) == contents(tmp_path / 'anew')
 
@@ -186,6 +187,15 @@ def test_an_lmdb_that_has_changed_is_named(photos: Path, tmp_path: Path):
     out = tmp_path / 'out'
     prepare_photos([photos], out, (2,), 64, 1)
     path = out / 'photos_HR_sub_raw.lmdb'
+    checksums = (path / 'checksums.txt').read_text()
+    assert len(checksums.splitlines()) == len((path / 'meta_info.txt').read_text().splitlines())
+    (path / 'checksums.txt').unlink()  # as an older version left it
+    prepare_photos([photos], out, (2,), 64, 1)
+    assert (path / 'checksums.txt').read_text() == checksums
+    (path / 'checksums.txt').write_text(checksums.replace(checksums[7:15], '00000000', 1))
+    with pytest.raises(PrepareError, match=r'is not as it was made: remove .*out and run again \(checksums\.txt\)'):
+        prepare_photos([photos], out, (2,), 64, 1)
+    (path / 'checksums.txt').write_text(checksums)
     with lmdb.open(str(path)) as env, env.begin(write=True) as transaction:
         value = bytearray(transaction.get(b'2_s003'))
         value[77] ^= 1

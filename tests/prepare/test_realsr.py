@@ -14,7 +14,7 @@ import pytest
 import skimage.data
 import torch
 import yaml
-from helpers import command
+from helpers import command, held_elsewhere
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.metrics import calculate_psnr
 from basicsr.utils.matlab_functions import imresize
@@ -23,6 +23,7 @@ from asid_plugin.archs import ASID
 from asid_plugin.evaluate.benchmarks import find_sets
 from asid_plugin.evaluate.results import Evaluation, Figures, ImageResult, Method, SetResult
 from asid_plugin.evaluate.table import write_csv
+from asid_plugin.locks import LockedError, lock_inside
 from asid_plugin.prepare.realsr import prepare_realsr
 from asid_plugin.prepare.sub_images import PrepareError
 from asid_plugin.published.reported import read_table
@@ -183,6 +184,13 @@ def test_what_is_wrong_is_named(tmp_path: Path):
     for path in folder.iterdir():
         path.unlink()
     refused('Nikon/Test/4: no images named Nikon_001_HR and Nikon_001_LR4')
+
+
+def test_another_preparation_is_at_work(tmp_path: Path):
+    realsr, out = write_realsr(tmp_path / 'RealSR'), tmp_path / 'out'
+    with held_elsewhere(lock_inside(out)) as first, pytest.raises(LockedError, match=f'process {first.pid} on '):
+        prepare_realsr(realsr, out)
+    assert sorted(path.name for path in out.iterdir()) == ['.lock', '.lock.holder']
 
 
 def test_one_size_for_all_pairs_of_a_split(tmp_path: Path):

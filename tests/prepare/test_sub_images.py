@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -428,6 +429,23 @@ def test_raw_lmdbs_hold_the_pixels(tmp_path, capsys):
     capsys.readouterr()
     sub_images.prepare(hr, out, 'x', scales=[2], raw=True, **SMALL)
     assert capsys.readouterr().out.count('already done, 4 images, verified') == 4
+
+    expected = ''.join(f'{name} {zlib.crc32(values[name]):08x}\n' for name in values)
+    assert (raw / 'checksums.txt').read_text() == expected
+    (raw / 'checksums.txt').unlink()  # as an older version left it
+    sub_images.prepare(hr, out, 'x', scales=[2], raw=True, **SMALL)
+    assert (raw / 'checksums.txt').read_text() == expected
+    for wrong, message in (
+        ('a_s001 00000000\n', 'list different images'),
+        (expected.replace('a_s001 ', 'a_s001 0'), 'be'),
+    ):
+        (raw / 'checksums.txt').write_text(wrong)
+        with pytest.raises(sub_images.PrepareError, match=message):
+            sub_images.prepare(hr, out, 'x', scales=[2], raw=True, **SMALL)
+    (raw / 'checksums.txt').write_text(''.join(f'{name} 00000000\n' for name in values))
+    with pytest.raises(sub_images.PrepareError, match=r'checksums\.txt has other checksums'):
+        sub_images.prepare(hr, out, 'x', scales=[2], raw=True, **SMALL)
+    (raw / 'checksums.txt').write_text(expected)
 
     flipped = bytearray((raw / 'data.mdb').read_bytes())
     place = flipped.index(values['a_s001'][:64])

@@ -5,12 +5,13 @@ import re
 import struct
 import zlib
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import PIL.Image
 
 from ..directories import read_directory, read_pointer
 from ..image import Image
+from ..xmp import without
 from .metadata import Described, decoded, describe_info
 from .pillow import PillowReader
 from .refusal import unsupported
@@ -20,13 +21,15 @@ _FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA, *_LOSSLESS)
 _JPEG_LS, _SCAN, _END = 0xF7, 0xDA, 0xD9
 # Markers but for those that stand among the coded coefficients.
 _MARKER = re.compile(rb'\xff[^\x00\xff\x01\xd0-\xd7]')
+_RESTART = re.compile(rb'\xff([\xd0-\xd7])')
+_HUFFMAN = (0xC0, 0xC1, 0xC2)
 _BLOCK = 8
+_LAST = 16
+"""Bytes at the end of a scan that are certain to hold the last block's."""
+_LEAST, _MOST = 256, 4
+"""Bytes of a scan, and number of scans, that are tested by other bytes at their end; each costs a decoding."""
 _NUM_PICTURES = 0xB001
 _EXTENDED_XMP = b'http://ns.adobe.com/xmp/extension/\0'
-_HAS_EXTENDED_XMP = re.compile(
-    rb'\s*xmpNote:HasExtendedXMP\s*=\s*("[^"]*"|\'[^\']*\')|<xmpNote:HasExtendedXMP>.*?</xmpNote:HasExtendedXMP>',
-    re.DOTALL,
-)
 _PADDING = bytes(range(16, 144))  # anything that decodes to coefficients
 
 
@@ -50,7 +53,7 @@ class JpegReader(PillowReader):
         if any(kind == 'APP1' and data.startswith(_EXTENDED_XMP) for kind, data in segments):
             notes = ('the extended part of XMP',)
         if isinstance(xmp := info.get('xmp'), bytes):
-            info['xmp'] = _HAS_EXTENDED_XMP.sub(b'', xmp)
+            info['xmp'] = without(xmp, b'xmpNote:HasExtendedXMP')
         described = describe_info(info)
         return replace(described, notes=(*described.notes, *notes))
 
@@ -98,32 +101,96 @@ def _check_kind(file: IO[bytes]) -> None:
 
 
 def _check_whole(picture: PIL.Image.Image, file: IO[bytes]) -> None:
-    """Raise a ValueError if the coded data of a JPEG stop before its last block, though it has an end.
+    """Raise a ValueError if the coded data of a JPEG have not as many blocks as the picture, though they have an end.
 
-    Bytes put in before the end change nothing in a whole picture; in one that lacks data, they are taken for these.
-    Decoding twice is spared where the last block has details, as blocks without data are flat; not so in a picture
-    of several scans, which lacks details only.
+    JPEG has no checksums, and libjpeg makes up what it lacks. A hole in the data puts the decoder out of step, so that
+    it mostly comes to the last block too late or too early:
+
+    - Bytes put in before the end of a scan, and before a restart, change nothing in a whole picture. In one that lacks
+      data there, they are taken for these. Decoding twice is spared where the last block has details, as blocks
+      without data are flat; not so in a picture of several scans, which lacks details only.
+    - Other bytes in the place of a scan's last ones change a whole picture. Where the blocks have ended before, nobody
+      reads them. Cameras put zeros there, so these are no fault.
     """
     file.seek(0)
     data = file.read()
-    end, num_scans = _end(data)
-    if num_scans == 1 and not _ends_flat(picture):
-        return
-    with PIL.Image.open(io.BytesIO(data[:end] + _PADDING + data[end:]), formats=('JPEG',)) as padded:
-        if _digest(padded) != _digest(picture):
-            raise ValueError('the coded data end early')
+    coded = _find_coded(data)
+    restarts = [[found[1][0] - 0xD0 for found in _RESTART.finditer(data, *scan)] for scan in coded.scans]
+    if any(kind != index % 8 for kinds in restarts for index, kind in enumerate(kinds)):
+        raise ValueError('restarts are missing')
+    if (any(restarts) or len(restarts) > 1 or _ends_flat(picture)) and not _is_same(
+        picture, _padded(data, coded.scans)
+    ):
+        raise ValueError('the coded data end early')
+    if coded.frame in _HUFFMAN and any(_has_more(picture, data, scan) for scan in _large(coded.scans)):
+        raise ValueError('there are more coded data than blocks')
 
 
-def _end(data: bytes) -> tuple[int, int]:
-    """The offset of the end marker, and the number of scans."""
-    at, num_scans = 2, 0
+def _has_more(picture: PIL.Image.Image, data: bytes, scan: tuple[int, int]) -> bool:
+    """Whether a scan's last bytes can be others without a change of the picture, though those in its middle cannot."""
+    begin, end = scan
+    last = max(begin, end - _padding_length(data, begin, end) - _LAST)
+    while data[last - 1] == 0xFF:
+        last -= 1
+    return all(
+        _is_same(picture, data[:last] + other + data[end:])
+        and not _is_same(picture, data[: (begin + last) // 2] + other + data[end:])
+        for other in (_PADDING, _PADDING[::-1])
+    )
+
+
+def _large(scans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The few scans that are large enough to be tested by other bytes: a flat picture may hardly be changed by any."""
+    lengths = [end - begin for begin, end in scans]
+    least = max(_LEAST, sum(lengths) // 20)
+    large = sorted(zip(lengths, scans, strict=True), reverse=True)[:_MOST]
+    return [scan for length, scan in large if length >= least]
+
+
+class _Coded(NamedTuple):
+    """The coded data of a JPEG: the marker of its frame, and where each scan begins and ends."""
+
+    frame: int
+    scans: list[tuple[int, int]]
+
+
+def _find_coded(data: bytes) -> _Coded:
+    at, frame, begin = 2, 0, 0
+    scans: list[tuple[int, int]] = []
     while found := _MARKER.search(data, at):
         kind = data[found.start() + 1]
+        if begin:
+            scans.append((begin, found.start()))
         if kind == _END:
-            return found.start(), num_scans
-        num_scans += kind == _SCAN
+            return _Coded(frame, scans)
+        if kind in _FRAMES:
+            frame = kind
         at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], 'big')
+        begin = at if kind == _SCAN else 0
     raise ValueError('no end marker')
+
+
+def _padded(data: bytes, scans: list[tuple[int, int]]) -> bytes:
+    """The data with other bytes before each restart and at the end of each scan."""
+    parts, at = [], 0
+    for begin, end in scans:
+        parts += [data[at:begin], _RESTART.sub(lambda found: _PADDING + found[0], data[begin:end]), _PADDING]
+        at = end
+    return b''.join([*parts, data[at:]])
+
+
+def _padding_length(data: bytes, begin: int, end: int) -> int:
+    """The zeros, or ones, at the end of a scan."""
+    last = data[end - 1 : end]
+    return end - begin - len(data[begin:end].rstrip(last)) if last in (b'\0', b'\xff') else 0
+
+
+def _is_same(picture: PIL.Image.Image, data: bytes) -> bool:
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=('JPEG',)) as other:
+            return _digest(other) == _digest(picture)
+    except OSError:  # it cannot be decoded
+        return False
 
 
 def _ends_flat(picture: PIL.Image.Image) -> bool:

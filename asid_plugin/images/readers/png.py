@@ -25,6 +25,8 @@ from .refusal import check_pixels
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _DESCRIBING = (b'cHRM', b'cICP', b'eXIf', b'gAMA', b'iCCP', b'iTXt', b'pHYs', b'sRGB', b'tEXt', b'zTXt')
 _DECODING = (b'tRNS', b'acTL', b'fcTL', b'fdAT')  # and all whose names begin with a capital letter
+_HARMLESS = (*_DESCRIBING, b'bKGD', b'hIST', b'sBIT', b'sPLT', b'tIME')
+"""Chunks without which the pixels are the same."""
 _ANCILLARY = 0x20  # bit of the first letter
 _SRGB_CODE_POINTS = (1, 13, 0, 1)  # primaries, transfer function, matrix, full range
 _GREY, _RGB = 0, 2
@@ -44,6 +46,8 @@ class PngReader(PillowReader):
 
     def frames(self, file: IO[bytes]) -> Iterator[Image]:
         """See `read_frames`."""
+        if any(kind != b'IEND' and kind not in _HARMLESS for kind in damaged_chunks(file)):
+            raise ValueError('a checksum is wrong')  # Pillow does not look
         if _depth(file) < 16:
             yield from super().frames(file)
             return
@@ -98,6 +102,23 @@ class PngReader(PillowReader):
             return 255 * bool(clear)  # some versions of Pillow scale it
         depth = _depth(file)
         return clear * (255 // (2**depth - 1))
+
+
+def is_damaged(file: IO[bytes]) -> bool:
+    """Whether chunks are missing, cut short or have another checksum; those that only describe the picture may."""
+    return any(kind not in _HARMLESS for kind in damaged_chunks(file))
+
+
+def damaged_chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """The kinds of the chunks that are cut short or have another checksum; IEND if the file ends without."""
+    kind = b''
+    for kind, _, length in _chunks(file):
+        data, check = file.read(length), file.read(4)
+        if len(check) < 4 or zlib.crc32(data, zlib.crc32(kind)) != int.from_bytes(check, 'big'):
+            yield kind
+        if kind == b'IEND':
+            return
+    yield b'IEND'
 
 
 def _plain_header(file: IO[bytes]) -> Header | None:

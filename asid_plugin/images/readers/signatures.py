@@ -31,7 +31,7 @@ _NOT_READ = (
     (re.compile(rb'FUJIFILMCCD-RAW|II(RO|RS|U\0)|II\x1a\0\0\0HEAPCCDR|.{4}ftypcrx ', re.DOTALL), 'camera raw'),
     (re.compile(rb'%PDF'), 'PDF'),
     (re.compile(rb'\0\0[\x01\x02]\0[^\0]'), 'icons and cursors'),
-    (re.compile(rb'\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg', re.DOTALL), 'SVG'),
+    (re.compile(rb'\s*(<\?xml[^>]*>\s*)?(<!--((?!-->).)*-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg', re.DOTALL), 'SVG'),
 )
 # A TGA has no signature; version 2 has one at the end.
 _TGA_SUFFIXES = ('.tga', '.icb', '.vda', '.vst')

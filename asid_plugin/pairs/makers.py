@@ -1,0 +1,38 @@
+"""The command that makes a data set, told by the folder that was looked for."""
+
+from itertools import pairwise
+from pathlib import PurePath
+
+UNKNOWN = 'asid prepare div2k or asid prepare photos makes such'
+"""Of folders that no command writes to unless it is told to."""
+
+_WAYS = {
+    'DIV2K': 'asid prepare div2k',
+    'RealSR': 'asid prepare realsr',
+    'degraded': 'asid prepare degraded SET --scale K',
+    'demo': 'asid prepare demo',
+}
+_PHOTOS = 'asid prepare photos FOLDER'
+
+
+def maker(root: PurePath) -> str | None:
+    """Say which command makes a folder or LMDB, by the names that the commands give; None if none of them does.
+
+    >>> maker(PurePath('datasets/RealSR/GTmod3'))
+    'asid prepare realsr makes it'
+    """
+    for folder, name in pairwise(root.parts):
+        if folder == 'datasets' and name in _WAYS:
+            return f'{_WAYS[name]} makes it'
+        if folder == 'datasets' and name.startswith('photos'):
+            return f'{_PHOTOS}{_elsewhere(name)} makes it'
+    if root.name.startswith('DIV2K_train_'):
+        return f'{_WAYS["DIV2K"]} makes it'
+    return f'{_PHOTOS} makes it' if root.name.startswith(('photos_HR_sub', 'photos_LR_')) else None
+
+
+def _elsewhere(name: str) -> str:
+    """The options that write to another folder than `datasets/photos`; of photos128, the least side is its name's."""
+    side = name.removeprefix('photos')
+    least = f' --least-side {side}' if side.isdecimal() else ''
+    return f' -o datasets/{name}{least}' if side else ''
