@@ -1,15 +1,19 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = '.unfinished_'
-_HOST = socket.gethostname()
+HOST = socket.gethostname()
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""The errors of writing, which come without the name of a file."""
+_temporary: dict[Path, list[Path]] = {}
+"""By temporary folder of this process, the folders that were made for it, the deepest first."""
 
 
 def remove_unfinished(folder: str | Path) -> None:
@@ -20,13 +24,14 @@ def remove_unfinished(folder: str | Path) -> None:
 
 def remove_abandoned(folder: str | Path) -> None:
     """Remove what processes of this machine that are gone have left in the middle of `staging` in a folder."""
-    for path in Path(folder).glob(f'{PREFIX}{_HOST}_*_*'):
-        process = path.name.removeprefix(f'{PREFIX}{_HOST}_').partition('_')[0]
-        if process.isdecimal() and not _is_running(int(process)):
+    for path in Path(folder).glob(f'{PREFIX}{HOST}_*_*'):
+        process = path.name.removeprefix(f'{PREFIX}{HOST}_').partition('_')[0]
+        if process.isdecimal() and not is_running(int(process)):
             shutil.rmtree(path, ignore_errors=True)  # another process may be removing it as well
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether a process of this machine is running, as far as the system tells."""
     if os.name != 'posix':
         return True  # elsewhere asking is not so harmless
     try:
@@ -43,25 +48,81 @@ def staging(folder: str | Path) -> Iterator[Path]:
     """Collect files before they are seen.
 
     Args:
-        folder: Where the files shall be; created if need be.
+        folder: Where the files shall be; created if need be, and removed again if no file comes into it.
 
     Yields:
         A temporary folder inside it. Leaving the block normally moves every file in it to `folder`, replacing those of
-        the same names; leaving it by an exception removes them.
+        the same names; leaving it by an exception removes them. An `OSError` names the final path of the file that it
+        is about.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'{PREFIX}{_HOST}_{os.getpid()}_', dir=folder) as staged:
-        yield Path(staged)
-        for path in sorted(Path(staged).iterdir()):
-            with path.open('r+b') as file:  # Windows writes out only what may be written to
-                os.fsync(file.fileno())
-            path.replace(folder / path.name)
+    with temporary(folder) as staged:
+        try:
+            yield staged
+            paths = sorted(staged.iterdir())
+            for path in paths:
+                with path.open('r+b') as file:  # Windows writes out only what may be written to
+                    os.fsync(file.fileno())
+            for path in paths:
+                path.replace(staged.parent / path.name)
+        except OSError as error:
+            _name_final_path(error, staged)
+            raise
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Write one file by way of `staging`: yields the temporary path, which has the same name and extension."""
+    """Write one file by way of `staging`: yields the temporary path, which has the same name and extension.
+
+    Raises:
+        OSError: The file cannot be written; it has the name of the file. A pipe or device is never replaced.
+    """
     path = Path(path)
-    with staging(path.parent) as folder:
-        yield folder / path.name
+    if is_special(path):
+        raise FileExistsError(errno.EEXIST, 'is there and is no regular file', str(path))
+    try:
+        with staging(path.parent) as folder:
+            yield folder / path.name
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def temporary(folder: str | Path, prefix: str = PREFIX) -> Iterator[Path]:
+    """Make a folder inside another, which is made if need be; both are removed at the end, the other if it is empty."""
+    folder = Path(folder)
+    made = folder / f'{prefix}{HOST}_{os.getpid()}_{os.urandom(4).hex()}'
+    _temporary[made] = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        made.mkdir(0o700, parents=True)
+        yield made
+    finally:
+        _clear(made)
+
+
+def remove_temporary() -> None:
+    """Remove the temporary folders of this process that are there, as nothing comes after an interruption."""
+    for made in list(_temporary):
+        _clear(made)
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether there is something that is neither a file nor a folder: a pipe, a socket or a device."""
+    path = Path(path)
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
+def _clear(made: Path) -> None:
+    """Remove a temporary folder, and those above it that were made for it, as far as they are empty."""
+    shutil.rmtree(made, ignore_errors=True)
+    for parent in _temporary.pop(made, []):
+        with suppress(OSError):
+            parent.rmdir()
+
+
+def _name_final_path(error: OSError, staged: Path) -> None:
+    """Let an error about a temporary file name the file that it was to become."""
+    if isinstance(error.filename, str | os.PathLike) and Path(error.filename).is_relative_to(staged):
+        error.filename = str(staged.parent / Path(error.filename).relative_to(staged))
+        error.filename2 = None

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from asid_plugin.errors import UsageError
+from asid_plugin.locks import released_after
 from asid_plugin.tiles import BORDERS, OVERLAP, TILE
 
 
@@ -118,4 +119,5 @@ def run_basicsr(command: str, args: argparse.Namespace) -> None:
     argv += ['--force_yml', *args.force_yml] if args.force_yml else []
     sys.argv[:] = [f'{sys.argv[0]} {command}', *argv]  # BasicSR writes it down with the results
     pipeline = getattr(import_module(f'basicsr.{command}'), f'{command}_pipeline')
-    pipeline(str(Path.cwd()))
+    with released_after():
+        pipeline(str(Path.cwd()))

@@ -31,9 +31,10 @@ def run(args: argparse.Namespace) -> None:
     """
     from asid_plugin.checkpoints import convert
     from asid_plugin.errors import UsageError
+    from asid_plugin.printable import printable
 
     try:
         convert(args.input, args.output, args.layout)
     except OSError as error:  # which may name a folder or a temporary file
         raise UsageError(f'{args.output}: {error.strerror}') from error
-    print(f'wrote {args.output}, {args.layout} layout')
+    print(printable(f'wrote {args.output}, {args.layout} layout'))

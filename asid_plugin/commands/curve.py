@@ -20,8 +20,9 @@ def run(args: argparse.Namespace) -> None:
     """Write the CSV and the picture."""
     from asid_plugin.plots.style import save
     from asid_plugin.plots.training_curve import draw, read_curve, write_csv
+    from asid_plugin.printable import printable
 
     curve = read_curve(args.experiment)
     write_csv(curve, args.output)
-    print(f'wrote {args.output}')
+    print(printable(f'wrote {args.output}'))
     save(draw(curve, args.output.stem), args.output.with_suffix('.png'), dpi=120)

@@ -1,7 +1,8 @@
 """Serve a page on which pictures are enlarged and compared with their bicubic enlargement.
 
 The page takes all formats that upscale reads, has an example picture, and says beforehand how long it will take. It is
-seen on this machine only, unless --host says otherwise; pictures are deleted after an hour, and at the end.
+seen on this machine only, unless --host says otherwise; pictures are deleted after an hour, and at the end. It answers
+under the names of its address alone, as web sites may send requests to it under others.
 
 Exit status: 0 closed by Ctrl-C, 2 not served.
 """
@@ -32,6 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=4_000_000,
         help='larger pictures are refused (default: 4000000, which at x4 takes minutes on a CPU, and 0.9 GiB)',
     )
+    add(
+        '--max-disk',
+        type=float,
+        default=4,
+        metavar='GIB',
+        help='gibibytes that all pictures may take on the disk (default: 4); the oldest make room for new ones',
+    )
+    add(
+        '--name',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='NAME',
+        help='names that the page is called by besides, such as that of a server that hands its requests on',
+    )
     add_running_arguments(parser)
 
 
@@ -44,7 +60,9 @@ def run(args: argparse.Namespace) -> None:
 
     if args.max_pixels < 1:
         raise UsageError(f'--max-pixels {args.max_pixels}: should be 1 or more')
+    if not 0 < args.max_disk < float('inf'):
+        raise UsageError(f'--max-disk {args.max_disk}: should be a number of gibibytes')
     find_gradio()
     keep_freed_memory()
     offers = load_offers(args.weights, tile=args.tile, overlap=args.tile_overlap, device=args.device, half=args.half)
-    serve(offers, args.max_pixels, args.host, args.port)
+    serve(offers, args.max_pixels, args.host, args.port, int(args.max_disk * 2**30), args.name)

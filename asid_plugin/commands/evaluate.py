@@ -80,10 +80,11 @@ def run(args: argparse.Namespace) -> None:
     from asid_plugin.evaluate.run import evaluate
     from asid_plugin.evaluate.table import markdown
     from asid_plugin.inference import keep_freed_memory
+    from asid_plugin.inference.progress import say
 
     keep_freed_memory()
     running = how_to_run(args)
-    sets = find_sets(args.datasets, args.scale, args.sets, lambda reason: print(f'left out: {reason}', file=sys.stderr))
+    sets = find_sets(args.datasets, args.scale, args.sets, lambda reason: say(f'left out: {reason}', sys.stderr))
     candidates = load_candidates(args.network, running)
     args.output.mkdir(parents=True, exist_ok=True)
     if not os.access(args.output, os.W_OK):
@@ -98,9 +99,9 @@ def run(args: argparse.Namespace) -> None:
     table = markdown(evaluation)
     print(table)
     for path in write(evaluation, table, args.output, args.html):
-        print(f'wrote {path}', file=sys.stderr)
+        say(f'wrote {path}', sys.stderr)
     if images:
-        print(f'wrote {images}/', file=sys.stderr)
+        say(f'wrote {images}/', sys.stderr)
 
 
 def how_to_run(args: argparse.Namespace) -> 'Running':

@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> None:
     """
     from asid_plugin.checkpoints import load_asid
     from asid_plugin.export import CHECKED_SIZES, EXPORT_FORMATS, OPSET, ExportError, export
+    from asid_plugin.printable import printable
 
     suffixes = {form.suffix: name for name, form in EXPORT_FORMATS.items()}
     file_format = args.format or suffixes.get(args.output.suffix)
@@ -34,7 +35,8 @@ def run(args: argparse.Namespace) -> None:
     net = load_asid(args.weights)
     difference = export(net, args.output, file_format, args.half)
     print(
-        f'wrote {args.output}: x{net.upscale}, {"float16" if args.half else "float32"}, any batch, height and width'
+        f'wrote {printable(args.output)}: x{net.upscale}, {"float16" if args.half else "float32"}, any batch, height '
+        'and width'
         f'{"" if file_format == "torch-export" else f", ONNX opset {OPSET}"}; '
         f'within {difference:.0e} of PyTorch at {len(CHECKED_SIZES)} sizes'
     )

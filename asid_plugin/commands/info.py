@@ -19,6 +19,7 @@ PACKAGES = (
     'opencv-python',
     'pillow',
     'tifffile',
+    'filelock',
     'imagecodecs',
     'pillow-heif',
     'pillow-jxl-plugin',

@@ -1,15 +1,28 @@
 """The command `asid`: it finds the command that is meant, reads its arguments, and runs it."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from textwrap import dedent
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import asid_plugin
 from asid_plugin.errors import ASIDError
+from asid_plugin.printable import printable
+
+from .interruption import LINE, STATUS, interruptible
+from .output import lasting_output
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser, with parsers of sub-commands, that shows no terminal escapes of what it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 class Command(NamedTuple):
@@ -39,6 +52,16 @@ COMMANDS = {
 
 RUNS = ('train', 'test', 'mmengine')
 """Commands that a launcher may start in several processes, and that may take days."""
+
+GOES_ON = {
+    'prepare': 'interrupted: the same command continues',
+    'train': 'interrupted; --auto_resume goes on from the last state that was saved',
+    'mmengine': 'interrupted; --resume goes on from the last checkpoint',
+}
+"""The line at the end of a command that was interrupted and can be continued."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a disk that takes no more; where in the program matters to nobody."""
 
 WITH_BASICSR = ('basicsr', 'evaluate', 'mmengine')
 """Extras that BasicSR is in, whose build needs the torch that is installed."""
@@ -72,18 +95,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done; 1 a part of the work failed, as the command's help says; 2 an error; 130 interrupted.
     """
-    args = _parser().parse_args(argv)
-    arguments = args.arguments
-    if args.local_rank is not None and args.command in RUNS:
-        arguments = [*arguments, f'--local_rank={args.local_rank}']
-    module = import_module(f'asid_plugin.commands.{args.command}')
-    return run(args.command, module, module_parser(args.command, module).parse_args(arguments))
+    with lasting_output(), interruptible(terminable=False, last=argv is None):
+        try:
+            args = _parser().parse_args(argv)
+            arguments = args.arguments
+            if args.local_rank is not None and args.command in RUNS:
+                arguments = [*arguments, f'--local_rank={args.local_rank}']
+            module = import_module(f'asid_plugin.commands.{args.command}')
+            return run(args.command, module, module_parser(args.command, module).parse_args(arguments))
+        except KeyboardInterrupt:  # before the command runs
+            print(LINE, file=sys.stderr)
+            return STATUS
 
 
 def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
-    """Run a command; an error that a person can act on is one line on stderr."""
+    """Run a command; an error that a person can act on, and an interruption, is one line on stderr."""
     try:
-        return module.run(args) or 0
+        with nullcontext() if name in RUNS else interruptible():
+            return module.run(args) or 0
     except ASIDError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
@@ -92,20 +121,18 @@ def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
         extra = COMMANDS[name].extra or EXTRAS[error.name]
         return _fail(f'asid {name} needs {error.name}, which is not installed: {how_to_install(extra)}')
     except OSError as error:
-        if name in RUNS:  # after hours, the place in the program matters
+        if name in RUNS and error.errno not in FULL:  # after hours, the place in the program matters
             raise
         file, reason = error.filename or getattr(args, 'output', None), error.strerror or str(error)
-        return _fail(f'{file}: {reason}' if file else reason)
+        return _fail(printable(f'{file}: {reason}' if file else reason))
     except KeyboardInterrupt:
-        if name in RUNS:
-            raise
-        print('interrupted; all files written are whole', file=sys.stderr)
-        return 130
+        print(GOES_ON.get(name, LINE), file=sys.stderr)
+        return STATUS
 
 
 def module_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     """The parser of one command, described by its module's docstring."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f'asid {name}',
         description=dedent(module.__doc__ or ''),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -131,7 +158,7 @@ def _fail(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     listed = '\n'.join(f'  {name:{width}}  {command.summary}' for name, command in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog='asid',
         description='ASID: lightweight image super-resolution. Enlarge pictures; train, test and compare networks.',
         epilog=f'commands:\n{listed}\n\n`asid COMMAND --help` explains a command.',

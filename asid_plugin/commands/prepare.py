@@ -8,7 +8,6 @@ The same command continues an interrupted run and verifies a finished one.
 
 import argparse
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -25,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         subparser.set_defaults(prepare=data.prepare)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Prepare the data set that is named; returns 0, or 130 if it was interrupted.
+def run(args: argparse.Namespace) -> None:
+    """Prepare the data set that is named.
 
     Raises:
         PrepareError: An argument, an image or an existing output is not as it must be, or a worker was killed.
@@ -42,10 +41,6 @@ def run(args: argparse.Namespace) -> int:
         call(f'asid_plugin.prepare.{args.prepare}', **arguments)
     except BrokenProcessPool:
         raise PrepareError('a worker was killed, most likely for want of memory: give fewer --workers') from None
-    except KeyboardInterrupt:
-        print('interrupted: the same command continues', file=sys.stderr)
-        return 130
-    return 0
 
 
 def add_div2k_arguments(parser: argparse.ArgumentParser) -> None:

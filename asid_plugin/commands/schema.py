@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from asid_plugin.files import whole_file
     from asid_plugin.options.page import to_markdown
     from asid_plugin.options.schema import SHIPPED, to_json
+    from asid_plugin.printable import printable
 
     for module in args.modules:
         try:
@@ -42,4 +43,4 @@ def run(args: argparse.Namespace) -> None:
     file = args.page or args.file or SHIPPED
     with whole_file(file) as unfinished:
         unfinished.write_text(to_markdown() if args.page else to_json(), encoding='utf-8')
-    print(file)
+    print(printable(file))

@@ -14,11 +14,8 @@ Exit status: 0 all written, 1 some images failed (the others are written), 2 not
 
 import argparse
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,16 +120,15 @@ def run(args: argparse.Namespace) -> int:
     jobs = survey(planned.targets, upscaler, quiet=not first)
     mine = [jobs[index] for index in share.of([job.work for job in jobs])]
     todo = _missing(mine) if args.skip_existing else mine
-    _make_folders(todo)
+    _check_folders(todo)
     if first:
         _say_how_much(_missing(jobs) if args.skip_existing else jobs, share)
-    with _ended_by_sigterm():
-        failed = _enlarge(todo, upscaler, share, args)
-        if len(todo) < len(mine):
-            say(f'{share.prefix}{len(mine) - len(todo)} of {len(mine)} images were there already', sys.stderr)
-        if failed:
-            say(f'{share.prefix}{failed} of {len(mine)} images failed', sys.stderr)
-        share.finish(failed > 0)
+    failed = _enlarge(todo, upscaler, share, args)
+    if len(todo) < len(mine):
+        say(f'{share.prefix}{len(mine) - len(todo)} of {len(mine)} images were there already', sys.stderr)
+    if failed:
+        say(f'{share.prefix}{failed} of {len(mine)} images failed', sys.stderr)
+    share.finish(failed > 0)
     return 1 if failed else 0
 
 
@@ -157,15 +153,17 @@ def _missing(jobs: Sequence['Job']) -> list['Job']:
     return [job for job in jobs if not job.target.exists()]
 
 
-def _make_folders(jobs: Sequence['Job']) -> None:
-    """Make the folders that are written to; of several processes, each may come first."""
+def _check_folders(jobs: Sequence['Job']) -> None:
+    """See that the folders can be written to, or be made where they are not there yet."""
     from asid_plugin.errors import UsageError
     from asid_plugin.files import remove_abandoned
 
     for folder in sorted({job.target.parent for job in jobs}):
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise UsageError(f'{folder}: this folder cannot be written to')
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not there.is_dir():
+            raise UsageError(f'{there}: is a file, and not the folder that is to be written to')
+        if not os.access(there, os.W_OK):
+            raise UsageError(f'{there}: this folder cannot be written to')
         remove_abandoned(folder)
 
 
@@ -208,16 +206,3 @@ def _enlarge(jobs: Sequence['Job'], upscaler: 'Upscaler', share: 'Share', args: 
                 progress.write(f'{share.prefix}note: {note}', sys.stderr)
             progress.write(f'{share.prefix}{enlarged}')
     return failed
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, with which torchrun and SLURM end processes, clear up as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

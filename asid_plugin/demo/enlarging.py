@@ -109,6 +109,16 @@ def megapixels(pixels: int, digits: int = 3) -> str:
     return f'{number} megapixel{"s" * (number != "1")}'
 
 
+def longest_upload(max_pixels: int) -> int:
+    """Bytes of the longest file of a picture that is taken: 16 bits of RGBA without compression, and some more."""
+    return 8 * max_pixels + 2**20
+
+
+def written(pixels: int, scale: int) -> int:
+    """Bytes that the two enlargements of a picture of so many pixels have at most."""
+    return 2 * longest_upload(pixels * scale**2)
+
+
 def bicubic(image: Image, scale: int) -> Strips:
     """Enlarge an image by bicubic interpolation, strip by strip as the strips are asked for."""
     height, width = (scale * side for side in image.pixels.shape[:2])

@@ -9,6 +9,7 @@ from typing import Any
 from asid_plugin.checkpoints import is_packaged, load_asid, packaged_file, packaged_name, packaged_scales
 from asid_plugin.checkpoints.packaged import metadata
 from asid_plugin.inference import Upscaler, load_upscaler
+from asid_plugin.printable import printable
 
 from .pace import Pace
 
@@ -63,7 +64,7 @@ def load_offers(weights: Sequence[Path], **running: Any) -> Offers:
     upscalers = [load_upscaler(path, **running) for path in weights]
     names = [path.name for path in weights]
     return {
-        path.name if names.count(path.name) == 1 else str(path): Offer(upscaler, purpose(path))
+        printable(path.name if names.count(path.name) == 1 else path): Offer(upscaler, purpose(path))
         for path, upscaler in zip(weights, upscalers, strict=True)
     }
 

@@ -2,17 +2,33 @@
 
 import html
 import os
+import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from asid_plugin.images import READABLE, ImageError
 from asid_plugin.inference.progress import duration
+from asid_plugin.inference.upscaler import Upscaler
+from asid_plugin.printable import printable
 
-from .enlarging import enlarge, left_out, limit, megapixels, read_picture_header
+from .enlarging import (
+    Enlarged,
+    enlarge,
+    left_out,
+    limit,
+    longest_upload,
+    megapixels,
+    read_picture_header,
+    written,
+)
 from .example import EXAMPLE
+from .gate import Gate, Names
+from .keeping import Kept
 from .offers import Offers
 
 _DELETE_EVERY, _DELETE_AFTER = 600, 3600  # seconds
@@ -28,6 +44,10 @@ _CSS = """
 .dark .said .refused { color: var(--error-icon-color); }
 """
 _PROGRESS = gr.Progress()
+_MOST_WAITING = 32
+"""Enlargements, and answers to choices on the page, that may wait for their turn."""
+_PATIENCE = 30.0
+"""Seconds that an enlargement may take to stop."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +57,18 @@ class Page:
     Attributes:
         offers: The networks by the names that are shown.
         max_pixels: Pictures of more pixels are refused.
+        kept: The files.
         awaited: By session, the enlargement that somebody waits for; any other stops at its next tiles.
+        running: Is held by the enlargement that runs.
+        ended: No enlargement goes on or begins any more.
     """
 
     offers: Offers
     max_pixels: int
+    kept: Kept
     awaited: dict[str, object] = field(default_factory=dict)
+    running: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def names(self, scale: int) -> list[str]:
         """The networks of a scale."""
@@ -98,6 +124,8 @@ class Page:
             return _said(self._before(name)), gr.Button(interactive=False)
         offer = self.offers[name]
         scale = offer.upscaler.scale
+        if not Path(path).exists():
+            return _said(_gone(path), kind='refused'), gr.Button(interactive=False)
         try:
             header = read_picture_header(Path(path), scale, self.max_pixels)
         except ImageError as error:
@@ -130,48 +158,75 @@ class Page:
         this = self.awaited[request.session_hash] = object()
 
         def report(done: int, total: int) -> None:
-            if self.awaited.get(request.session_hash) is not this:
+            if self.ended.is_set() or self.awaited.get(request.session_hash) is not this:
                 raise gr.Error('Nobody waits for it.', visible=False, print_exception=False)
             progress((done, total), unit='tiles')
 
         offer = self.offers[name]
-        start = time.perf_counter()
-        try:
-            result = enlarge(Path(path), offer.upscaler, self.max_pixels, report)
-        except ImageError as error:
-            raise gr.Error(html.escape(_sentence(error, path)), print_exception=False) from error
+        with self.running, self.kept.using(Path(path)):
+            if not Path(path).exists():
+                raise gr.Error(html.escape(_gone(path)), print_exception=False)
+            report(0, 1)
+            start = time.perf_counter()
+            try:
+                result = self._kept_result(Path(path), offer.upscaler, report)
+            except ImageError as error:
+                raise gr.Error(html.escape(_sentence(error, path)), print_exception=False) from error
         offer.learn(result.height, result.width, time.perf_counter() - start)
         notes = _said(*(f'Note: {note}.' for note in result.notes))
         return (result.before, result.after), gr.DownloadButton(value=result.after, interactive=True), notes
 
+    def _kept_result(self, path: Path, upscaler: Upscaler, report: Callable[[int, int], None]) -> Enlarged:
+        """Enlarge a picture, if there is room for the files."""
+        header = read_picture_header(path, upscaler.scale, self.max_pixels)
+        with self.kept.room(written(header.height * header.width, upscaler.scale)) as free:
+            if not free:
+                raise ImageError(f'{path}: there is no room for its enlargement now; try again later')
+            return enlarge(path, upscaler, self.max_pixels, report)
+
+    def end(self) -> None:
+        """Let the enlargement that runs stop at its next tiles, and wait for that."""
+        self.ended.set()
+        self.running.acquire(timeout=_PATIENCE)
+
 
 def _sentence(error: ImageError, path: str) -> str:
     """An error without the folder, as where the server keeps the file is nobody's business."""
-    return str(error).removeprefix(f'{Path(path).parent}{os.sep}')
+    name = printable(Path(path).name)
+    return str(error).removeprefix(f'{printable(Path(path).parent)}{os.sep}').replace(printable(path), name)
+
+
+def _gone(path: str) -> str:
+    return f'{printable(Path(path).name)} is no longer kept here; choose it again.'
 
 
 def _said(*sentences: str, kind: str = '') -> str:
     """Sentences as HTML, one paragraph each, which a screen reader reads out when they change."""
-    paragraphs = ''.join(f'<p class="{kind}">{html.escape(sentence)}</p>' for sentence in sentences)
+    paragraphs = ''.join(f'<p class="{kind}">{html.escape(printable(sentence))}</p>' for sentence in sentences)
     return f'<div class="said" role="status">{paragraphs}</div>'
 
 
-def launch(page: Page, host: str, port: int | None) -> gr.Blocks:
+def launch(page: Page, host: str, port: int | None, names: Sequence[str] = ()) -> gr.Blocks:
     """Start serving a page in the background, to `host` alone; its address is `local_url` of the blocks returned.
 
     Args:
         page: The page.
         host: The address to listen at.
         port: The port, or None for the first that is free from 7860 on.
+        names: Other names that the page may be called by.
     """
-    blocks = page.build()
+    blocks = page.build().queue(max_size=_MOST_WAITING)
+    most_upload = longest_upload(page.max_pixels)
+    gate = Middleware(Gate, Names.of_host(host, names), page.kept, most_upload, [str(EXAMPLE)])
     blocks.launch(
         prevent_thread_lock=True,
         quiet=True,
         share=False,
         server_name=f'[{host}]' if ':' in host else host,
         server_port=port,
-        max_file_size=8 * page.max_pixels + 2**20,  # 16 bits of RGBA without compression, and the rest of a file
+        max_file_size=most_upload,
+        app_kwargs={'middleware': [gate]},
+        enable_monitoring=False,
         allowed_paths=[str(EXAMPLE)],
         footer_links=[],
         run_history=False,

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from asid_plugin.files import whole_file
 from asid_plugin.images import FORMATS
+from asid_plugin.printable import printable
 
 from .results import Evaluation, EvaluationError, ImageResult
 from .table import notes, rows
@@ -30,7 +31,9 @@ def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolut
         OSError: The report cannot be written.
     """
     source = (files('asid_plugin.evaluate') / 'report.html').read_text(encoding='utf-8')
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_plain
+    )
     images = [image for result in evaluation.sets for image in result.images]
     num_pictures = sum(len(choices(evaluation, image)) for image in images)
     with (
@@ -63,6 +66,11 @@ def choices(evaluation: Evaluation, image: ImageResult) -> dict[str, Path]:
     """
     found = {label: image.files[label] for label in _labels(evaluation) if label in image.files}
     return found if len(found) > 1 else {}
+
+
+def _plain(value: object) -> object:
+    """A value as the page shows it: names come from outside, and may hold marks that turn the direction of writing."""
+    return printable(value) if type(value) is str else value
 
 
 def _labels(evaluation: Evaluation) -> list[str]:

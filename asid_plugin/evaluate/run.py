@@ -6,6 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asid_plugin.images import Image, ImageError, write_image
+from asid_plugin.printable import printable
 
 from .benchmarks import Benchmark, Pixels, Sample, load_sample
 from .methods import Candidate, Network, slug
@@ -50,7 +51,7 @@ def evaluate(
             found = SetResult(benchmark.name, benchmark.folder, benchmark.layout)
             result.sets.append(found)
             for pair in benchmark.pairs:
-                bar.set_description(f'{benchmark.name}/{pair.name}')
+                bar.set_description(printable(f'{benchmark.name}/{pair.name}'))
                 sample = load_sample(pair, scale, benchmark.name)
                 folder = images and images / benchmark.name / pair.name
                 found.images.append(evaluate_image(sample, candidates, scale, folder, bar.update))

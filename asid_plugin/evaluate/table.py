@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asid_plugin.markdown import table as markdown_table
+from asid_plugin.markdown import text
+from asid_plugin.printable import printable
 from asid_plugin.published.reported import Figures, reported_row
 
 from .results import Evaluation, Method, SetResult
@@ -85,11 +87,10 @@ def markdown(evaluation: Evaluation) -> str:
     """The table and the notes, as Markdown."""
     names = [found.name for found in evaluation.sets]
     lines = [
-        [row.label.replace('|', r'\|'), row.params, *(str(row.figures.get(name, '')) for name in names)]
-        for row in rows(evaluation)
+        [text(row.label), row.params, *(str(row.figures.get(name, '')) for name in names)] for row in rows(evaluation)
     ]
-    table = markdown_table(['method', 'parameters', *names], lines)
-    return f'{table}\n\n' + '\n'.join(f'- {note}' for note in notes(evaluation)) + '\n'
+    table = markdown_table(['method', 'parameters', *map(text, names)], lines)
+    return f'{table}\n\n' + '\n'.join(f'- {text(note)}' for note in notes(evaluation)) + '\n'
 
 
 def write_csv(evaluation: Evaluation, path: Path) -> None:
@@ -102,6 +103,9 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
             figures.append(('', {method.label: found.mean(method.label) for method in evaluation.methods}))
             for image, by_label in figures:
                 for method in evaluation.methods:
-                    of = [method.name, method.how, '' if method.params is None else method.params, method.source]
+                    params = '' if method.params is None else method.params
+                    of = [printable(method.name), method.how, params, printable(method.source)]
                     psnr, ssim = by_label[method.label].psnr, by_label[method.label].ssim
-                    writer.writerow([evaluation.scale, found.name, image, *of, f'{psnr:.4f}', f'{ssim:.6f}'])
+                    writer.writerow(
+                        [evaluation.scale, *map(printable, (found.name, image)), *of, f'{psnr:.4f}', f'{ssim:.6f}']
+                    )

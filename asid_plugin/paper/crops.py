@@ -21,6 +21,7 @@ from asid_plugin.evaluate.protocol import downscale, measure
 from asid_plugin.evaluate.results import EvaluationError
 from asid_plugin.inference.devices import choose_device
 from asid_plugin.plots.style import RC, FigureError, bare, check_output, outline, save
+from asid_plugin.printable import printable
 from asid_plugin.published.reported import Figures
 
 Box = tuple[int, int, int, int]
@@ -174,7 +175,7 @@ def main(args: argparse.Namespace) -> None:
     box = tuple(args.box or worst_box(sample.hr, results[0].pixels, args.scale))
     how = f', {"by tiles" if args.how == "tiles" else "whole"}' if args.network else ''
     save(draw(sample, results, box, args.scale, args.columns, how), args.output, dpi=300)
-    print(f'{sample.name}, the detail is --box {" ".join(map(str, box))}')
+    print(f'{printable(sample.name)}, the detail is --box {" ".join(map(str, box))}')
 
 
 def _check(args: argparse.Namespace) -> None:

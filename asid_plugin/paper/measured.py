@@ -9,6 +9,7 @@ from pathlib import Path
 from asid_plugin.errors import ASIDError
 from asid_plugin.evaluate.results import Method
 from asid_plugin.evaluate.table import COLUMNS
+from asid_plugin.files import is_special
 from asid_plugin.published.reported import Figures
 
 
@@ -42,6 +43,8 @@ def read_means(path: str | Path) -> list[Means]:
     Raises:
         MeasuredError: The file is missing, has other columns, or something else where a number should be.
     """
+    if is_special(path):
+        raise MeasuredError(f'{path}: not a regular file but a pipe, a socket or a device')
     try:
         with Path(path).open(encoding='utf-8', newline='') as file:
             rows = list(csv.DictReader(file))

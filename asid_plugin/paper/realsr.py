@@ -68,6 +68,6 @@ def table(measured: Sequence[Means] = ()) -> str:
         for mean in measured:
             if mean.scale == scale:
                 figures = mean.figures[SET]
-                name = f'{mean.method.label}, measured here'
+                name = f'{markdown.text(mean.method.label)}, measured here'
                 rows.append([f'x{scale}', name, f'{figures.psnr:.2f}', f'{figures.ssim:.3f}'])
     return markdown.table(['scale', 'network', 'PSNR', 'SSIM'], rows)

@@ -121,7 +121,7 @@ def measured_cells(mean: Means) -> list[str]:
     params = mean.method.params
     parameters = EMPTY if params is None else f'{params:,}'
     figures = (str(mean.figures.get(name, EMPTY)) for name in BENCHMARKS)
-    return [f'{mean.method.label}, measured here', parameters, EMPTY, *figures]
+    return [f'{markdown.text(mean.method.label)}, measured here', parameters, EMPTY, *figures]
 
 
 def print_table2(args: argparse.Namespace) -> None:

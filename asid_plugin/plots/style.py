@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from asid_plugin.errors import ASIDError
 from asid_plugin.files import whole_file
+from asid_plugin.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType  # older matplotlibs lack it
@@ -58,7 +59,7 @@ def save(figure: Figure, path: Path, dpi: int = 200) -> None:
             figure.savefig(unfinished, format=kind, dpi=dpi, metadata=metadata)
     except OSError as error:
         raise FigureError(f'{path}: {error.strerror}') from error
-    print(f'wrote {path}')
+    print(printable(f'wrote {path}'))
 
 
 def outline(ax: Axes, left: float, top: float, width: float, height: float, linewidth: float = 0.9) -> None:

@@ -43,8 +43,8 @@ def read_curve(experiment: Path) -> Curve:
         FigureError: There is no log with iterations in it.
     """
     curve: Curve = {}
-    for log in sorted(experiment.glob('train_*.log')):
-        read_log(log.read_text(encoding='utf-8').splitlines(), curve)
+    for log in sorted(filter(Path.is_file, experiment.glob('train_*.log'))):
+        read_log(log.read_text(encoding='utf-8', errors='replace').splitlines(), curve)
     if not curve:
         raise FigureError(f'{experiment}: no train_*.log with iterations in it; name a folder in experiments/')
     return dict(sorted(curve.items()))

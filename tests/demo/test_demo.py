@@ -1,5 +1,6 @@
 """`asid demo`: the page in a real headless Chromium, and the command line."""
 
+import json
 import os
 import re
 import signal
@@ -9,9 +10,10 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import cv2
 import gradio
@@ -29,6 +31,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from asid_plugin.archs import ASID
 from asid_plugin.demo.example import EXAMPLE
+from asid_plugin.demo.keeping import Kept
 from asid_plugin.demo.offers import Offer
 from asid_plugin.demo.page import Page
 from asid_plugin.images import READABLE
@@ -349,7 +352,37 @@ def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_p
     )
 
 
-def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path):
+@pytest.mark.slow
+def test_sigterm_in_the_middle_of_an_enlargement_is_a_clean_end(tmp_path: Path):
+    """By requests as the page sends them; the picture takes minutes."""
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), dtype=np.uint8)
+    png = cv2.imencode('.png', pixels)[1].tobytes()
+    with subprocess.Popen(
+        [sys.executable, '-m', 'asid_plugin', 'demo', '--port', '0', '--tile', '24', '--tile-overlap', '8'],
+        env={**os.environ, 'TMPDIR': str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        address = re.search(r'http://[\d.:]+/', server.stdout.readline())[0]
+
+        def ask(path: str, content: bytes | None = None, kind: str = 'application/json') -> HTTPResponse:
+            return urlopen(Request(f'{address}{path}', content, {'Content-Type': kind}), timeout=60)
+
+        head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+        [path] = json.load(ask('gradio_api/upload', head + png + b'\r\n--b--\r\n', 'multipart/form-data; boundary=b'))
+        number = next(entry['id'] for entry in json.load(ask('config'))['dependencies'] if entry['show_progress_on'])
+        picture = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
+        event = {'data': [picture, 'packaged:x2'], 'fn_index': number, 'session_hash': 's'}
+        ask('gradio_api/queue/join', json.dumps(event).encode()).close()
+        with ask('gradio_api/queue/data?session_hash=s') as events:
+            assert any(b'"tiles"' in line for line in events)
+            server.send_signal(signal.SIGTERM)
+            _, errors = server.communicate(timeout=120)
+    assert (server.returncode, errors, list(tmp_path.iterdir())) == (0, '', [])
+
+
+def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path, tmp_path: Path):
     """Its page was closed or was given another picture; the network goes through 256 of 969 tiles."""
     seen = []
 
@@ -358,7 +391,8 @@ def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path):
         page.awaited.clear()
         return lq.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
-    page = Page({'doubled': Offer(Upscaler(net, 2, tile=16, overlap=15), '')}, MAX_PIXELS)
+    offers = {'doubled': Offer(Upscaler(net, 2, tile=16, overlap=15), '')}
+    page = Page(offers, MAX_PIXELS, Kept(tmp_path, 2**30))
     with pytest.raises(gradio.Error, match='Nobody waits'):
         page._enlarge(str(picture), 'doubled', SimpleNamespace(session_hash='closed'))
     assert seen == [256]

@@ -337,5 +337,5 @@ def test_a_bad_picture_is_named_and_no_report_is_left(tmp_path: Path):
     for message, prepare_next in cases.items():
         with pytest.raises(EvaluationError, match=re.escape(message)):
             write_report(result, tmp_path / 'out' / 'report.html')
-        assert list((tmp_path / 'out').iterdir()) == []
+        assert not (tmp_path / 'out').exists()
         prepare_next()

@@ -146,7 +146,7 @@ def test_figures_are_written_whole_and_alike(tmp_path: Path, suffix: str, magic:
     assert paths[0].read_bytes().startswith(magic)
     assert [path.name for path in paths[0].parent.iterdir()] == [f'figure{suffix}']
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    with pytest.raises(FigureError, match=f'{paths[0]}/.*: File exists'):
+    with pytest.raises(FigureError, match=f'{paths[0]}/.*: Not a directory'):
         save(Figure((1, 1)), paths[0] / f'figure{suffix}')
 
 
