@@ -15,8 +15,11 @@ from helpers import TINY, write_pairs
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
-# Where a shell has started the tests in the background, Ctrl-C is ignored by them and by the commands that they start.
+# Where a shell has started the tests in the background, or nohup has, Ctrl-C or SIGHUP is ignored by them and by the
+# commands that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, 'SIGHUP'):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
