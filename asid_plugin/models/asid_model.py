@@ -22,6 +22,7 @@ from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoints import CheckpointError, load_asid, read_state_dict, save_safetensors
 from asid_plugin.compat.patching import expect_channels_last_gradients, replaced
 from asid_plugin.compat.ranks import failing_together, state_of, stop_unless_alike
+from asid_plugin.errors import ASIDError
 from asid_plugin.files import remove_unfinished, staging
 from asid_plugin.inference.memory import keep_freed_memory
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
@@ -32,6 +33,10 @@ from asid_plugin.version import __version__
 from .resumable import ResumableModel
 
 AMP_DTYPES = {None: None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+class DivergedError(ASIDError, FloatingPointError):
+    """A training whose numbers are no longer finite; the message is one line."""
 
 
 @MODEL_REGISTRY.register()
@@ -128,7 +133,7 @@ class ASIDModel(ResumableModel):
         """One step on the batch that `feed_data` took.
 
         Raises:
-            FloatingPointError: A loss is nan or infinite; nothing is saved any more.
+            DivergedError: A loss is nan or infinite; nothing is saved any more.
         """
         self.optimizer_g.zero_grad()
         num_parts = self.train_opt.accumulate
@@ -179,7 +184,7 @@ class ASIDModel(ResumableModel):
         """Raise what `optimize_parameters` documents; rank 0 has the reduced losses, and its end stops the others."""
         for name, value in self.log_dict.items():
             if not math.isfinite(value):
-                raise FloatingPointError(f'iteration {current_iter}: {name} is {value}; {self.training_stops}')
+                raise DivergedError(f'iteration {current_iter}: {name} is {value}; {self.training_stops}')
 
     @property
     def training_stops(self) -> str:
@@ -254,12 +259,12 @@ class ASIDModel(ResumableModel):
         """BasicSR's, for weights that are numbers.
 
         Raises:
-            FloatingPointError: A weight is nan or infinite; the files are as they were before.
+            DivergedError: A weight is nan or infinite; the files are as they were before.
         """
         when = 'the end' if current_iter == -1 else f'iteration {current_iter}'
         for name, value in self.get_bare_model(self.net_g).state_dict().items():
             if not value.isfinite().all():
-                raise FloatingPointError(f'{when}: weights {name} are not finite; {self.training_stops}')
+                raise DivergedError(f'{when}: weights {name} are not finite; {self.training_stops}')
         super().save(epoch, current_iter)
 
     @master_only

@@ -26,6 +26,7 @@ from asid_plugin.archs import ASID
 from asid_plugin.inference.tiling import Windows, tiled
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.models import ASIDModel
+from asid_plugin.models.asid_model import DivergedError
 from helpers import write_pairs
 
 
@@ -235,7 +236,7 @@ def test_nan_stops_before_anything_is_saved(options: dict, tmp_path: Path):
     data = batch()
     data['gt'][0, 0, 0, 0] = float('nan')
     model.feed_data(data)
-    with pytest.raises(FloatingPointError, match='iteration 2: l_pix is nan'):
+    with pytest.raises(DivergedError, match='iteration 2: l_pix is nan'):
         model.optimize_parameters(2)
     assert [path.name for path in (tmp_path / 'models').iterdir()] == ['net_g_1.pth']
 
@@ -245,7 +246,7 @@ def test_weights_that_are_no_numbers_are_not_saved(options: dict, tmp_path: Path
     model = make_model(options, tmp_path, grad_clip=1.0)
     model.net_g.conv_up.bias.register_hook(lambda grad: grad * float('nan'))
     step(model)
-    with pytest.raises(FloatingPointError, match='iteration 1: weights .* are not finite'):
+    with pytest.raises(DivergedError, match='iteration 1: weights .* are not finite'):
         model.save(0, 1)
     assert not list(tmp_path.glob('models/*'))
 
