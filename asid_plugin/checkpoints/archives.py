@@ -16,6 +16,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from .extent import check_extent
 from .unpickling import History, Unpickler, UnpicklingError
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -39,9 +40,12 @@ def load_pickled(path: str | Path, history: Callable[[], object] = History) -> A
     path = Path(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            return _load_zip(archive, path.stat().st_size, history)
-    with path.open('rb') as file:
-        return _load_old(file, path.stat().st_size, history)
+            content = _load_zip(archive, path.stat().st_size, history)
+    else:
+        with path.open('rb') as file:
+            content = _load_old(file, path.stat().st_size, history)
+    check_extent(content)
+    return content
 
 
 def check_archive(archive: zipfile.ZipFile, size: int) -> None:

@@ -11,6 +11,7 @@ import time
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -469,3 +470,38 @@ def test_the_state_of_an_optimizer_must_be_its_parameters(value: object):
     optimizer.state[parameter]['exp_avg'] = value
     with pytest.raises(ValueError, match=r'exp_avg of an optimizer is .*, but the weights it is for are \(3,\)'):
         check_optimizer(optimizer)
+
+
+def nested(levels: int, width: int) -> object:
+    value: object = 0
+    for _ in range(levels):
+        value = [value] * width
+    return value
+
+
+def holding_itself() -> object:
+    value: list[object] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        (nested(40, 2), 'share others so often'),
+        (nested(7, 10), 'share others so often'),
+        ({'a': nested(40, 2), 'b': (nested(40, 2),)}, 'share others so often'),
+        (nested(101, 1), 'more than 100 deep'),
+        (holding_itself(), 'more than 100 deep'),
+        (nested(90, 1), ''),
+        (nested(6, 9), ''),
+    ],
+    ids=['pairs', 'tens', 'in a dict', 'deep', 'in itself', 'not so deep', 'half a million'],
+)
+@pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'old'])
+def test_containers_that_nobody_could_walk_through(tmp_path: Path, value: object, message: str, zipped: bool):
+    torch.save({'state_dict': {}, 'optimizers': value}, tmp_path / 'a.pth', _use_new_zipfile_serialization=zipped)
+    begun = time.process_time()
+    with pytest.raises(pickle.UnpicklingError, match=message) if message else nullcontext():
+        load_pickled(tmp_path / 'a.pth')
+    assert time.process_time() - begun < 2
