@@ -41,18 +41,25 @@ def _kind(value: object) -> type:
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """See that the state that an optimizer has loaded is one of its parameters; torch does not look at shapes.
+    """See that the state that an optimizer has loaded is one of its parameters; torch does not look at it.
 
     Raises:
         ValueError: It is not; the message names the entry.
     """
+    wanted = _after_a_step(optimizer)
     for group in optimizer.param_groups:
         for name, default in optimizer.defaults.items():
             is_there = name == 'lr' or name in group  # older torch has fewer
             if is_there and not is_alike(group.get(name), default):
                 raise ValueError(f'{name} of an optimizer is {reprlib.repr(group.get(name))}')
         for parameter in group['params']:
-            for name, value in optimizer.state.get(parameter, {}).items():
+            state = optimizer.state.get(parameter, {})
+            for name, fresh in wanted.items() if state else ():
+                if name not in state:
+                    raise ValueError(f'{name} of an optimizer is missing')
+                if isinstance(fresh, Tensor) and fresh.is_floating_point() and _is_other(state[name]):
+                    raise ValueError(f'{name} of an optimizer is of {state[name].dtype}, which is no floating point')
+            for name, value in state.items():
                 same = isinstance(value, Tensor) and value.shape == parameter.shape
                 if name == 'momentum_buffer' and value is None:  # as older torch saves it of SGD without momentum
                     continue
@@ -61,3 +68,19 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
                     raise ValueError(
                         f'{name} of an optimizer is {shape}, but the weights it is for are {(*parameter.shape,)}'
                     )
+
+
+def _is_other(value: object) -> bool:
+    return isinstance(value, Tensor) and not value.is_floating_point()
+
+
+def _after_a_step(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The state that such an optimizer has of a weight after a step; none of one that steps in a way of its own."""
+    weight = torch.nn.Parameter(torch.zeros(1, device='cpu'))
+    weight.grad = torch.zeros_like(weight)
+    try:
+        fresh: Any = type(optimizer)([weight], **optimizer.defaults)
+        fresh.step()
+    except Exception:  # whatever an optimizer of somebody else's needs
+        return {}
+    return dict(fresh.state[weight])

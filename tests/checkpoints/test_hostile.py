@@ -505,3 +505,25 @@ def test_containers_that_nobody_could_walk_through(tmp_path: Path, value: object
     with pytest.raises(pickle.UnpicklingError, match=message) if message else nullcontext():
         load_pickled(tmp_path / 'a.pth')
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda state: state.pop('exp_avg_sq'), 'exp_avg_sq of an optimizer is missing'),
+        (lambda state: state.update(step=torch.tensor(True)), 'step of an optimizer is of torch.bool'),
+        (lambda state: state.update(exp_avg=torch.zeros(2, dtype=torch.int64)), 'exp_avg of an optimizer is'),
+        (lambda state: state.clear(), ''),  # of a weight that has had no gradient
+        (lambda state: state, ''),
+    ],
+    ids=['missing', 'bool', 'integers', 'none', 'whole'],
+)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_the_state_of_an_optimizer_is_whole(change: Callable[[Any], object], message: str, dtype: torch.dtype):
+    weight = torch.nn.Parameter(torch.zeros(2, dtype=dtype))
+    weight.grad = torch.ones_like(weight)
+    optimizer = torch.optim.Adam([weight])
+    optimizer.step()
+    change(optimizer.state[weight])
+    with pytest.raises(ValueError, match=message) if message else nullcontext():
+        check_optimizer(optimizer)
