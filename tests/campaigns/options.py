@@ -41,7 +41,7 @@ from asid_plugin.plain_yaml import YAMLError, load
 from .figures import Row
 from .trials import Outcome, attempt
 
-SHORT = {'train': 12, 'test': 6, 'evaluate': 6}
+SHORT = {'train': 8, 'test': 4, 'evaluate': 4}
 LONG = {'train': 6000, 'test': 2000, 'evaluate': 2000}
 """Trials of each way."""
 

@@ -112,13 +112,12 @@ class OtherBatches(BatchSampler):
 @pytest.mark.parametrize(
     'loader',
     [
-        {},
-        {'num_workers': 2, 'persistent_workers': True},
         {'drop_last': False},
+        {'num_workers': 2, 'persistent_workers': True},
         {'sampler': {'_delete_': True, 'type': 'InfiniteSampler', 'seed': 3}},
         {'drop_last': False, 'batch_sampler': {'type': 'OtherBatches', 'drop_last': True}},
     ],
-    ids=['one process', 'workers', 'incomplete batches', 'infinite sampler', 'batches of another sampler'],
+    ids=['incomplete batches', 'workers', 'infinite sampler', 'batches of another sampler'],
 )
 def test_interrupted_twice_it_ends_as_undisturbed(tiny: Tiny, tmp_path: Path, loader: dict[str, Any]):
     """Bit for bit, with random crops, over three epochs; the interruptions come in the middle of two."""
