@@ -134,7 +134,7 @@ def test_the_weights_of_one_node_are_damaged(nodes: Callable, options: dict):
     weights.write_bytes(weights.read_bytes()[:1000])
     done = train(folders, '--auto_resume')
     assert [process.returncode for process in done] == [2, 2]
-    assert f'\nrank 1 on {HOST}: {weights}' in f'\n{done[0].stderr}'
+    assert f'goes on with {weights.relative_to(folders[1])}: damaged or not a checkpoint' in done[0].stderr
     assert 'Traceback' not in done[0].stderr + done[1].stderr
 
 
