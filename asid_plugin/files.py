@@ -10,8 +10,8 @@ from pathlib import Path
 
 PREFIX = '.unfinished_'
 HOST = socket.gethostname()
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""The errors of writing, which come without the name of a file."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a disk that takes no more, which come without the name of a file."""
 _temporary: dict[Path, list[Path]] = {}
 """By temporary folder of this process, the folders that were made for it, the deepest first."""
 
@@ -83,7 +83,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         with staging(path.parent) as folder:
             yield folder / path.name
     except OSError as error:
-        if error.filename is None and error.errno in _FULL:
+        if error.filename is None and error.errno in FULL:
             error.filename = str(path)
         raise
 

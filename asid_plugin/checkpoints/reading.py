@@ -63,7 +63,11 @@ def read_state_dict(path: str | Path, prefer: str | None = None) -> dict[str, Te
         path = packaged_file(path) or Path(path)
     except WeightsError as error:
         raise CheckpointError(str(error)) from None
-    content = read_content(path)
+    return state_dict_of(path, read_content(path), prefer)
+
+
+def state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Tensor]:
+    """The weights in what a file holds, once that is read; arguments and errors as `read_state_dict`'s."""
     try:
         state_dict = weights_in(content, prefer)
     except AmbiguityError as error:

@@ -1,7 +1,6 @@
 """The command `asid`: it finds the command that is meant, reads its arguments, and runs it."""
 
 import argparse
-import errno
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import asid_plugin
 from asid_plugin.errors import ASIDError
+from asid_plugin.files import FULL
 from asid_plugin.printable import printable
 
 from .interruption import LINE, STATUS, interruptible
@@ -59,9 +59,6 @@ GOES_ON = {
     'mmengine': 'interrupted; --resume goes on from the last checkpoint',
 }
 """The line at the end of a command that was interrupted and can be continued."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Errors of a disk that takes no more; where in the program matters to nobody."""
 
 WITH_BASICSR = ('basicsr', 'evaluate', 'mmengine')
 """Extras that BasicSR is in, whose build needs the torch that is installed."""
@@ -121,7 +118,7 @@ def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
         extra = COMMANDS[name].extra or EXTRAS[error.name]
         return _fail(f'asid {name} needs {error.name}, which is not installed: {how_to_install(extra)}')
     except OSError as error:
-        if name in RUNS and error.errno not in FULL:  # after hours, the place in the program matters
+        if name in RUNS and error.errno not in FULL:  # after hours, the place in the program matters, if it is to blame
             raise
         file, reason = error.filename or getattr(args, 'output', None), error.strerror or str(error)
         return _fail(printable(f'{file}: {reason}' if file else reason))

@@ -14,10 +14,9 @@ import torch
 from .lmdbs import mmengine_lmdb_opened_twice
 from .mmengine_checkpoints import mmengine_checkpoints
 from .mmengine_saving import (
-    mmengine_best_not_noted,
     mmengine_files_cut_short,
+    mmengine_names_in_checkpoints,
     mmengine_removed_before_saved,
-    mmengine_removes_named_files,
     mmengine_resume_past_damage,
 )
 from .patching import leave_process_group_at_exit, on_gloo, replaced
@@ -109,8 +108,7 @@ MMENGINE = [
     mmengine_lmdb_opened_twice,
     mmengine_files_cut_short,
     mmengine_removed_before_saved,
-    mmengine_best_not_noted,
-    mmengine_removes_named_files,
+    mmengine_names_in_checkpoints,
     mmengine_resume_past_damage,
     mmengine_ranks_alike,
     mmengine_one_training,

@@ -92,35 +92,18 @@ def mmengine_removed_before_saved() -> None:
     CheckpointHook._save_best_checkpoint = save_best_then_remove
 
 
-def mmengine_best_not_noted() -> None:
-    """Let a resumed training note new best weights in a checkpoint, which it does not before its first other save.
+def mmengine_names_in_checkpoints() -> None:
+    """Let a resumed training take the best and the last checkpoint that its state names, if they are its own files.
 
-    All of MMEngine's versions then remove the weights that the last checkpoint names as the best.
+    All of MMEngine's versions remove the best one, whatever file or folder is named, for a better one. Of the last one
+    they know nothing until they save another; new best weights that come before are not noted in it.
     """
     from mmengine.hooks import CheckpointHook
 
     before_train = CheckpointHook.before_train
 
     @functools.wraps(before_train)
-    def with_last_checkpoint(self: CheckpointHook, runner: Any) -> None:
-        before_train(self, runner)
-        if self.last_ckpt is None:
-            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
-
-    CheckpointHook.before_train = with_last_checkpoint
-
-
-def mmengine_removes_named_files() -> None:
-    """Let a resumed training forget best and last checkpoints that are none of its own files.
-
-    A checkpoint names them, and all of MMEngine's versions remove the best one, file or folder, for a better one.
-    """
-    from mmengine.hooks import CheckpointHook
-
-    before_train = CheckpointHook.before_train
-
-    @functools.wraps(before_train)
-    def forget_others(self: CheckpointHook, runner: Any) -> None:
+    def take_own(self: CheckpointHook, runner: Any) -> None:
         before_train(self, runner)
         info = runner.message_hub.runtime_info
         for key in [key for key in info if str(key).startswith('best_ckpt')]:
@@ -134,7 +117,7 @@ def mmengine_removes_named_files() -> None:
         for name in getattr(self, 'best_ckpt_path_dict', {}):
             self.best_ckpt_path_dict[name] = info.get(f'best_ckpt_{name}')
 
-    CheckpointHook.before_train = forget_others
+    CheckpointHook.before_train = take_own
 
 
 def mmengine_resume_past_damage() -> None:

@@ -1,6 +1,5 @@
 """How far long work is: a bar on a terminal, and a line every few seconds where the output goes elsewhere."""
 
-import os
 import sys
 import threading
 import time
@@ -130,14 +129,9 @@ class Progress:
 
 
 def say(line: str, stream: TextIO) -> None:
-    """Print a line at once, above the bar if there is one; where nobody reads any more, go on without a word."""
-    try:
-        tqdm.write(printable(line), file=stream)
-        stream.flush()
-    except BrokenPipeError:  # such as of `| head`: the work matters more than lines about it
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    """Print a line at once, above the bar if there is one."""
+    tqdm.write(printable(line), file=stream)
+    stream.flush()
 
 
 def counted(number: int, unit: str) -> str:

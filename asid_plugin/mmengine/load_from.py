@@ -1,6 +1,7 @@
 """The files that `load_from` of a config takes beside MMEngine's own: those of this package, and its own weights."""
 
 import functools
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
 
 
 @CheckpointLoader.register_scheme(prefixes=[r'.+\.safetensors$', 'packaged:'])
@@ -21,11 +23,17 @@ def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, 
     Raises:
         CheckpointError: There is no such file, it is damaged, or holds several networks or neosr's ASID.
     """
-    from asid_plugin.archs import ASID, OmniSR  # here, because a config's imports should cost little
-    from asid_plugin.checkpoints import CheckpointError, read_state_dict
+    from asid_plugin.checkpoints import read_state_dict  # here, because a config's imports should cost little
+
+    return _of_generator(filename, read_state_dict(filename))
+
+
+def _of_generator(filename: str, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Weights as MMEngine expects them; see `load_from_safetensors`."""
+    from asid_plugin.archs import ASID, OmniSR
+    from asid_plugin.checkpoints import CheckpointError
     from asid_plugin.layouts.state_dict import NEOSR_WITHOUT_BIAS, is_neosr
 
-    state_dict = read_state_dict(filename)
     if is_neosr(state_dict):
         raise CheckpointError(f'{filename}: {NEOSR_WITHOUT_BIAS}')
     for arch in (ASID, OmniSR):
@@ -43,14 +51,14 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     MMEngine takes `{'params': ...}` for a model of one weight, and trains on without a word of error. A network that is
     loaded without a `Runner` gets its file as it is.
     """
-    from asid_plugin.checkpoints.reading import NoWeightsError
+    from asid_plugin.checkpoints.reading import NoWeightsError, state_dict_of
 
     content = checkpoint.load_from_local(filename, map_location)
     is_mmengines = isinstance(content, dict) and 'meta' in content and 'state_dict' in content
     if is_mmengines or not _HAS_GENERATOR.get():
         return content
     try:
-        return load_from_safetensors(filename)
+        return _of_generator(filename, state_dict_of(filename, content))
     except NoWeightsError:  # which is MMEngine's affair
         return content
 
