@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from pickle import UnpicklingError
+
+from .unpickling import UnpicklingError
 
 MOST_VALUES = 1_000_000
 """That a walk may meet; a training state of ASID has some thousands."""
