@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
-# Threads that wait spin by default, and take the core from the other processes.
-export OMP_WAIT_POLICY=PASSIVE
-exec python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"
+# More threads than cores make some tests ten times as slow: threads wait for each other, and those that wait spin.
+cores=$(python -c 'import os; print(os.cpu_count() or 1)')
+processes=$((cores < 4 ? cores : 4))
+export OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores / processes))}
+exec python -m pytest --numprocesses "$processes" --dist loadfile "$@"

@@ -97,7 +97,8 @@ def _read(pipe: int, child: int) -> bytes | None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-    return None if time.monotonic() - begun >= _KILLED_AFTER else content
+    # one that ended while this process was stopped is no hang
+    return content if content or time.monotonic() - begun < _KILLED_AFTER else None
 
 
 def _child(function: Callable[[], object], folder: Path, stderr: Path, pipe: int) -> None:
