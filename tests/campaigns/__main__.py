@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -13,10 +14,10 @@ CAMPAIGNS = ('options', 'checkpoints', 'images', 'lmdbs', 'full_disk', 'kills', 
 """Modules of this package: each has `run(folder, seed, long)`, a generator of rows."""
 
 
-def run_campaign(name: str, folder: Path, seed: int, long: bool) -> list[Row]:
+def run_campaign(name: str, folder: Path, seed: int, long: bool) -> Iterator[Row]:
     """Run one in a folder of its own."""
     folder.mkdir(parents=True)
-    return list(import_module(f'campaigns.{name}').run(folder, seed, long))
+    yield from import_module(f'campaigns.{name}').run(folder, seed, long)
 
 
 def main() -> int:
@@ -30,12 +31,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix='campaigns_') as folder:
         for name in args.names or CAMPAIGNS:
             begun = time.monotonic()
-            rows += run_campaign(name, Path(folder, name), args.seed, args.long)
+            for row in run_campaign(name, Path(folder, name), args.seed, args.long):
+                rows.append(row)
+                print(as_table([row]).splitlines()[-1], *row.broken, sep='\n', file=sys.stderr, flush=True)
             print(f'{name}: {time.monotonic() - begun:.0f} s', file=sys.stderr, flush=True)
     print(as_table(rows))
-    broken = [line for row in rows for line in row.broken]
-    print(*broken, sep='\n', file=sys.stderr)
-    return 1 if broken else 0
+    return 1 if any(row.broken for row in rows) else 0
 
 
 if __name__ == '__main__':
