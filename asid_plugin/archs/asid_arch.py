@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from asid_plugin.layouts.state_dict import infer_arguments, our_layout
 from asid_plugin.registry import ARCH_REGISTRY
 
+from .convolution import NHWCConv2d
 from .idb import IDB
-from .local import NHWCConv2d
 from .windowed import StateDictReader, WindowedSR
 
 Sharing = Literal['inter', 'intra', 'none']

@@ -3,14 +3,15 @@
 Features are NHWC, (B, H, W, C), with H and W multiples of the window size; a token is one pixel.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from asid_plugin.registry import BLOCK_REGISTRY
 
-from .local import GFFN, Conv1x1, DepthwiseConv, conv1x1, separable_parts
+from .convolution import Conv1x1, DepthwiseConv, conv1x1, separable_parts
+from .local import GFFN
+from .norm import LayerNorm
 
 
 def window_partition(x: Tensor, window_size: tuple[int, int]) -> Tensor:
@@ -29,11 +30,11 @@ def window_partition(x: Tensor, window_size: tuple[int, int]) -> Tensor:
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, c)
 
 
-def window_reverse(windows: Tensor, window_size: tuple[int, int], size: Sequence[int]) -> Tensor:
-    """Undo `window_partition`: (B * H/h * W/w, h * w, C) to (B, H, W, C), `size` being (H, W)."""
-    (h, w), (height, width) = window_size, size
-    x = windows.reshape(-1, height // h, width // w, h, w, windows.shape[-1])
-    return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, windows.shape[-1])
+def window_reverse(windows: Tensor, window_size: tuple[int, int], residual: Tensor) -> Tensor:
+    """Undo `window_partition`, (B * H/h * W/w, h * w, C) to (B, H, W, C), and add a residual of that shape."""
+    (h, w), (height, width) = window_size, residual.shape[1:3]
+    x = windows.reshape(-1, height // h, width // w, h, w, windows.shape[-1]).permute(0, 1, 3, 2, 4, 5)
+    return (residual.reshape(x.shape) + x).reshape(residual.shape)  # a sum of views saves a copy
 
 
 def grid_partition(x: Tensor, grid_size: tuple[int, int]) -> Tensor:
@@ -52,15 +53,15 @@ def grid_partition(x: Tensor, grid_size: tuple[int, int]) -> Tensor:
     return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, h * w, c)
 
 
-def grid_reverse(groups: Tensor, grid_size: tuple[int, int], size: Sequence[int]) -> Tensor:
-    """Undo `grid_partition`: (B * H/h * W/w, h * w, C) to (B, H, W, C), `size` being (H, W)."""
-    (h, w), (height, width) = grid_size, size
-    x = groups.reshape(-1, height // h, width // w, h, w, groups.shape[-1])
-    return x.permute(0, 3, 1, 4, 2, 5).reshape(-1, height, width, groups.shape[-1])
+def grid_reverse(groups: Tensor, grid_size: tuple[int, int], residual: Tensor) -> Tensor:
+    """Undo `grid_partition`, (B * H/h * W/w, h * w, C) to (B, H, W, C), and add a residual of that shape."""
+    (h, w), (height, width) = grid_size, residual.shape[1:3]
+    x = groups.reshape(-1, height // h, width // w, h, w, groups.shape[-1]).permute(0, 3, 1, 4, 2, 5)
+    return (residual.reshape(x.shape) + x).reshape(residual.shape)
 
 
 GROUPINGS = {'meso': (window_partition, window_reverse), 'global': (grid_partition, grid_reverse)}
-"""For each level, how a feature map is cut into groups of tokens, and put together again."""
+"""For each level, how a feature map is cut into groups of tokens, and put together again on top of another."""
 
 
 def relative_position_index(window_size: int) -> Tensor:
@@ -92,22 +93,23 @@ class SpatialAttention(nn.Module):
         if not shared:
             self.query_key = Conv1x1(dim, 2 * dim, bias=False)
             self.position_bias = nn.Parameter(torch.randn((2 * window_size - 1) ** 2))
-            self.register_buffer('position_index', relative_position_index(window_size), persistent=False)
+            self.register_buffer('position_index', relative_position_index(window_size).flatten(), persistent=False)
         self.value = Conv1x1(dim, dim, bias=False)
         self.proj = Conv1x1(dim, dim, bias=False)
 
     def matrix(self, x: Tensor) -> Tensor:
         """Attention matrices whose rows sum to one: (B, H, W, C) to (groups, P², P²)."""
         q, k = self.partition(self.query_key(x), self.group).chunk(2, dim=-1)
-        bias = self.position_bias[self.position_index].to(q.dtype)
+        bias = self.position_bias.index_select(0, self.position_index).view(q.shape[1], -1).to(q.dtype)
         return torch.baddbmm(bias, q, k.transpose(1, 2), alpha=self.scale).softmax(dim=-1).to(q.dtype)
 
-    def forward(self, x: Tensor, attn: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, attn: Tensor | None, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Attend within groups.
 
         Args:
             x: (B, H, W, C).
             attn: Matrix of another layer, (groups, P², P²); ignored unless `shared`.
+            residual: (B, H, W, C), added to the output.
 
         Returns:
             The output, (B, H, W, C), and the matrix used.
@@ -116,7 +118,7 @@ class SpatialAttention(nn.Module):
             attn = self.matrix(x)
         # A ((x Wv) Wo) = A (x (Wv Wo)): with one head and no biases, one product of maps instead of two.
         value = self.partition(conv1x1(x, self.proj.weight @ self.value.weight), self.group)
-        return self.reverse(attn @ value, self.group, x.shape[1:3]), attn
+        return self.reverse(attn @ value, self.group, residual), attn
 
 
 class SpatialLayer(nn.Module):
@@ -131,16 +133,15 @@ class SpatialLayer(nn.Module):
 
     def __init__(self, dim: int, level: str, window_size: int = 8, shared: bool = False) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-5)
+        self.norm1 = LayerNorm(dim, eps=1e-5)
         self.attn = SpatialAttention(dim, level, window_size, shared)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm2 = LayerNorm(dim, eps=1e-6)
         self.ffn = GFFN(dim)
 
     def forward(self, x: Tensor, attn: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, H, W, C) and a shared matrix or None, to (B, H, W, C) and the matrix used."""
-        y, attn = self.attn(self.norm1(x), attn)
-        x = x + y
-        return x + self.ffn(self.norm2(x)), attn
+        x, attn = self.attn(self.norm1(x), attn, x)
+        return self.ffn(self.norm2(x), x), attn
 
 
 Matrices = tuple[Tensor, Tensor]
@@ -176,9 +177,22 @@ def l2_normalize(x: Tensor, dim: int) -> Tensor:
     In float16 `F.normalize`'s eps of 1e-12 is zero and its sum of squares overflows, so the length is taken in float32.
     """
     wide = x if x.dtype == torch.float64 else x.float()
+    return (wide / length(wide, dim)).to(x.dtype)
+
+
+def length(x: Tensor, dim: int) -> Tensor:
+    """Euclidean lengths along `dim`, which is kept; at least 1e-12."""
+    if x.device.type != 'cpu':  # one launch; on a CPU three times as slow as the sum of squares
+        return torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(1e-12)
     # clamped before the root, whose gradient at zero would be infinite
-    length = wide.square().sum(dim, keepdim=True).clamp_min(1e-24).sqrt()
-    return (wide / length).to(x.dtype)
+    return x.square().sum(dim, keepdim=True).clamp_min(1e-24).sqrt()
+
+
+def cosine_similarity(x: Tensor, y: Tensor) -> Tensor:
+    """Cosines of the angles between the channels of x and those of y, (groups, tokens, C) both, to (groups, C, C)."""
+    if x.dtype in (torch.float16, torch.bfloat16):  # a product of channels whose length is not one could overflow
+        return l2_normalize(x, dim=1).transpose(1, 2) @ l2_normalize(y, dim=1)
+    return x.transpose(1, 2) @ y / (length(x, dim=1).transpose(1, 2) * length(y, dim=1))
 
 
 class ChannelAttention(nn.Module):
@@ -201,19 +215,17 @@ class ChannelAttention(nn.Module):
         self.qkv_dwconv = DepthwiseConv(3 * dim, bias=False)
         self.proj = Conv1x1(dim, dim, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to (B, H, W, C)."""
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C), to which a residual of that shape is added."""
         size, p = x.shape[1:3], self.window_size
         # the global groups are not those of spatial attention, but P x P groups of H/P x W/P tokens
         group = (p, p) if self.level == 'meso' else (size[0] // p, size[1] // p)
-        parts = separable_parts(x, self.qkv, self.qkv_dwconv, 3)
-        # each map is gone before the next is made
-        q = l2_normalize(self.partition(next(parts), group), dim=1)
-        k = l2_normalize(self.partition(next(parts), group), dim=1)
-        attn = (q.transpose(1, 2) @ k * self.temperature).softmax(dim=-1)  # (groups, C, C)
-        del q, k
-        y = self.partition(next(parts), group) @ attn.transpose(1, 2)
-        return self.proj(self.reverse(y, group, size))
+        q, k, v = separable_parts(x, self.qkv, self.qkv_dwconv, 3)
+        cosine = cosine_similarity(self.partition(k(), group), self.partition(q(), group))  # (groups, key, query)
+        attn = (cosine * self.temperature).softmax(dim=1)
+        # (v A) Wo = v (A Wo): a product of small matrices instead of one of maps
+        y = self.partition(v(), group) @ F.linear(attn, self.proj.weight)
+        return self.reverse(y, group, residual)
 
 
 @BLOCK_REGISTRY.register()
@@ -227,18 +239,18 @@ class CAM(nn.Module):
 
     def __init__(self, dim: int, window_size: int = 8) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm1 = LayerNorm(dim, eps=1e-6)
         self.meso_attn = ChannelAttention(dim, 'meso', window_size)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm2 = LayerNorm(dim, eps=1e-6)
         self.ffn1 = GFFN(dim)
-        self.norm3 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm3 = LayerNorm(dim, eps=1e-6)
         self.global_attn = ChannelAttention(dim, 'global', window_size)
-        self.norm4 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm4 = LayerNorm(dim, eps=1e-6)
         self.ffn2 = GFFN(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
-        x = x + self.meso_attn(self.norm1(x))
-        x = x + self.ffn1(self.norm2(x))
-        x = x + self.global_attn(self.norm3(x))
-        return x + self.ffn2(self.norm4(x))
+        x = self.meso_attn(self.norm1(x), x)
+        x = self.ffn1(self.norm2(x), x)
+        x = self.global_attn(self.norm3(x), x)
+        return self.ffn2(self.norm4(x), x)

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from asid_plugin.registry import BLOCK_REGISTRY
 
 from .attention import CAM, SAM, Matrices
-from .local import ESA, LM, Conv1x1
+from .convolution import Conv1x1
+from .local import ESA, LM
 
 
 class DistillationUnit(nn.Module):
@@ -81,7 +82,7 @@ class IDB(nn.Module):
             F_out, (B, H, W, C), and the matrices that the units used.
         """
         features, used = self.distill(x, attn)
-        return self.esa(self.conv(self.cam(features)) + x), used
+        return self.esa(self.conv(self.cam(features), 'add', x)), used
 
     def distill(self, x: Tensor, attn: list[Matrices] | None) -> tuple[Tensor, list[Matrices]]:
         """Equations 4 and 5, from F_in to the aggregated features, (B, H, W, C); arguments as `forward`."""

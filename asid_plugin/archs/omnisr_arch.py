@@ -19,7 +19,9 @@ from asid_plugin.registry import ARCH_REGISTRY
 
 from .asid_arch import check_sizes
 from .attention import GROUPINGS, l2_normalize, relative_position_index
-from .local import ESA, GFFN, LM, Conv1x1, DepthwiseConv, NHWCConv2d
+from .convolution import Conv1x1, DepthwiseConv, NHWCConv2d
+from .local import ESA, GFFN, LM
+from .norm import LayerNorm
 from .windowed import StateDictReader, WindowedSR
 
 NUM_HEADS = 4
@@ -48,13 +50,14 @@ class MultiHeadSpatialAttention(nn.Module):
         self.register_buffer('position_index', relative_position_index(window_size), persistent=False)
         self.proj = Conv1x1(dim, dim, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to (B, H, W, C)."""
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C), to which a residual of that shape is added."""
         tokens = self.partition(self.qkv(x), self.group).unflatten(-1, (3, self.num_heads, -1))
         q, k, v = tokens.permute(2, 0, 3, 1, 4).unbind()  # each (groups, heads, P², C/heads)
         bias = self.position_bias[None, :, self.position_index].to(q.dtype)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return self.proj(self.reverse(y.transpose(1, 2).flatten(2), self.group, x.shape[1:3]))
+        y = self.proj(y.transpose(1, 2).flatten(2)[None])
+        return self.reverse(y, self.group, residual)
 
 
 class MultiHeadChannelAttention(nn.Module):
@@ -79,8 +82,8 @@ class MultiHeadChannelAttention(nn.Module):
         self.qkv_dwconv = DepthwiseConv(3 * dim, bias=False)
         self.proj = Conv1x1(dim, dim, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to (B, H, W, C)."""
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C), to which a residual of that shape is added."""
         size, p = x.shape[1:3], self.window_size
         # the global groups are not those of spatial attention, but P x P groups of H/P x W/P tokens
         group = (p, p) if self.level == 'meso' else (size[0] // p, size[1] // p)
@@ -89,7 +92,7 @@ class MultiHeadChannelAttention(nn.Module):
         q, k = l2_normalize(q, dim=-1), l2_normalize(k, dim=-1)
         attn = (q @ k.transpose(-2, -1) * self.temperature).softmax(dim=-1)
         y = (attn @ v).flatten(1, 2).transpose(1, 2)
-        return self.proj(self.reverse(y, group, size))
+        return self.reverse(self.proj(y[None]), group, residual)
 
 
 class OSA(nn.Module):
@@ -103,21 +106,21 @@ class OSA(nn.Module):
 
     def __init__(self, dim: int, level: str, window_size: int = 8) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-5)
+        self.norm1 = LayerNorm(dim, eps=1e-5)
         self.spatial_attn = MultiHeadSpatialAttention(dim, level, window_size)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm2 = LayerNorm(dim, eps=1e-6)
         self.ffn1 = GFFN(dim)
-        self.norm3 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm3 = LayerNorm(dim, eps=1e-6)
         self.channel_attn = MultiHeadChannelAttention(dim, level, window_size)
-        self.norm4 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm4 = LayerNorm(dim, eps=1e-6)
         self.ffn2 = GFFN(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
-        x = x + self.spatial_attn(self.norm1(x))
-        x = x + self.ffn1(self.norm2(x))
-        x = x + self.channel_attn(self.norm3(x))
-        return x + self.ffn2(self.norm4(x))
+        x = self.spatial_attn(self.norm1(x), x)
+        x = self.ffn1(self.norm2(x), x)
+        x = self.channel_attn(self.norm3(x), x)
+        return self.ffn2(self.norm4(x), x)
 
 
 class OSAG(nn.Module):
@@ -142,7 +145,7 @@ class OSAG(nn.Module):
         """(B, H, W, C) to (B, H, W, C)."""
         local, y = self.lm(x).split(self.split, dim=-1)
         y = self.global_osa(self.meso_osa(y))
-        return self.esa(self.conv(torch.cat([y, local], dim=-1)) + x)
+        return self.esa(self.conv(torch.cat([y, local], dim=-1), 'add', x))
 
 
 @ARCH_REGISTRY.register()

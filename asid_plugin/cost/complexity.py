@@ -3,9 +3,12 @@
 `asid complexity` prints the table.
 """
 
+import copy
 import math
 
+import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from asid_plugin import markdown
 from asid_plugin.archs import ASID, OmniSR
@@ -97,6 +100,20 @@ def layer_multiply_adds(net: ASID | OmniSR, height: int, width: int) -> int:
             )
             total += module.weight.numel() * math.prod(positions)
     return total
+
+
+def counted_multiply_adds(net: nn.Module, height: int, width: int) -> int:
+    """Multiply-adds of any network's convolutions and matrix products, as PyTorch counts them while it runs.
+
+    Args:
+        net: The network, which takes (B, 3, H, W).
+        height: Of the LR image, in pixels.
+        width: Of the LR image, in pixels.
+    """
+    net = copy.deepcopy(net).to('meta')  # where nothing is fused that the counter does not know
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(torch.empty(1, 3, height, width, device='meta'))
+    return counter.get_total_flops() // 2
 
 
 def table() -> str:
