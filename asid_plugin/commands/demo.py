@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
     from asid_plugin.demo.server import find_gradio, serve
     from asid_plugin.errors import UsageError
     from asid_plugin.inference import keep_freed_memory
+    from asid_plugin.tf32 import allow_tf32
 
     if args.max_pixels < 1:
         raise UsageError(f'--max-pixels {args.max_pixels}: should be 1 or more')
@@ -64,5 +65,6 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(f'--max-disk {args.max_disk}: should be a number of gibibytes')
     find_gradio()
     keep_freed_memory()
+    allow_tf32(False)
     offers = load_offers(args.weights, tile=args.tile, overlap=args.tile_overlap, device=args.device, half=args.half)
     serve(offers, args.max_pixels, args.host, args.port, int(args.max_disk * 2**30), args.name)

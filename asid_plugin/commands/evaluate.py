@@ -81,8 +81,10 @@ def run(args: argparse.Namespace) -> None:
     from asid_plugin.evaluate.table import markdown
     from asid_plugin.inference import keep_freed_memory
     from asid_plugin.inference.progress import say
+    from asid_plugin.tf32 import allow_tf32
 
     keep_freed_memory()
+    allow_tf32(False)
     running = how_to_run(args)
     sets = find_sets(args.datasets, args.scale, args.sets, lambda reason: say(f'left out: {reason}', sys.stderr))
     candidates = load_candidates(args.network, running)

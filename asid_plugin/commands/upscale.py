@@ -101,12 +101,14 @@ def run(args: argparse.Namespace) -> int:
     from asid_plugin.errors import UsageError
     from asid_plugin.inference import Share, keep_freed_memory, load_upscaler, plan, survey
     from asid_plugin.inference.progress import say
+    from asid_plugin.tf32 import allow_tf32
 
     if args.quality is not None and not 1 <= args.quality <= 100:
         raise UsageError(f'--quality {args.quality}: should be from 1 to 100')
     share = Share.of_environment()
     first = share.rank == 0
     keep_freed_memory()
+    allow_tf32(False)
     share.settle()
     planned = plan(args.input, args.output, args.ext, args.suffix, args.recursive)
     weights = choose_weights(args.weights, args.scale)

@@ -20,6 +20,7 @@ from asid_plugin.images import (
     write_image,
 )
 
+from .devices import enough_memory
 from .progress import Progress
 from .upscaler import Upscaler, image_failures
 
@@ -137,13 +138,11 @@ def upscale_file(
     Raises:
         ImageError: Anything that stands in the way of this image, not necessarily of others.
     """
-    try:
+    with enough_memory(ImageError, str(source), 'while it was read'):
         header = read_header(source)
         several = _holds_frames(target, header)
         frames = read_frames(source) if several else iter([read_image(source)])
         first = next(frames)
-    except MemoryError as error:
-        raise ImageError(f'{source}: out of memory while it was read') from error
     sizes = _sizes(target, header)
     for height, width in sorted(set(sizes)):
         check_size(target, height * upscaler.scale, width * upscaler.scale)

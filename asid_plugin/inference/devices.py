@@ -1,8 +1,11 @@
-"""The device and the precision that a network computes in."""
+"""The device and the precision that a network computes in, and its memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from asid_plugin.errors import UsageError
+from asid_plugin.errors import ASIDError, UsageError
 
 
 def choose_device(device: str) -> str:
@@ -22,6 +25,25 @@ def choose_dtype(device: str, half: bool) -> torch.dtype:
     if not half:
         return torch.float32
     return torch.float16 if device == 'cuda' else torch.bfloat16
+
+
+@contextmanager
+def enough_memory(kind: type[ASIDError], place: str, details: str) -> Iterator[None]:
+    """Make a lack of memory an error of one line: "PLACE: out of memory DETAILS".
+
+    Args:
+        kind: Of the error.
+        place: Where it happens, such as a file, or the iteration of a training.
+        details: When it happens, and the remedy.
+    """
+    try:
+        yield
+    except ASIDError:
+        raise
+    except Exception as error:  # of PyTorch, Python or OpenCV
+        if not is_out_of_memory(error):
+            raise
+        raise kind(f'{place}: out of memory {details}') from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from asid_plugin.images import Image, ImageError, Pixels, Strips
 from asid_plugin.images.alpha import enlarge_alpha, fill_hidden
 from asid_plugin.tiles import BORDERS, OVERLAP, TILE
 
-from .devices import choose_device, choose_dtype, is_out_of_memory
+from .devices import choose_device, choose_dtype, enough_memory
 from .runtimes import load_onnx
 from .tiling import Windows, spans, tiled_rows, tiles_at_once
 
@@ -148,12 +147,8 @@ def _load_torch(weights: Path, device: str, half: bool) -> Loaded:
     device = choose_device(device)
     dtype = choose_dtype(device, half)
     network = load_asid(weights)
-    try:
+    with enough_memory(UsageError, '--device', 'while the network was loaded; --device cpu goes without the GPU'):
         network = network.to(device, dtype)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UsageError('--device: the GPU has no memory left; --device cpu goes without it') from error
 
     def run(lq: Tensor) -> Tensor:
         return network(lq.to(device, dtype)).to('cpu', torch.float32)
@@ -179,13 +174,9 @@ BACKENDS: Mapping[str, Callable[[Path, str, bool], Loaded]] = {'torch': _load_to
 @contextmanager
 def image_failures(source: Path, image: Image, tile: int) -> Iterator[None]:
     """Make the failures of this image, read from `source` and run by tiles of `tile`, ImageErrors that name it."""
-    try:
-        yield
-    except FloatingPointError as error:
-        raise ImageError(f'{source}: {error}') from error
-    except (RuntimeError, MemoryError, cv2.error) as error:
-        if not is_out_of_memory(error):
-            raise
-        height, width = image.height, image.width
-        hint = f'a --tile below {tile}' if tile else '--tile 64'
-        raise ImageError(f'{source}: out of memory at {width}x{height} pixels; try {hint}') from error
+    hint = f'a --tile below {tile}' if tile else '--tile 64'
+    with enough_memory(ImageError, str(source), f'at {image.width}x{image.height} pixels; try {hint}'):
+        try:
+            yield
+        except FloatingPointError as error:
+            raise ImageError(f'{source}: {error}') from error

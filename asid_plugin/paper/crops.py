@@ -23,6 +23,7 @@ from asid_plugin.inference.devices import choose_device
 from asid_plugin.plots.style import RC, FigureError, bare, check_output, outline, save
 from asid_plugin.printable import printable
 from asid_plugin.published.reported import Figures
+from asid_plugin.tf32 import allow_tf32
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in HR pixels."""
@@ -170,6 +171,7 @@ def main(args: argparse.Namespace) -> None:
         x, y, w, h = args.box
         if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
             raise FigureError(f'--box {x} {y} {w} {h}: not inside the HR image of {width}x{height} pixels')
+    allow_tf32(False)
     running = Running(args.scale, [args.how], device=choose_device('auto'))
     results = run(sample, load_candidates(args.network, running), args.scale)
     box = tuple(args.box or worst_box(sample.hr, results[0].pixels, args.scale))
