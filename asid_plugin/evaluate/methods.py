@@ -18,6 +18,7 @@ from asid_plugin.checkpoints import CheckpointError, build, read_state_dict
 from asid_plugin.checkpoints.packaged import is_packaged
 from asid_plugin.cost.complexity import count_parameters
 from asid_plugin.cost.yardstick import pad_to_windows
+from asid_plugin.inference.devices import is_out_of_memory
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled, tiles_at_once
 from asid_plugin.options.basicsr_keys import PathOptions
 from asid_plugin.options.network import check_network
@@ -154,7 +155,7 @@ class Network(Candidate):
             raise
         except Exception as error:  # any network's own way to fail, out of memory above all
             reason = (str(error).strip() or repr(error)).splitlines()[0]
-            if 'memory' in reason.lower():
+            if is_out_of_memory(error):
                 reason += ' (--how tiles, or a smaller --tile, needs less)'
             size = f'{lq.shape[3]}x{lq.shape[2]}'
             raise EvaluationError(f'{type(error).__name__} at {size} LR pixels: {reason}') from error

@@ -1,11 +1,10 @@
 """What BasicSR's `SRModel` lacks for training and testing ASID."""
 
 import errno
-import math
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,28 @@ from torch.utils.data import DataLoader
 
 from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoints import CheckpointError, load_asid, read_state_dict, save_safetensors
-from asid_plugin.compat.patching import expect_channels_last_gradients, replaced
+from asid_plugin.compat.gpu import compute_as_built, constants_kept_from_broadcast
+from asid_plugin.compat.patching import expect_channels_last_gradients, left_unsaid, replaced
 from asid_plugin.compat.ranks import failing_together, state_of, stop_unless_alike
 from asid_plugin.errors import ASIDError
 from asid_plugin.files import remove_unfinished, staging
+from asid_plugin.inference.devices import enough_memory
 from asid_plugin.inference.memory import keep_freed_memory
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
 from asid_plugin.options.asid_keys import ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, ASIDValOptions
 from asid_plugin.registry import MODEL_REGISTRY
+from asid_plugin.tf32 import allow_tf32
 from asid_plugin.version import __version__
 
+from .divergence import LossWatch
 from .resumable import ResumableModel
+from .sent_losses import SentLosses, nan_unless_finite
 
 AMP_DTYPES = {None: None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
-class DivergedError(ASIDError, FloatingPointError):
-    """A training whose numbers are no longer finite; the message is one line."""
+class OutOfMemoryError(ASIDError):
+    """A training or a test that needs more memory than there is; the message is one line."""
 
 
 @MODEL_REGISTRY.register()
@@ -50,6 +54,7 @@ class ASIDModel(ResumableModel):
     lq: Tensor
     gt: Tensor
     ranks_compared = False
+    log_dict: dict[str, float]
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
@@ -62,9 +67,9 @@ class ASIDModel(ResumableModel):
             opt['val']['pbar'] = False
         if self.general_opt.channels_last:
             _to_channels_last(self.tested_net)
-        if compile_opt := self.general_opt.compile:
-            for net in {self.get_bare_model(self.net_g), self.tested_net}:
-                net.compile(**(compile_opt if isinstance(compile_opt, dict) else {}))
+        compile_opt = self.general_opt.compile
+        if compile_opt and self.is_train:
+            self.get_bare_model(self.net_g).compile(**(compile_opt if isinstance(compile_opt, dict) else {}))
 
     @property
     def tested_net(self) -> nn.Module:
@@ -88,8 +93,15 @@ class ASIDModel(ResumableModel):
         return ASIDValOptions(self.opt.get('val'))
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
-        """BasicSR's, with the memory format chosen before the network is wrapped for several processes."""
-        wrapped: nn.Module = super().model_to_device(_to_channels_last(net) if self.general_opt.channels_last else net)
+        """BasicSR's, with what is to be chosen before the network is wrapped for several processes."""
+        if self.general_opt.channels_last:
+            net = _to_channels_last(net)
+        if self.opt['dist']:
+            constants_kept_from_broadcast(net)
+        with enough_memory(
+            OutOfMemoryError, 'the beginning', 'while the network was loaded; another program may use the GPU'
+        ):
+            wrapped: nn.Module = super().model_to_device(net)
         return wrapped
 
     def init_training_settings(self) -> None:
@@ -98,6 +110,8 @@ class ASIDModel(ResumableModel):
         if not self.opt['rank']:
             for key in ('models', 'training_states'):
                 remove_unfinished(self.opt['path'][key])
+        if train_opt.tf32:
+            get_root_logger().info('train:tf32 is on: float32 has the precision of TF32 in training, not in testing.')
         self.amp = AMP_DTYPES[train_opt.amp]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == torch.float16)
         self.cri_fft = build_loss(train_opt.fft_opt).to(self.device) if train_opt.fft_opt else None
@@ -105,6 +119,12 @@ class ASIDModel(ResumableModel):
         if train_opt.distill_opt:
             self.cri_distill = build_loss(train_opt.distill_opt).to(self.device)
             self.teacher = load_asid(train_opt.teacher or '').to(self.device).requires_grad_(False)
+        self.watch = LossWatch(
+            weights=lambda: self.get_bare_model(self.net_g).state_dict(),
+            scales=self.scaler.is_enabled(),
+            kept=f'the states in {self.opt["path"]["training_states"]}',
+            warn=get_root_logger().warning,
+        )
         super().init_training_settings()
 
     def get_optimizer(
@@ -113,6 +133,13 @@ class ASIDModel(ResumableModel):
         """BasicSR knows Adam only; this takes any class of `torch.optim`."""
         optimizer: torch.optim.Optimizer = getattr(torch.optim, optim_type)(params, lr=lr, **kwargs)
         return optimizer
+
+    @torch.no_grad()
+    def model_ema(self, decay: float = 0.999) -> None:
+        """BasicSR's, the same numbers, in a few launches on a GPU instead of two for each tensor."""
+        averaged, weights = (list(net.parameters()) for net in (self.net_g_ema, self.get_bare_model(self.net_g)))
+        torch._foreach_mul_(averaged, decay)
+        torch._foreach_add_(averaged, weights, alpha=1 - decay)
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
         """BasicSR's, the first that is called in the loop: the ranks begin it alike, or all end with one line."""
@@ -124,8 +151,9 @@ class ASIDModel(ResumableModel):
         super().update_learning_rate(current_iter, warmup_iter)
 
     def feed_data(self, data: dict[str, Any]) -> None:
-        """BasicSR's, with the memory format."""
-        super().feed_data(data)
+        """BasicSR's, with the memory format; a batch in pinned memory is copied to a GPU while the program goes on."""
+        images = {key: data[key].to(self.device, non_blocking=True) for key in ('lq', 'gt') if key in data}
+        super().feed_data(data | images)
         if self.general_opt.channels_last:
             self.lq = self.lq.contiguous(memory_format=torch.channels_last)
 
@@ -133,8 +161,20 @@ class ASIDModel(ResumableModel):
         """One step on the batch that `feed_data` took.
 
         Raises:
-            DivergedError: A loss is nan or infinite; nothing is saved any more.
+            DivergedError: A loss of the iteration before is nan or infinite; nothing is saved any more.
+            OutOfMemoryError: A smaller batch is needed.
         """
+        allow_tf32(self.train_opt.tf32)
+        with enough_memory(OutOfMemoryError, f'iteration {current_iter}', self.memory_for_training()):
+            sent = SentLosses.send(current_iter, self.take_step(), reduced=self.opt['dist'])
+            self.look_at_losses()
+            self.watch.sent = sent
+            if self.ema_decay > 0:
+                self.model_ema(decay=self.ema_decay)
+        self.count(current_iter, len(self.lq))
+
+    def take_step(self) -> dict[str, Tensor]:
+        """Change the weights by the gradient of the batch, and return its losses by name, of one number each."""
         self.optimizer_g.zero_grad()
         num_parts = self.train_opt.accumulate
         parts = list(zip(self.lq.chunk(num_parts), self.gt.chunk(num_parts), strict=True))
@@ -143,7 +183,8 @@ class ASIDModel(ResumableModel):
             share = len(lq) / len(self.lq)
             with self.sync_gradients(i == len(parts) - 1):
                 losses = self.compute_losses(lq, gt)
-                self.scaler.scale(reduce(torch.add, losses.values()) * share).backward()
+                loss = reduce(torch.add, losses.values()) * share
+                self.scaler.scale(nan_unless_finite(loss) if self.scaler.is_enabled() else loss).backward()
             for name, loss in losses.items():
                 total[name] = total.get(name, 0) + loss.detach() * share
         if grad_clip := self.train_opt.grad_clip:
@@ -151,12 +192,7 @@ class ASIDModel(ResumableModel):
             nn.utils.clip_grad_norm_(self.net_g.parameters(), grad_clip)
         self.scaler.step(self.optimizer_g)
         self.scaler.update()
-
-        self.log_dict = self.reduce_loss_dict(total)
-        self.check_finite(current_iter)
-        if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)
-        self.count(current_iter, len(self.lq))
+        return total
 
     def sync_gradients(self, now: bool) -> Any:
         """Context in which backward averages gradients over the ranks, or, unless `now`, leaves that for later."""
@@ -180,27 +216,52 @@ class ASIDModel(ResumableModel):
             losses |= {name: loss for name, loss in named if loss is not None}
         return losses
 
-    def check_finite(self, current_iter: int) -> None:
-        """Raise what `optimize_parameters` documents; rank 0 has the reduced losses, and its end stops the others."""
-        for name, value in self.log_dict.items():
-            if not math.isfinite(value):
-                raise DivergedError(f'iteration {current_iter}: {name} is {value}; {self.training_stops}')
+    def get_current_log(self) -> dict[str, float]:
+        """The losses of the last iteration by name; a look at them waits for the GPU.
 
-    @property
-    def training_stops(self) -> str:
-        """What follows from a number that is not finite, in words."""
-        return f'training stops, and the states in {self.opt["path"]["training_states"]} are as they were'
+        Raises:
+            DivergedError: One of them is nan or infinite.
+        """
+        self.look_at_losses()
+        return self.log_dict
+
+    def look_at_losses(self) -> None:
+        """Put the losses that were sent last into `log_dict`, and check them; see `LossWatch`."""
+        losses = self.watch.look()
+        if losses is not None:
+            self.log_dict = losses
+
+    def memory_for_training(self) -> str:
+        """The size of a batch, and options with which it needs less memory, in words."""
+        amp = '' if self.train_opt.amp else ', or train:amp: bf16'
+        less = f'a larger train:accumulate than {self.train_opt.accumulate}, a smaller batch or gt_size{amp}'
+        return f'with a batch of {len(self.lq)} at gt_size {self.gt.shape[-1]}; try {less}'
 
     @torch.inference_mode()
     def test(self) -> None:
-        """Upscale `self.lq` to `self.output`, by tiles if val:tile says so."""
+        """Upscale `self.lq` to `self.output`, by tiles if val:tile says so; what is compiled is for training.
+
+        Raises:
+            OutOfMemoryError: Smaller tiles are needed.
+        """
         net, amp = self.tested_net, AMP_DTYPES[self.val_opt.amp]
         was_training = net.training
         net.eval()
-        with torch.autocast(self.device.type, amp, enabled=amp is not None):
+        allow_tf32(False)
+        with ExitStack() as stack:
+            stack.enter_context(enough_memory(OutOfMemoryError, 'testing', self.memory_for_testing()))
+            stack.enter_context(torch.autocast(self.device.type, amp, enabled=amp is not None))
+            if self.is_train and self.general_opt.compile:  # else it would be compiled for every size of image
+                stack.enter_context(torch.compiler.set_stance('force_eager'))
             ensemble = self.val_opt.self_ensemble
             self.output = self_ensemble(self.upscale, self.lq) if ensemble else self.upscale(self.lq)
         net.train(was_training)
+
+    def memory_for_testing(self) -> str:
+        """The size of an image, and options with which it needs less memory, in words."""
+        height, width = self.lq.shape[2:]
+        tile, amp = self.val_opt.tile, '' if self.val_opt.amp else ', or val:amp: bf16'
+        return f'at {width}x{height} pixels; try {f"a val:tile below {tile}" if tile else "val:tile: 64"}{amp}'
 
     def upscale(self, lq: Tensor) -> Tensor:
         """Run the network that is tested on (B, C, H, W), whole or by tiles; the result is float32."""
@@ -255,16 +316,28 @@ class ASIDModel(ResumableModel):
         self._print_different_keys_loading(net, state_dict, strict)
         net.load_state_dict(state_dict, strict=strict)
 
-    def save(self, epoch: int, current_iter: int) -> None:
-        """BasicSR's, for weights that are numbers.
+    def validation(
+        self, dataloader: DataLoader[Any], current_iter: int | str, tb_logger: Any, save_img: bool = False
+    ) -> None:
+        """BasicSR's, of a training whose losses are numbers.
 
         Raises:
-            DivergedError: A weight is nan or infinite; the files are as they were before.
+            DivergedError: A loss of the last iteration is nan or infinite.
         """
+        if self.is_train:
+            self.look_at_losses()
+        super().validation(dataloader, current_iter, tb_logger, save_img)
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        """BasicSR's, for losses and weights that are numbers.
+
+        Raises:
+            DivergedError: A loss of the last iteration, or a weight, is nan or infinite; the files are as they were
+                before.
+        """
+        self.look_at_losses()
         when = 'the end' if current_iter == -1 else f'iteration {current_iter}'
-        for name, value in self.get_bare_model(self.net_g).state_dict().items():
-            if not value.isfinite().all():
-                raise DivergedError(f'{when}: weights {name} are not finite; {self.training_stops}')
+        self.watch.check_weights(when, self.watch.weights())
         super().save(epoch, current_iter)
 
     @master_only
@@ -294,10 +367,9 @@ class ASIDModel(ResumableModel):
             super().save_training_state(epoch, current_iter)
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
-        """BasicSR's, with the gradient scaler's state; step counts stay on the CPU."""
-        for state in (state for optimizer in resume_state['optimizers'] for state in optimizer['state'].values()):
-            if isinstance(state.get('step'), Tensor):  # BasicSR reads it to the GPU, where each look at it would wait
-                state['step'] = state['step'].cpu()
+        """BasicSR's, with the gradient scaler's state; optimizers compute as the options now say."""
+        for saved, optimizer in zip(resume_state['optimizers'], self.optimizers, strict=False):
+            compute_as_built(saved, optimizer)
         if 'scaler' in resume_state:
             self.scaler.load_state_dict(resume_state['scaler'])
         super().resume_training(resume_state)
@@ -311,7 +383,7 @@ class ASIDModel(ResumableModel):
                 another format than `torch.save`'s do not count.
         """
         final = self.opt['path'][key]
-        with staging(final) as folder:
+        with staging(final) as folder, left_unsaid('Just ignore it'):  # it is not ignored here
             self.opt['path'][key] = str(folder)
             try:
                 yield folder

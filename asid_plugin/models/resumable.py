@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from asid_plugin.compat.resuming import Place, read_place, trained_samples
 from asid_plugin.compat.sampling import training_sampler
+from asid_plugin.compat.waiting import TIMES
 from asid_plugin.errors import ASIDError
 
 
@@ -39,6 +40,7 @@ class ResumableModel(SRModel):
     def count(self, current_iter: int, samples: int) -> None:
         """Note that this process has trained on a batch of so many samples."""
         self.iteration = current_iter
+        TIMES.stepped()
         if self.sampler is not None:
             self.sampler.trained += samples
             trained = self.sampler.trained * self.sampler.num_replicas

@@ -15,7 +15,10 @@ class ASIDGeneralOptions(Section):
     place = ''
 
     compile = Option(
-        FLAG_OR_SECTION, '`torch.compile` the network; a section is its arguments, such as mode.', default=False
+        FLAG_OR_SECTION,
+        '`torch.compile` the network that is trained; a section is its arguments, such as mode. Testing does without, '
+        'since every size of image would be compiled anew.',
+        default=False,
     )
     channels_last = Option(
         FLAG,
@@ -40,10 +43,20 @@ class ASIDTrainOptions(Section):
         'Weights of a trained ASID of the same scale, of any width and depth; for distill_opt.',
         default=None,
     )
-    amp = Option(or_none(one_of(*AMP)), 'Autocast in training.', default=None)
+    amp = Option(
+        or_none(one_of(*AMP)),
+        'Autocast in training. Where fp16 overflows, the step is skipped; the 16th such iteration in a row ends it.',
+        default=None,
+    )
+    tf32 = Option(
+        FLAG,
+        'Let a GPU train in TF32 where it computes in float32: faster and less exact. Testing is exact.',
+        default=False,
+    )
     accumulate = Option(
         whole(1),
-        'Parts in which a batch goes through the network: the same gradient (of losses that are means), less memory.',
+        'Parts in which a batch goes through the network: the same gradient (of losses that are means), less memory. '
+        'Not with the CUDA graphs of compile.',
         default=1,
     )
     grad_clip = Option(or_none(number(exclusiveMinimum=0)), 'Largest norm of the gradient.', default=None)

@@ -1,7 +1,7 @@
 """All checks of the options of a run, and those that look at several sections."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -10,7 +10,7 @@ import torch
 from asid_plugin.printable import printable
 
 from .asid_keys import ASIDGeneralOptions, ASIDTrainOptions, ASIDValOptions
-from .building import refused
+from .compiling import check_compile
 from .datasets import check_datasets
 from .metrics import check_metrics
 from .network import argument, check_built_network, check_channels, check_path, check_upscale, network_class
@@ -46,12 +46,8 @@ def check_options(opt: Options) -> list[Problem]:
     Returns:
         All problems; none means that the run can start.
     """
-    problems: list[Problem] = []
-    opt = read_numbers(opt, problems)
-    structural = list(check_structure(opt))
-    wrong = {problem.key for problem in structural}
+    opt, problems, wrong = check_kinds(opt)
     opt = without(opt, wrong)  # from here on, what is there is of the right kind
-    problems += structural
     for check in (
         check_general,
         check_logger,
@@ -71,6 +67,19 @@ def check_options(opt: Options) -> list[Problem]:
     ):
         problems += (problem for problem in check(opt) if problem.key not in wrong)
     return problems
+
+
+def check_kinds(opt: Options) -> tuple[Options, list[Problem], set[Key]]:
+    """Check keys and values by the schema, after the numbers that are text have been read.
+
+    Returns:
+        The options with these numbers, all problems, and the keys that are of a wrong kind, numbers or not.
+    """
+    texts: list[Problem] = []
+    opt = read_numbers(opt, texts)
+    structural = list(check_structure(opt))
+    wrong = {problem.key for problem in structural}
+    return opt, [*(text for text in texts if text.key not in wrong), *structural], wrong
 
 
 def check_structure(opt: Options) -> Iterator[Problem]:
@@ -116,16 +125,6 @@ def check_logger(opt: Options) -> Iterator[Problem]:
     ):
         if asked and find_spec(module) is None:
             yield Problem(key, f'{module} is not installed: pip install {module}')
-
-
-def check_compile(opt: Options) -> Iterator[Problem]:
-    """Check the arguments of `torch.compile`, by which nothing is compiled yet."""
-    arguments = ASIDGeneralOptions(opt).compile
-    if isinstance(arguments, Mapping):
-        try:
-            torch.compile(torch.nn.Identity(), **arguments)
-        except Exception as error:  # as it and its backends have it
-            yield refused(('compile',), 'torch.compile', error)
 
 
 def check_val(opt: Options) -> Iterator[Problem]:

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from asid_plugin.archs import ASID
 from asid_plugin.archs import OmniSR as OurOmniSR
-from asid_plugin.evaluate.benchmarks import find_set, find_sets, load_sample, read_rgb
-from asid_plugin.evaluate.methods import Running, load_candidates
+from asid_plugin.evaluate.benchmarks import Sample, find_set, find_sets, load_sample, read_rgb
+from asid_plugin.evaluate.methods import Network, Running, load_candidates
 from asid_plugin.evaluate.protocol import bicubic, downscale, measure
 from asid_plugin.evaluate.results import Evaluation, EvaluationError, ImageResult, Method, SetResult
 from asid_plugin.evaluate.run import evaluate, evaluate_image
@@ -520,6 +520,26 @@ def test_a_network_that_is_not_what_its_option_file_says(set5: Path, tmp_path: P
         run(set5, [str(tmp_path / 'x3.yml')])
 
 
+@pytest.mark.parametrize(
+    ('said', 'advised'),
+    [
+        ('DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.', True),
+        ('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`', True),
+        ('expected memory format channels_last', False),
+    ],
+)
+def test_smaller_tiles_are_advised_where_memory_lacks(said: str, advised: bool):
+    def fail(lq: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError(said)
+
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    network = Network(Method('N'), fail, Running(2), tile=None)
+    with pytest.raises(EvaluationError) as error:
+        network(Sample('0', 'Set5', hr=pixels.repeat(2, 0).repeat(2, 1), lq=pixels))
+    advice = ' (--how tiles, or a smaller --tile, needs less)' if advised else ''
+    assert str(error.value) == f'RuntimeError at 16x16 LR pixels: {said}{advice}'
+
+
 def test_results_made_elsewhere(set5: Path, tmp_path: Path):
     results = tmp_path / 'results'
     shutil.copytree(set5 / 'GTmod2', results / 'Set5')
@@ -635,11 +655,7 @@ def test_a_failing_network_is_named_and_leaves_nothing_half(set5: Path, tmp_path
         (['--scale', '2', '--network', '=a.pth'], '--network =a.pth: should be NAME=FILE'),
         (['--scale', '2', '-o', 'file'], 'file: File exists'),
         (['--scale', '3'], 'no images for scale 3'),
-        pytest.param(
-            ['--scale', '2', '--device', 'cuda'],
-            '--device cuda: PyTorch',
-            marks=pytest.mark.skipif(torch.cuda.is_available(), reason='there is a CUDA device'),
-        ),
+        (['--scale', '2', '--device', 'cuda'], '--device cuda: PyTorch'),
     ],
 )
 def test_mistakes_on_the_command_line(

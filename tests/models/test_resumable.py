@@ -1,6 +1,7 @@
 """A training that is interrupted and resumed: the same samples, weights, metrics and labels as without."""
 
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,32 @@ def test_best_metrics_that_are_none(options: dict, tmp_path: Path, best: Any) ->
 def test_a_damaged_place(options: dict, tmp_path: Path) -> None:
     with pytest.raises(ASIDError, match='a.state is not a whole training state: its place in the epoch is'):
         resumed(options, tmp_path, {'place': {'samples': -1, 'total': 8, 'seed': 0}}, resume_state='a.state')
+
+
+@pytest.mark.parametrize('train', [{}, {'amp': 'fp16', 'grad_clip': 1e-2, 'accumulate': 2}], ids=str)
+@pytest.mark.parametrize(('before', 'after'), [(True, True), (None, True), (True, None)])
+def test_an_optimizer_that_is_fused_or_no_longer(
+    options: dict, tmp_path: Path, before: bool | None, after: bool | None, train: dict
+) -> None:
+    """States without `fused`, such as those of 0.1.0, go on with it, and the reverse: the option file decides."""
+    models = []
+    for fused in (before, after):
+        options['train']['optim_g'] = {'type': 'AdamW', 'lr': 1e-3, 'fused': fused}
+        models.append(make_model(options, tmp_path, **train))
+    first, second = models
+    step(first)
+    state = {'epoch': 0, 'iter': 1, 'optimizers': [first.optimizer_g.state_dict()], 'scaler': first.scaler.state_dict()}
+    if not train:
+        del state['scaler']
+    second.net_g.load_state_dict(first.net_g.state_dict())
+    second.resume_training(deepcopy(state | {'schedulers': [entry.state_dict() for entry in first.schedulers]}))
+    assert second.optimizer_g.param_groups[0]['fused'] is after
+    ends = [step(model) for model in models]
+    for name, value in ends[0].items():
+        if before == after:
+            assert torch.equal(ends[1][name], value), name
+        else:
+            torch.testing.assert_close(ends[1][name], value, rtol=0, atol=1e-5)
 
 
 def test_other_data_begin_the_epoch_anew(options: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

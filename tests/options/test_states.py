@@ -40,9 +40,9 @@ def opt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }
 
 
-def save_state(opt: dict[str, Any], *weights: nn.Parameter) -> None:
+def save_state(opt: dict[str, Any], *weights: nn.Parameter, **how: bool) -> None:
     """Write the state after one step on these weights."""
-    optimizer = torch.optim.AdamW(weights, lr=1)
+    optimizer = torch.optim.AdamW(weights, lr=1, **how)
     scheduler = SCHEDULERS['CosineAnnealingRestartLR'](optimizer, periods=[300])
     sum(weight.sum() for weight in weights).backward()
     optimizer.step()
@@ -66,3 +66,13 @@ def test_a_state_of_other_weights_is_refused(opt: dict[str, Any], shapes: list[t
 def test_models_with_optimizers_of_their_own_are_left_alone(opt: dict[str, Any], model: str, checked: bool):
     save_state(opt, nn.Parameter(torch.zeros(1)))
     assert bool([*check_state(opt | {'model_type': model})]) is checked
+
+
+@pytest.mark.parametrize('saved', [{}, {'fused': True}], ids=str)
+@pytest.mark.parametrize('built', [{}, {'fused': True}], ids=str)
+def test_optimizers_that_are_fused_are_checked_alike(opt: dict[str, Any], saved: dict, built: dict):
+    opt['train']['optim_g'] |= built
+    save_state(opt, *Frozen().conv.parameters(), **saved)
+    assert [*check_state(opt)] == []
+    save_state(opt, nn.Parameter(torch.zeros(11)), **saved)
+    assert len([*check_state(opt)]) == 1
