@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from .gpu import compute_as_built
 from .lmdbs import mmengine_lmdb_opened_twice
 from .mmengine_checkpoints import mmengine_checkpoints
 from .mmengine_saving import (
@@ -85,6 +86,50 @@ def mmengine_amp_without_cuda() -> None:
     AmpOptimWrapper.__init__ = init
 
 
+def mmengine_optimizer_as_configured() -> None:
+    """Let a resumed optimizer compute as its config says, which none of MMEngine's versions and torch's own does.
+
+    See `compute_as_built`. Step counts on the GPU would be waited for twice for each weight and iteration.
+    """
+    from mmengine.optim import AmpOptimWrapper, BaseOptimWrapper
+
+    def loading(original: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(original)
+        def load_state_dict(self: BaseOptimWrapper, state_dict: dict[str, Any]) -> None:
+            compute_as_built(state_dict, self.optimizer)
+            original(self, state_dict)
+
+        return load_state_dict
+
+    for wrapper in (BaseOptimWrapper, AmpOptimWrapper):
+        wrapper.load_state_dict = loading(wrapper.load_state_dict)
+
+
+def mmengine_compiled_for_every_batch() -> None:
+    """Let a model name the part of it that `compile` of a config compiles: the attribute at `compiled_part`.
+
+    Of models without it, that is `train_step`, as in all of MMEngine's versions. The one of `SuperResolver` depends on
+    the names of the images, and would be compiled anew for every batch until torch gives up.
+    """
+    from mmengine.model import is_model_wrapper
+    from mmengine.runner import Runner
+
+    original = Runner._maybe_compile
+
+    @functools.wraps(original)
+    def maybe_compile(self: Runner, target: str) -> None:
+        asked = self.cfg.get('compile')
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        part = getattr(model, 'compiled_part', None)
+        if not asked or part is None:
+            original(self, target)
+            return
+        getattr(model, part).compile(**(asked if isinstance(asked, dict) else {}))
+        self.logger.info(f'model.{part} is compiled for training, which makes the first iterations slow.')
+
+    Runner._maybe_compile = maybe_compile
+
+
 def mmengine_val_without_training() -> None:
     """Let `Runner.val` be called alone with a `save_best`, which has nowhere to save to before a training begins."""
     from mmengine.hooks import CheckpointHook
@@ -104,6 +149,8 @@ MMENGINE = [
     mmengine_dist_without_cuda,
     mmengine_ddp_without_cuda,
     mmengine_amp_without_cuda,
+    mmengine_optimizer_as_configured,
+    mmengine_compiled_for_every_batch,
     mmengine_val_without_training,
     mmengine_lmdb_opened_twice,
     mmengine_files_cut_short,

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,20 @@ from mmengine.config import Config
 from asid_plugin.checkpoints import is_packaged
 from asid_plugin.mmengine.dataset import DatasetError, PairedImageDataset, too_few
 from asid_plugin.mmengine.registry import DATASETS
+from asid_plugin.options.compiling import check_arguments
 
 
 def check_config(cfg: Config, *loaders: str) -> None:
-    """Check the weights and images that a config names, before anything is written.
+    """Check the weights and images that a config names, and how it compiles, before anything is written.
 
     Args:
         cfg: The config.
-        *loaders: Those whose images are needed, such as 'train_dataloader'.
+        *loaders: Those whose images are needed; with 'train_dataloader' among them, the run is a training.
 
     Raises:
         DatasetError: Something is missing or cannot be used; there is a line for each fault, with its key.
     """
-    faults = [*_lacking_weights(cfg)]
+    faults = [*_lacking_weights(cfg), *_compile_faults(cfg, 'train_dataloader' in loaders)]
     for loader in filter(cfg.get, loaders):
         faults += [f'{loader}: {fault}' for fault in _faults(cfg[loader])]
     if faults:
@@ -41,10 +43,24 @@ def _lacking_weights(cfg: Config) -> Iterator[str]:
             yield f'{key}: {path}: no such file'
 
 
+def _compile_faults(cfg: Config, is_training: bool) -> Iterator[str]:
+    arguments, key = cfg.get('compile'), 'accumulative_counts'
+    if isinstance(arguments, Mapping):
+        parts = cfg.optim_wrapper.get(key, 1) if is_training else 1
+        yield from map(str, check_arguments(arguments, f'optim_wrapper:{key}', parts))
+    elif not (arguments is None or isinstance(arguments, bool)):
+        yield f'compile: {arguments!r} should be true, false, or a dict of the arguments of torch.compile'
+
+
 def _faults(loader: Mapping[str, Any]) -> Iterator[str]:
     """The faults of the datasets of a data loader, and of its batch."""
     whole = loader['dataset']
-    for section in _sections(whole):
+    sections = [*_sections(whole)]
+    names = Counter(section.get('name', '') for section in sections if section.get('test_mode'))
+    for name, count in names.items():
+        if count > 1:
+            yield f'{count} data sets have the name {name!r}, by which their figures and images are kept; rename them'
+    for section in sections:
         try:
             dataset = DATASETS.build({**section, '_scope_': 'asid', 'lazy_init': False})
         except DatasetError as error:

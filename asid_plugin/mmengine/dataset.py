@@ -17,7 +17,7 @@ from asid_plugin.mmengine.registry import DATASETS
 from asid_plugin.mmengine.transforms import PairedRandomCrop
 from asid_plugin.pairs.files import GREY, check_files, find_grey, fits
 from asid_plugin.pairs.lmdbs import check_whole, find_faults
-from asid_plugin.pairs.makers import UNKNOWN, maker
+from asid_plugin.pairs.makers import BENCHMARK, UNKNOWN, maker
 from asid_plugin.pairs.meta_info import META_INFO, LMDBError, Shape, read_checksums, read_shapes
 
 SIDES = ('lq', 'gt')
@@ -148,7 +148,8 @@ class PairedImageDataset(BaseDataset):
 
     def list_images(self, folder: str) -> list[str]:
         """Names of the images in a folder, or keys of those in an LMDB, sorted."""
-        missing = f'; {made_by}' if (made_by := maker(PurePosixPath(folder))) else ''
+        usual = f'{BENCHMARK}; without it, take this set out of the config' if self.test_mode else UNKNOWN
+        missing = f'; {maker(PurePosixPath(folder)) or usual}'
         if folder.endswith('.lmdb'):
             listing = fileio.join_path(folder, META_INFO)
             if not fileio.exists(listing):

@@ -5,11 +5,76 @@ from pathlib import Path
 from typing import Any
 
 import mmcv
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook, RuntimeInfoHook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from asid_plugin.mmengine.registry import HOOKS
+from asid_plugin.models.divergence import LossWatch
+from asid_plugin.models.sent_losses import SentLosses
+
+
+@HOOKS.register_module()
+class SRRuntimeInfoHook(RuntimeInfoHook):
+    """MMEngine's, without its wait for the GPU at every iteration; and it ends a training that diverges.
+
+    Losses are looked at an iteration later, and at once where the log, a checkpoint or a validation needs them; see
+    `LossWatch`.
+
+    Raises:
+        DivergedError: A loss or a weight is nan or infinite; the checkpoints are as they were.
+    """
+
+    watch: LossWatch
+
+    def before_run(self, runner: Runner) -> None:
+        """Begin to watch the losses."""
+        scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
+        self.watch = LossWatch(
+            weights=lambda: runner.model.state_dict(),
+            scales=scaler is not None and scaler.is_enabled(),
+            kept=f'the checkpoints in {runner.work_dir}',
+            warn=runner.logger.warning,
+        )
+        super().before_run(runner)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        """Log and check the losses of the iteration before, and those of this one if they are needed."""
+        sent = SentLosses.send(runner.iter + 1, outputs) if outputs else None
+        self.look(runner)
+        self.watch.sent = sent
+        if self.are_needed(runner, batch_idx):
+            self.look(runner)
+
+    def are_needed(self, runner: Runner, batch_idx: int) -> bool:
+        """Whether another hook looks at the losses after this iteration."""
+        last = self.is_last_train_iter(runner) or self.end_of_epoch(runner.train_dataloader, batch_idx)
+        intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook | CheckpointHook)]
+        return last or any(
+            self.every_n_train_iters(runner, each) or self.every_n_inner_iters(batch_idx, each) for each in intervals
+        )
+
+    def before_val(self, runner: Runner) -> None:
+        """Check the losses first."""
+        self.look(runner)
+        super().before_val(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Log and check what is left."""
+        self.look(runner)
+        super().after_train(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Check the losses, and the weights that are to be saved."""
+        self.look(runner)
+        self.watch.check_weights(f'iteration {checkpoint["meta"]["iter"]}', checkpoint['state_dict'])
+
+    def look(self, runner: Runner) -> None:
+        """Log and check the losses that were sent, if any were."""
+        for name, value in (self.watch.look() or {}).items():
+            runner.message_hub.update_scalar(f'train/{name}', value)
 
 
 @HOOKS.register_module()

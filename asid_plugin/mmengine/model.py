@@ -1,6 +1,7 @@
 """A network for super-resolution as a model of MMEngine."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from asid_plugin.checkpoints import CheckpointError, read_state_dict
 from asid_plugin.compat.patching import expect_channels_last_gradients
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
 from asid_plugin.mmengine.registry import MODELS
+from asid_plugin.models.sent_losses import nan_unless_finite
 from asid_plugin.tiles import OVERLAP, TILE_BATCH
 
 
@@ -42,6 +44,9 @@ class SuperResolver(BaseModel):
         ValueError: `borders` is something else.
         CheckpointError: `pretrained` is no checkpoint or, with `strict_load`, one of another network.
     """
+
+    compiled_part = 'generator'
+    """The attribute that `compile` of a config compiles."""
 
     def __init__(
         self,
@@ -107,13 +112,18 @@ class SuperResolver(BaseModel):
     def loss(self, inputs: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
         """The loss, in float32; every sample has `gt` (3, kH, kW), RGB in [0, 1]."""
         gt = torch.stack([sample.gt for sample in data_samples])
-        return {'loss_pix': self.pixel_loss(self.generator(inputs).float(), gt)}
+        loss = self.pixel_loss(self.generator(inputs).float(), gt)
+        return {'loss_pix': nan_unless_finite(loss) if torch.is_autocast_enabled(inputs.device.type) else loss}
 
     def predict(self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None = None) -> list[BaseDataElement]:
-        """Give every sample `sr`, (3, kH, kW) uint8 BGR; samples are made if there are none."""
-        sr = self_ensemble(self.upscale, inputs) if self.self_ensemble else self.upscale(inputs)
+        """Give every sample `sr`, (3, kH, kW) uint8 BGR on the CPU; samples are made if there are none."""
+        with ExitStack() as stack:
+            if self.generator._compiled_call_impl is not None:  # for training; here, for every size of image anew
+                stack.enter_context(torch.compiler.set_stance('force_eager'))
+            sr = self_ensemble(self.upscale, inputs) if self.self_ensemble else self.upscale(inputs)
         samples = data_samples or [BaseDataElement() for _ in inputs]
-        for sample, image in zip(samples, self.data_preprocessor.to_images(sr.float()), strict=True):
+        images = self.data_preprocessor.to_images(sr.float()).cpu()  # once, for the metrics and the files
+        for sample, image in zip(samples, images, strict=True):
             sample.sr = image
         return list(samples)
 

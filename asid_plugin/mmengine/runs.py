@@ -16,6 +16,7 @@ from asid_plugin.inference.memory import keep_freed_memory
 from asid_plugin.locks import released_after
 from asid_plugin.mmengine.checks import check_config
 from asid_plugin.mmengine.dataset import checked_once
+from asid_plugin.tf32 import allow_tf32
 
 Launcher = Literal['none', 'pytorch', 'slurm']
 
@@ -70,6 +71,7 @@ def test(
     cfg.load_from = None
     with checked_once():
         check_config(cfg, 'test_dataloader')
+        allow_tf32(False)
         _runner(cfg).test()
 
 

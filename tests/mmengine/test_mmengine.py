@@ -560,7 +560,7 @@ def test_configs_are_the_recipe(name: str, scale: int):
     assert dataset.pipeline[1] == {'type': 'PairedRandomCrop', 'lq_size': data['gt_size'] // scale}
     assert cfg.train_dataloader.batch_size == data['batch_size_per_gpu']
     optimizer, schedule = cfg.optim_wrapper.optimizer, cfg.param_scheduler
-    assert {**optimizer, 'betas': list(optimizer.betas)} == {**training['optim_g'], 'weight_decay': 1e-4}
+    assert {**optimizer, 'betas': list(optimizer.betas)} == {**training['optim_g'], 'weight_decay': 1e-4, 'fused': True}
     assert (schedule.milestones, schedule.gamma) == (training['scheduler']['milestones'], 0.5)
     assert cfg.train_cfg.max_iters == training['total_iter'] and cfg.randomness.seed == opt['manual_seed']
     sets = {

@@ -4,6 +4,7 @@ custom_imports = dict(imports=['asid_plugin.mmengine'], allow_failed_imports=Fal
 default_scope = 'asid'
 
 default_hooks = dict(
+    runtime_info=dict(type='SRRuntimeInfoHook'),  # ends a training that diverges
     logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
     checkpoint=dict(
         type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='Set5/PSNR', rule='greater'
