@@ -55,11 +55,7 @@ def add_div2k_arguments(parser: argparse.ArgumentParser) -> None:
     add('--name', default='DIV2K_train', help="how the outputs' names begin (%(default)s)")
     add('--scales', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (2 3 4)')
     _add_cutting(parser)
-    add(
-        '--raw',
-        action='store_true',
-        help='make LMDBs of uncompressed pixels besides, for RawPairedImageDataset (32 GB more for DIV2K)',
-    )
+    _add_raw(parser, ' (32 GB more for DIV2K)')
     add_workers(parser)
 
 
@@ -87,6 +83,7 @@ def add_photos_arguments(parser: argparse.ArgumentParser) -> None:
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid prepare demo`."""
     _add_output(parser, 'datasets/demo')
+    _add_raw(parser)
 
 
 def add_realsr_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +95,7 @@ def add_realsr_arguments(parser: argparse.ArgumentParser) -> None:
     cameras = ['Canon', 'Nikon']
     add('--cameras', nargs='+', choices=cameras, default=cameras, help='whose images to take (both)')
     _add_cutting(parser)
+    _add_raw(parser)
     add_workers(parser)
 
 
@@ -112,6 +110,11 @@ def add_degraded_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
     text = 'folder to write to (%(default)s)'
     parser.add_argument('-o', '--output', '--out', dest='out', type=Path, default=Path(default), help=text)
+
+
+def _add_raw(parser: argparse.ArgumentParser, size: str = '') -> None:
+    text = f'make LMDBs of uncompressed pixels besides, which asid train --raw reads{size}'
+    parser.add_argument('--raw', action='store_true', help=text)
 
 
 def _add_cutting(parser: argparse.ArgumentParser) -> None:

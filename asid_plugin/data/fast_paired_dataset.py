@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from asid_plugin.compat.sampling import seeded_by_draw
 from asid_plugin.pairs import SampleError, decode
-from asid_plugin.pairs.lmdbs import NOT_THERE, raw_fault
+from asid_plugin.pairs.lmdbs import NOT_THERE, raw_fault, raw_lmdb
 from asid_plugin.pairs.meta_info import read_checksums, read_shapes
 from asid_plugin.registry import DATASET_REGISTRY
 
@@ -69,7 +69,8 @@ class FastPairedImageDataset(PairedImageDataset):
 class RawPairedImageDataset(FastPairedImageDataset):
     """Pairs in two LMDBs of raw pixels, as `asid prepare div2k --raw` makes them.
 
-    Options as `PairedImageDataset`'s with `io_backend: type: lmdb`. Nothing is read but what is cropped; the system
+    Options as `PairedImageDataset`'s with `io_backend: type: lmdb`. The data roots may be those of the PNG files, too:
+    of `NAME.lmdb` the raw LMDB beside it, `NAME_raw.lmdb`, is read. Nothing is read but what is cropped; the system
     keeps in memory what fits. When an image is used for the first time, its checksum is compared, where there are any.
 
     Raises:
@@ -79,7 +80,7 @@ class RawPairedImageDataset(FastPairedImageDataset):
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
-        super().__init__(opt)
+        super().__init__(opt | {key: str(raw_lmdb(Path(opt[key]))) for key in ('dataroot_gt', 'dataroot_lq')})
         self.transactions: dict[str, Any] | None = None
         roots = {'gt': Path(self.gt_folder), 'lq': Path(self.lq_folder)}
         self.shapes = {key: read_shapes(root)[0] for key, root in roots.items()}

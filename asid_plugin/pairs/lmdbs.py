@@ -21,7 +21,23 @@ READ_WHOLE = 2**32
 and its end; a damage between them is found when the image is first used."""
 _PNG = b'\x89PNG\r\n\x1a\n'
 _PNG_END = b'IEND\xaeB`\x82'
+RAW_SUFFIX = '_raw'
+"""With it ends the name of an LMDB of raw pixels, which lies beside that of the same images as PNG files."""
 NOT_THERE = 'listed in meta_info.txt, but it is not there'
+
+
+def beside(root: Path) -> Path:
+    """Where the raw pixels of an LMDB of PNG files are looked for; an LMDB of raw pixels itself.
+
+    >>> beside(Path('datasets/DIV2K/DIV2K_train_HR_sub.lmdb')).name
+    'DIV2K_train_HR_sub_raw.lmdb'
+    """
+    return root if root.stem.endswith(RAW_SUFFIX) else root.with_name(f'{root.stem}{RAW_SUFFIX}{root.suffix}')
+
+
+def raw_lmdb(root: Path) -> Path:
+    """The LMDB to read raw pixels from: that beside `root`, or `root` where it alone is there."""
+    return root if root.is_dir() and not beside(root).is_dir() else beside(root)
 
 
 def check_whole(root: Path, shapes: Mapping[str, Shape], again: str, keys: Sequence[str] | None = None) -> None:

@@ -6,6 +6,9 @@ from pathlib import PurePath
 UNKNOWN = 'asid prepare div2k or asid prepare photos makes such'
 """Of folders that no command writes to unless it is told to."""
 
+BENCHMARK = 'the README (Test) says what belongs there'
+"""Of folders of test images that no command makes."""
+
 _WAYS = {
     'DIV2K': 'asid prepare div2k',
     'RealSR': 'asid prepare realsr',
@@ -21,13 +24,14 @@ def maker(root: PurePath) -> str | None:
     >>> maker(PurePath('datasets/RealSR/GTmod3'))
     'asid prepare realsr makes it'
     """
+    raw = ' --raw' if root.name.endswith('_raw.lmdb') else ''
     for folder, name in pairwise(root.parts):
         if folder == 'datasets' and name in _WAYS:
-            return f'{_WAYS[name]} makes it'
+            return f'{_WAYS[name]}{raw} makes it'
         if folder == 'datasets' and name.startswith('photos'):
             return f'{_PHOTOS}{_elsewhere(name)} makes it'
     if root.name.startswith('DIV2K_train_'):
-        return f'{_WAYS["DIV2K"]} makes it'
+        return f'{_WAYS["DIV2K"]}{raw} makes it'
     return f'{_PHOTOS} makes it' if root.name.startswith(('photos_HR_sub', 'photos_LR_')) else None
 
 

@@ -54,8 +54,8 @@ def update_png(path: Path, image: Pixels) -> None:
             unfinished.write_bytes(content)
 
 
-def prepare_demo(out: Path) -> None:
-    """Write the demo's data to the folder `out`. A second call verifies it.
+def prepare_demo(out: Path, raw: bool = False) -> None:
+    """Write the demo's data to the folder `out`, LMDBs of raw pixels too if asked. A second call verifies it.
 
     Raises:
         PrepareError: `out/HR` has images that are not the demo's, or see `sub_images.prepare`.
@@ -63,7 +63,7 @@ def prepare_demo(out: Path) -> None:
     """
     with alone_in(out):
         write_photographs(out)
-        prepare(hr=out / 'HR', out=out, name='train', scales=(2,))
+        prepare(hr=out / 'HR', out=out, name='train', scales=(2,), raw=raw)
 
 
 def write_photographs(out: Path) -> None:

@@ -149,6 +149,7 @@ def prepare_realsr(
     cameras: Sequence[str] = CAMERAS,
     crop_size: int = 480,
     step: int = 240,
+    raw: bool = False,
     workers: int = 1,
 ) -> None:
     """Do what the command does, whose options the arguments are; fewer than 2 workers: all in this process.
@@ -173,4 +174,4 @@ def prepare_realsr(
         for job, pairs in plans:
             size = "HR's size, downscaled by imresize" if job.equal_size else "1/k of HR's size, used as it is"
             print(f'{job.name}: {len(pairs)} from {", ".join(cameras)}; LR has {size}')
-            write_outputs(job, pairs, each)
+            write_outputs(job, pairs, each, raw)

@@ -30,6 +30,7 @@ ABLATION_HEADER = """\
 #   asid train options/ablation/{stem}.yml
 #   asid evaluate datasets --sets Urban100 --scale {k} --network options/ablation/{stem}.yml
 #
+# With a GPU give --raw to both, prepare and train: the same training from pixels that need no decoding.
 # --auto_resume goes on from the last checkpoint. Paths are relative to where the command is run.
 # Made by scripts/maintain/make_options.py from train_ASID_x2.yml and asid_plugin/published/variants.py.
 """
@@ -41,6 +42,16 @@ there for each scale, with a `test_…` beside them; those in `ablation/` train 
 studies do. Sizes are those of x2 at a 1280x720 output; FLOPs are counted as the paper counts them.
 
 {table}
+
+Files that train read LMDBs of PNG files by BasicSR's own loader, which decodes 185 samples a second per worker: enough
+for a CPU. For a GPU make LMDBs of raw pixels beside them, once, and say `--raw` when training:
+
+    asid prepare div2k --raw
+    asid train options/train_ASID_x2.yml --raw
+
+The training is the same, bit for bit. `--raw` is short for `--force_yml datasets:train:type=RawPairedImageDataset`,
+which BasicSR's own `train.py` takes, and which may be written into a file: of `NAME.lmdb` that type reads
+`NAME_raw.lmdb`.
 
 `realsr/` fine-tunes on RealSR (the supplement's Table 1); `photos/` trained the weights that come with the package, and
 fine-tunes them on photographs of one's own; `demo_…` are the quick start's. `mmengine/` and `mmagic/` hold configs for

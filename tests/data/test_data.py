@@ -1,18 +1,22 @@
 """The fast datasets: BasicSR's samples, without its decoding."""
 
 import random
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from basicsr.data import build_dataloader, build_dataset
 from basicsr.data.prefetch_dataloader import CPUPrefetcher
 
 from asid_plugin.compat.sampling import Draw
+from asid_plugin.data import RawPairedImageDataset
 from asid_plugin.prepare import sub_images
-from helpers import write_pairs
+from helpers import command, write_pairs
 
 TYPES = ['RawPairedImageDataset', 'CachedPairedImageDataset']
 
@@ -115,7 +119,49 @@ def test_folders_can_be_cached(dataset: Callable, lmdbs: Path) -> None:
         assert_same(cached[i], by_path[cached[i]['gt_path']])
 
 
-def test_an_lmdb_of_png_files_is_not_raw(dataset: Callable, lmdbs: Path) -> None:
-    png = dataset('RawPairedImageDataset', dataroot_gt=str(lmdbs / 'x_HR_sub.lmdb'))
+def test_an_lmdb_of_png_files_is_not_raw(dataset: Callable, lmdbs: Path, tmp_path: Path) -> None:
+    alone = shutil.copytree(lmdbs / 'x_HR_sub.lmdb', tmp_path / 'x_HR_sub.lmdb')
+    png = dataset('RawPairedImageDataset', dataroot_gt=str(alone))
     with pytest.raises(ValueError, match=r'x_HR_sub\.lmdb: 0_s001: \d+ bytes, where 64x64 pixels have 12288'):
         png[0]
+
+
+def test_raw_pixels_are_found_beside_png_files(dataset: Callable, lmdbs: Path) -> None:
+    roots = {
+        f'dataroot_{key}': str(lmdbs / f'x_{name}.lmdb')
+        for key, name in (('gt', 'HR_sub'), ('lq', 'LR_bicubic_X2_sub'))
+    }
+    found, named = dataset('RawPairedImageDataset', **roots), dataset('RawPairedImageDataset')
+    assert Path(found.gt_folder) == Path(named.gt_folder) == lmdbs / 'x_HR_sub_raw.lmdb'
+    assert found.paths == named.paths
+    assert_same(found[Draw(3, 7)], named[Draw(3, 7)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('switch', [['--raw'], ['--force_yml', 'datasets:train:type=RawPairedImageDataset']])
+def test_a_training_on_raw_pixels_is_the_same(
+    options: dict, lmdbs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: list[str]
+) -> None:
+    """One switch for the option file of PNG files: the same weights and optimizer's state, bit for bit."""
+    roots = {'dataroot_gt': str(lmdbs / 'x_HR_sub.lmdb'), 'dataroot_lq': str(lmdbs / 'x_LR_bicubic_X2_sub.lmdb')}
+    options['datasets']['train'] |= {**roots, 'io_backend': {'type': 'lmdb'}}
+    del options['val'], options['datasets']['val']
+    (tmp_path / 'run.yml').write_text(yaml.safe_dump(options))
+    ends, read, pixels = [], [], RawPairedImageDataset.pixels
+    monkeypatch.setattr(RawPairedImageDataset, 'pixels', lambda *args: read.append(args) or pixels(*args))
+    for name, arguments in (('png', []), ('raw', switch)):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.setattr(sys, 'argv', ['asid'])
+        assert command('train')(['../run.yml', *arguments]) == 0
+        state = torch.load('experiments/tiny/training_states/6.state', weights_only=True)
+        ends.append(torch.load('experiments/tiny/models/net_g_latest.pth')['params'] | dict(enumerate(moments(state))))
+        assert bool(read) == bool(arguments)
+    assert ends[0].keys() == ends[1].keys() and len(ends[0]) > 100
+    for key, value in ends[0].items():
+        assert torch.equal(value, ends[1][key]), key
+
+
+def moments(state: dict) -> list[torch.Tensor]:
+    [optimizer] = state['optimizers']
+    return [moment[name] for moment in optimizer['state'].values() for name in ('exp_avg', 'exp_avg_sq')]

@@ -276,7 +276,8 @@ def test_an_lmdb_is_closed_when_nobody_holds_it(raw: Path) -> None:
     ('root', 'made_by'),
     [
         ('datasets/DIV2K/DIV2K_train_HR_sub.lmdb', 'asid prepare div2k makes it'),
-        ('/big/DIV2K_train_HR_sub_raw.lmdb', 'asid prepare div2k makes it'),
+        ('/big/DIV2K_train_HR_sub_raw.lmdb', 'asid prepare div2k --raw makes it'),
+        ('datasets/RealSR/train_x3_LR_sub_raw.lmdb', 'asid prepare realsr --raw makes it'),
         ('datasets/photos/photos_HR_sub_raw.lmdb', 'asid prepare photos FOLDER makes it'),
         ('datasets/photos/held_out/GTmod4', 'asid prepare photos FOLDER makes it'),
         (

@@ -24,6 +24,7 @@ from asid_plugin.evaluate.benchmarks import find_sets
 from asid_plugin.evaluate.results import Evaluation, Figures, ImageResult, Method, SetResult
 from asid_plugin.evaluate.table import write_csv
 from asid_plugin.locks import LockedError, lock_inside
+from asid_plugin.pairs.meta_info import read_shapes
 from asid_plugin.prepare.realsr import prepare_realsr
 from asid_plugin.prepare.sub_images import PrepareError
 from asid_plugin.published.reported import read_table
@@ -138,12 +139,15 @@ def test_lr_of_equal_size_is_downscaled(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_lr_of_a_size_rounded_up_is_cropped(tmp_path: Path):
     source, out = write_realsr(tmp_path / 'V3', round_up=True), tmp_path / 'out'
-    prepare_realsr(source, out, scales=[3], cameras=['Nikon'], **CUT)
+    prepare_realsr(source, out, scales=[3], cameras=['Nikon'], raw=True, **CUT)
     assert read(source / 'Nikon/Test/3/Nikon_001_LR3.png').shape == (34, 41, 3)
     expected = read(source / 'Nikon/Test/3/Nikon_001_LR3.png')[:33, :40]
     np.testing.assert_array_equal(read(out / 'LRbicx3/Nikon_001.png'), expected)
     assert read(out / 'GTmod3/Nikon_001.png').shape == (99, 120, 3)
     assert not list(out.rglob('Canon*'))
+    for side in ('HR', 'LR'):
+        shapes, is_raw = read_shapes(out / f'train_x3_{side}_sub_raw.lmdb')
+        assert is_raw and len(shapes) == len(list((out / f'train_x3_{side}_sub').iterdir()))
 
 
 def test_a_second_run_verifies_and_writes_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture):
