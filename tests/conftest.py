@@ -2,6 +2,7 @@
 
 import asid_plugin  # noqa: F401, I001  # also where its .pth file is not installed, BasicSR needs its import hook
 
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from helpers import TINY, write_pairs
+from _pytest.mark.expression import Expression
+
+from asid_plugin.tf32 import allow_tf32
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -22,9 +25,49 @@ if hasattr(signal, 'SIGHUP'):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+class UnknownMarkError(Exception):
+    """A mark of which it is not said yet whether a test has it."""
+
+
+def selections(expression: Expression, marks: dict[str, bool]) -> Iterator[bool]:
+    """Whether an expression selects a test, for each combination of the marks that are not given."""
+
+    def has(name: str, /, **_: object) -> bool:
+        if name not in marks:
+            raise UnknownMarkError(name)
+        return marks[name]
+
+    try:
+        yield expression.evaluate(has)
+    except UnknownMarkError as unknown:
+        for there in (False, True):
+            yield from selections(expression, marks | {unknown.args[0]: there})
+
+
+def wants_gpu(markexpr: str) -> bool:
+    """Whether pytest's -m selects tests marked gpu, and no others."""
+    try:
+        expression = Expression.compile(markexpr)
+    except Exception:  # pytest itself refuses it; its error has another class in each version
+        return False
+    return any(selections(expression, {'gpu': True})) and not any(selections(expression, {'gpu': False}))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the GPU from all tests, and the processes that they start, but in `pytest -m gpu`, which runs no others.
+
+    The others expect a machine without one: two ranks by gloo, no device to be counted, `num_gpu: auto` as 0, figures
+    of the CPU. Nothing has asked CUDA for its devices yet, so none is seen from here on.
+    """
+    if wants_gpu(config.option.markexpr):
+        allow_tf32(False)  # float32 is to be float32; a test that measures TF32 says so
+    else:
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that drive a browser, which is slow, and skip those that need a GPU where there is none."""
-    needs_gpu = pytest.mark.skip(reason='needs a GPU')
+    needs_gpu = pytest.mark.skip(reason='needs a GPU, and pytest -m gpu')
     for item in items:
         if 'chromium' in getattr(item, 'fixturenames', ()):
             item.add_marker('browser')
@@ -36,6 +79,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def options(tmp_path: Path) -> dict:
     """Options of a tiny training, as in a YAML file: 6 iterations, batch 4, LR patches of 16, 3 validation images."""
+    from helpers import TINY, write_pairs  # which need BasicSR; tests of the network alone run without
+
     disk = {'type': 'PairedImageDataset', 'io_backend': {'type': 'disk'}}
     return {
         'name': 'tiny',

@@ -3,7 +3,6 @@
 import multiprocessing
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +14,9 @@ import torch
 from torch import nn
 
 from asid_plugin.errors import ASIDError
-from asid_plugin.inference.devices import choose_device
+from asid_plugin.tf32 import allow_tf32
+
+from .timing import timed_round
 
 
 class CostError(ASIDError):
@@ -44,7 +45,7 @@ def measure(
     Args:
         build: Makes the network; a function or class of a module, or a `functools.partial` of one.
         size: Height and width of the input image in pixels.
-        repeat: Passes that count; one before them does not.
+        repeat: Times that count; one before them does not. On a GPU each is a mean over about 50 passes.
         threads: That the CPU uses.
         device: 'cpu' or 'cuda'.
 
@@ -52,6 +53,8 @@ def measure(
         CostError: A number is below 1, or the process was killed, possibly out of memory.
         UsageError: PyTorch sees no CUDA device.
     """
+    from asid_plugin.inference.devices import choose_device  # here, as the rest of this package needs torch alone
+
     if min(repeat, threads) < 1:
         raise CostError(f'{repeat} passes on {threads} threads: both must be at least 1')
     device = choose_device(device)
@@ -66,18 +69,14 @@ def measure(
 @torch.inference_mode()
 def _measure(build: Callable[..., nn.Module], size: tuple[int, int], repeat: int, threads: int, device: str) -> Cost:
     torch.set_num_threads(threads)
+    allow_tf32(False)
     net = build().to(device).eval()
     x = torch.rand(1, 3, *size, device=device)
     before = _memory_in_use(device)
-    times = []
-    for _ in range(repeat + 1):
-        start = time.perf_counter()
-        net(x)
-        if device == 'cuda':
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+    net(x)
+    times = [timed_round(lambda: net(x), device) for _ in range(repeat)]
     peak = _peak_memory(device)
-    return Cost(statistics.median(times[1:]), None if before is None or peak is None else max(0, peak - before))
+    return Cost(statistics.median(times), None if before is None or peak is None else max(0, peak - before))
 
 
 def _memory_in_use(device: str) -> int | None:

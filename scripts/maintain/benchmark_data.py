@@ -60,8 +60,8 @@ def samples_a_second(opt: dict, num_batches: int) -> float:
     return 16 * num_batches / (time.perf_counter() - start)
 
 
-def table(repeat: int) -> str:
-    """Measure in `repeat` rounds; a Markdown table."""
+def measured(repeat: int, num_batches: int = 20, num_fast_batches: int = 100) -> tuple[list[str], list[list[str]]]:
+    """Measure in `repeat` rounds of so many batches, more of the fast datasets; header and rows of a table."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         with redirect_stdout(StringIO()):
@@ -73,12 +73,19 @@ def table(repeat: int) -> str:
         rates: dict[str, list[float]] = {kind: [] for kind in TYPES}
         for _ in tqdm(range(repeat), unit='round', leave=False):
             for kind in TYPES:
-                rates[kind].append(samples_a_second(options(root, kind), 20 if kind == YARDSTICK else 100))
+                rates[kind].append(
+                    samples_a_second(options(root, kind), num_batches if kind == YARDSTICK else num_fast_batches)
+                )
     rows = []
     for kind, found in rates.items():
         ratio = statistics.median(a / b for a, b in zip(found, rates[YARDSTICK], strict=True))
         rows.append([kind, f'{statistics.median(found):.0f}', f'{min(found):.0f} to {max(found):.0f}', f'{ratio:.1f}'])
-    return markdown.table(['dataset', 'median samples/s', 'min to max', f'of {YARDSTICK}'], rows)
+    return ['dataset', 'median samples/s', 'min to max', f'of {YARDSTICK}'], rows
+
+
+def table(repeat: int) -> str:
+    """Measure in `repeat` rounds; a Markdown table."""
+    return markdown.table(*measured(repeat))
 
 
 def main() -> None:

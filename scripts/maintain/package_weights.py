@@ -28,6 +28,7 @@ from asid_plugin.evaluate.run import evaluate
 from asid_plugin.files import staging, whole_file
 from asid_plugin.inference.memory import keep_freed_memory
 from asid_plugin.layouts.state_dict import infer_arguments
+from asid_plugin.tf32 import allow_tf32
 
 LARGEST_LOSS = 0.01
 """In dB, of any mean, by storing float16."""
@@ -139,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='the average (the default) or the last weights; in that of a short training there is much of the start',
     )
     keep_freed_memory()
+    allow_tf32(False)
     try:
         path = package(parser.parse_args(argv))
     except (CheckpointError, EvaluationError) as error:

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Checks ASID on a machine with a GPU, in twenty minutes on one card, and writes one report, Markdown and JSON:
+#
+#   bash scripts/gpu_check.sh --out gpu_report
+#   bash scripts/gpu_check.sh --help            # the parts, what each needs, --only and --minutes
+#
+# It installs nothing: it runs by $PYTHON, or else by the python3 that is there, which needs torch, numpy and tqdm.
+# Parts whose packages are missing are skipped, and the report says so.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." && root=$PWD && cd "$OLDPWD"
+python=${PYTHON:-$(command -v python3 || command -v python)}
+export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+exec "$python" "$root/scripts/maintain/gpu_check.py" "$@"
