@@ -64,6 +64,21 @@ def hold(file: Path, folder: str | Path, instead: str) -> bool:
     return True
 
 
+def is_held(file: Path) -> bool:
+    """Whether a process has a lock now, this one or another; nothing is written."""
+    if not _note(file).is_file():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # a disk that cannot be written to, or has no locks
+        return _has_holder(file)
+    lock.release()
+    return False
+
+
 @contextmanager
 def locked(file: Path, folder: str | Path, instead: str) -> Iterator[None]:
     """`hold` a lock as long as the context lasts; inside it the same process may take the lock again."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from asid_plugin.locks import LockedError, hold, lock_beside, lock_inside, locked, released_after
+from asid_plugin.locks import LockedError, hold, is_held, lock_beside, lock_inside, locked, released_after
 from helpers import held_elsewhere
 
 
@@ -28,6 +28,21 @@ def test_a_second_process_is_told_which_has_the_lock(tmp_path: Path):
         host = re.escape(socket.gethostname())
         said = rf'{tmp_path}: process {process.pid} on {host}, since \d{{4}}-\d\d-\d\d \d\d:\d\d, writes there; wait'
         assert re.fullmatch(said, str(caught.value))
+
+
+def test_a_lock_is_held_as_long_as_its_process_lives(tmp_path: Path):
+    lock = lock_inside(tmp_path)
+    assert not is_held(lock) and not lock.exists()
+    with held_elsewhere(lock) as process:
+        while not lock.with_name(f'{lock.name}.holder').exists():  # written after the lock is taken
+            time.sleep(0.01)
+        assert is_held(lock)
+        process.kill()  # which leaves the note about it
+        process.wait()
+        assert not is_held(lock)
+    with released_after():
+        assert take(tmp_path) and is_held(lock)
+    assert not is_held(lock)
 
 
 @pytest.mark.parametrize('end', [signal.SIGKILL, signal.SIGTERM])

@@ -42,7 +42,7 @@ COMMANDS = {
     'prepare': Command('make data sets from photographs, DIV2K or RealSR', 'basicsr'),
     'convert': Command('convert a checkpoint to another layout or format'),
     'export': Command('export a network to ONNX, OpenVINO or torch.export', 'export'),
-    'paper': Command('produce a table or figure of the paper', 'evaluate'),
+    'paper': Command('produce a table or figure of the paper, or plan its trainings', 'evaluate'),
     'complexity': Command("print parameters and multiply-adds of the paper's networks"),
     'curve': Command("draw a training's loss and PSNR from its logs", 'evaluate'),
     'schema': Command('write the JSON Schema of option files for an editor', 'basicsr'),
@@ -123,7 +123,7 @@ def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
         file, reason = error.filename or getattr(args, 'output', None), error.strerror or str(error)
         return _fail(printable(f'{file}: {reason}' if file else reason))
     except KeyboardInterrupt:
-        print(GOES_ON.get(name, LINE), file=sys.stderr)
+        print(getattr(args, 'goes_on', GOES_ON.get(name, LINE)), file=sys.stderr)
         return STATUS
 
 

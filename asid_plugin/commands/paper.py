@@ -1,4 +1,4 @@
-"""Produce a table or figure of the paper: `asid paper table2`, and so on.
+"""Produce a table or figure of the paper: `asid paper table2`, and so on; `asid paper plan` is for the trainings.
 
 Figures that can be counted or measured on this machine are; the paper's own stand beside them, marked as reported.
 """
@@ -115,6 +115,50 @@ def add_realsr_arguments(parser: argparse.ArgumentParser) -> None:
     add_measured(parser, 'add figures that were measured on the set RealSR at x3 or x4')
 
 
+def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `asid paper plan`."""
+    add = parser.add_argument
+    add(
+        'parts', nargs='*', metavar='PART', help='a table or figure, such as table3 (default: all that are trained for)'
+    )
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument('--next', action='store_true', help='print the one command to type now, and measure nothing')
+    action.add_argument('--run', action='store_true', help='train whatever is not done, one after another')
+    action.add_argument('--slurm', type=Path, metavar='DIR', help='write job arrays of SLURM that train it')
+    action.add_argument('--json', action='store_true', help='print the plan in JSON')
+    add('--options', type=Path, default=Path('options'), metavar='DIR', help='folder of option files (%(default)s)')
+    add(
+        '--iterations',
+        type=int,
+        metavar='N',
+        help='of each training, as a test; their experiments are named NAME_N_iterations, so that nobody takes them '
+        "for the paper's",
+    )
+    add(
+        '--force_yml',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='change options of all trainings, as asid train does: of data and batch, say',
+    )
+    add(
+        '--device',
+        default='auto',
+        choices=['auto', 'cpu', 'cuda'],
+        help='that is measured (auto: CUDA if there is any)',
+    )
+    add('--no-measure', action='store_true', help='hours only where the rate is known from an earlier time')
+    add(
+        '-o',
+        '--output',
+        type=Path,
+        default=Path('results/plan'),
+        metavar='DIR',
+        help='where the rates are kept that were measured (%(default)s)',
+    )
+    parser.set_defaults(goes_on='interrupted; the same command goes on')
+
+
 class Part(NamedTuple):
     """A table or figure: its help, the function that adds its arguments, and MODULE:FUNCTION that produces it."""
 
@@ -142,5 +186,8 @@ PARTS = {
         'results side by side, as figure5',
         partial(add_crops_arguments, output='results/supplement_figure2.png'),
         'crops:main',
+    ),
+    'plan': Part(
+        'every training behind it: how far it is, and the hours that are left', add_plan_arguments, 'plan:main'
     ),
 }

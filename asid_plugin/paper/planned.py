@@ -1,0 +1,252 @@
+"""The trainings of the paper as they stand in `experiments/`: how far each has come, and the command that goes on."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asid_plugin import plain_yaml
+from asid_plugin.errors import ASIDError, UsageError
+from asid_plugin.locks import is_held, lock_beside
+from asid_plugin.options.problems import Problem, mapping, nearest
+from asid_plugin.published import variants
+
+from .rates import Workload
+from .trainings import PARTS, Training, trainings_for
+
+EXPERIMENTS = Path('experiments')
+LATEST = 'net_g_latest.pth'
+"""The weights that BasicSR writes at the end."""
+COMPARED = (
+    ('scale',),
+    ('network_g',),
+    ('datasets', 'train', 'gt_size'),
+    ('train', 'optim_g', 'lr'),
+    ('train', 'scheduler'),
+    ('train', 'total_iter'),
+)
+"""Options in which a training in `experiments/` has to be the plan's. Batch and data may be divided otherwise."""
+_OWN = {'name': 'each training has its own', 'train:total_iter': '--iterations gives every training a smaller budget'}
+
+
+class PlanError(ASIDError):
+    """A plan that cannot be read or carried out; the message gives the reason."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A training of the plan.
+
+    Attributes:
+        training: Its row.
+        file: Its option file.
+        opt: The options, with the changes of the command line.
+        forced: These changes, as `--force_yml` takes them.
+        workload: The work of a step.
+        after: The training whose weights it begins with, if any.
+        iteration: Where it would go on: that of its latest training state, or of its end.
+        finished: Its last weights are there.
+        running: Another process is training it.
+        fault: The reason why the experiment of its name is another training; '' if it is none.
+    """
+
+    training: Training
+    file: Path
+    opt: Mapping[str, Any]
+    forced: tuple[str, ...]
+    workload: Workload
+    after: 'Planned | None'
+    iteration: int
+    finished: bool
+    running: bool
+    fault: str
+
+    @property
+    def name(self) -> str:
+        """Of its experiment."""
+        return str(self.opt['name'])
+
+    @property
+    def total(self) -> int:
+        """Iterations in all."""
+        return int(self.opt['train']['total_iter'])
+
+    @property
+    def left(self) -> int:
+        """Iterations that are left."""
+        return self.total - self.iteration
+
+    @property
+    def network(self) -> str:
+        """The network, as the paper calls it, and the scale."""
+        variant = variants.find(self.opt['network_g'])
+        return f'{variant.name if variant else self.opt["network_g"]["type"]} x{self.opt["scale"]}'
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be begun or gone on with now."""
+        ready = self.after is None or self.after.finished
+        return ready and not (self.finished or self.running or self.fault)
+
+    @property
+    def words(self) -> list[str]:
+        """The command that begins it, or goes on with it."""
+        forced = ['--force_yml', *self.forced] if self.forced else []
+        return ['asid', 'train', self.file.as_posix(), '--auto_resume', *forced]
+
+    @property
+    def command(self) -> str:
+        """The same as one types it."""
+        return shlex.join(self.words)
+
+
+def read_plan(
+    parts: Sequence[str], options: Path, iterations: int | None = None, forced: Sequence[str] = ()
+) -> list[Planned]:
+    """The trainings of some tables and figures, as they stand in the current folder.
+
+    Args:
+        parts: As `asid paper` calls them; none for all.
+        options: The folder of option files.
+        iterations: A smaller budget of each training, which then has an experiment of its own.
+        forced: Further changes of options, as `--force_yml` takes them.
+
+    Raises:
+        PlanError: An option file is missing, or not the paper's.
+        UsageError: An argument cannot be carried out.
+    """
+    for part in parts:
+        if part not in PARTS:
+            near = nearest(part, PARTS)
+            hint = f'did you mean {near}?' if near else f'there are {", ".join(PARTS)}'
+            raise UsageError(f'{part}: no table or figure that is trained for; {hint}')
+    if iterations is not None and iterations < 1:
+        raise UsageError(f'--iterations {iterations}: at least 1')
+    for entry in forced:
+        if reason := _OWN.get(entry.partition('=')[0].strip()):
+            raise UsageError(f'--force_yml {entry}: {reason}')
+    if not options.is_dir():
+        raise PlanError(
+            f'no folder {options} in {Path.cwd()}: the option files are in the source of asid_plugin, not in its '
+            'package; go to its folder, or name them after --options'
+        )
+    planned: dict[str, Planned] = {}
+    for training in trainings_for(tuple(parts)):
+        planned[training.file] = _read(training, options, iterations, tuple(forced), planned.get(training.after))
+    return list(planned.values())
+
+
+def missing_data(plan: Iterable[Planned]) -> list[str]:
+    """A line for each data set that is not there, in the words of `asid train`, of the first training that needs it."""
+    from asid_plugin.options.basicsr_keys import PAIRED
+    from asid_plugin.options.images import lacking  # with BasicSR, which takes seconds
+
+    lines: dict[str, str] = {}
+    for planned in plan:
+        for name, dataset in planned.opt['datasets'].items():
+            dataset = {**dataset, 'phase': name.partition('_')[0]}
+            is_read = dataset.get('type') in PAIRED and mapping(dataset, 'io_backend')
+            for key in ('dataroot_gt', 'dataroot_lq') if is_read else ():
+                if lack := lacking(Path(str(dataset.get(key))), dataset):
+                    lines.setdefault(lack, f'{planned.file}: {Problem(("datasets", name, key), lack)}')
+    return list(lines.values())
+
+
+def _read(
+    training: Training, options: Path, iterations: int | None, forced: tuple[str, ...], after: Planned | None
+) -> Planned:
+    file = options / training.file
+    try:
+        opt = plain_yaml.read(file)
+        total, name = opt['train']['total_iter'], opt['name']
+        if total != training.iterations:
+            raise PlanError(f"{file}: train: total_iter: {total}, but the paper's training has {training.iterations}")
+        if iterations is not None:
+            forced = (*_budget(name, iterations, after), *forced)
+        opt = changed(opt, forced, str(file))
+        workload = Workload.of(opt)
+        iteration, finished = progress(EXPERIMENTS / opt['name'], opt)
+        fault = other_options(EXPERIMENTS / opt['name'], file.name, opt)
+    except FileNotFoundError:
+        raise PlanError(f'{file}: not there; the folder after --options should be that of the source') from None
+    except (KeyError, TypeError, plain_yaml.YAMLError) as error:
+        raise PlanError(f'{file}: not the option file of a training ({error})') from None
+    running = not finished and is_held(lock_beside(EXPERIMENTS / opt['name']))
+    return Planned(training, file, opt, forced, workload, after, iteration, finished, running, fault)
+
+
+def _budget(name: str, iterations: int, after: Planned | None) -> list[str]:
+    """Changes for a small budget: states often enough to be interrupted, and an experiment of its own."""
+    often = max(1, iterations // 4)
+    changes = [f'name={name}_{iterations}_iterations', f'train:total_iter={iterations}']
+    changes += [f'logger:{key}={often}' for key in ('print_freq', 'save_checkpoint_freq')]
+    if after is not None:
+        changes.append(f'path:pretrain_network_g={(EXPERIMENTS / after.name / "models" / LATEST).as_posix()}')
+    return changes
+
+
+def changed(opt: Mapping[str, Any], forced: Sequence[str], file: str) -> Mapping[str, Any]:
+    """Options with the changes of `--force_yml`.
+
+    Raises:
+        ForcedError: A change cannot be carried out.
+    """
+    if not forced:
+        return opt
+    from asid_plugin.options.forced import forced_upon, read_forced  # with BasicSR, which takes seconds
+
+    return forced_upon(opt, read_forced(forced, opt, file))
+
+
+def progress(folder: Path, opt: Mapping[str, Any]) -> tuple[int, bool]:
+    """The iteration that a training would go on from, and whether it is finished.
+
+    The last weights alone do not tell, as a shorter training of the same name ends with them too; but states, or
+    weights with a number, that are left from this training's last iterations do.
+    """
+    states = _numbers(folder / 'training_states', r'(\d+)\.state')
+    total, every = opt['train']['total_iter'], opt['logger']['save_checkpoint_freq']
+    saved = [*states, *_numbers(folder / 'models', r'net_g_(\d+)\.pth')]
+    finished = (folder / 'models' / LATEST).is_file() and max(saved, default=total) >= total // every * every
+    return (total if finished else min(max(states, default=0), total)), finished
+
+
+def _numbers(folder: Path, pattern: str) -> list[int]:
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return [int(found[1]) for name in names if (found := re.fullmatch(pattern, name))]
+
+
+def other_options(folder: Path, file: str, opt: Mapping[str, Any]) -> str:
+    """The first option in which the training in a folder is another one, in words; '' if it is the same, or unknown.
+
+    BasicSR puts a copy of the option file into the folder, with the command line that changed it as a comment.
+    """
+    copy = folder / file
+    if not copy.is_file():
+        copies = sorted(folder.glob('*.yml'))
+        return f'{folder} was trained by {copies[0].name}; move it away' if copies else ''
+    try:
+        written = changed(plain_yaml.read(copy), _forced_by(copy.read_text(encoding='utf-8')), str(copy))
+    except (ASIDError, OSError, UnicodeDecodeError) as error:
+        return f'{copy} cannot be read ({error}); move {folder} away'
+    for key in COMPARED:
+        was, now = (mapping(options, *key[:-1]).get(key[-1]) for options in (written, opt))
+        if was != now:
+            return (
+                f'{folder} was trained with {": ".join(key)}: {_plain(was)}, the plan has {_plain(now)}; move it away'
+            )
+    return ''
+
+
+def _forced_by(text: str) -> list[str]:
+    """The changes in the command line that BasicSR writes at the head of its copy of an option file."""
+    found = re.search(r'^# CMD:\n# .*?--force_yml (.*)$', text, re.MULTILINE)
+    if not found:
+        return []
+    return re.split(r'\s+(?=[\w:.-]+=)', re.split(r'\s+-{1,2}[a-z]', found[1])[0].strip())
+
+
+def _plain(value: Any) -> str:
+    return str(dict(value) if isinstance(value, Mapping) else value)
