@@ -1,8 +1,10 @@
 """Mends of BasicSR's training loop around interruptions, and the place in an epoch that a training state holds."""
 
 import functools
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from .patching import rebind, replaced
@@ -54,6 +56,25 @@ def _beginning_to_read(original: Any) -> Any:
         return original(self)
 
     return following
+
+
+def folders_archived_in_one_second() -> None:
+    """Let a training that begins anew in the second in which another did wait for the next one.
+
+    All of BasicSR's versions rename the folder that is there after the second in which that happens; the second folder
+    of a second cannot be renamed.
+    """
+    from basicsr.utils import misc
+
+    original = misc.mkdir_and_rename
+
+    @functools.wraps(original)
+    def mkdir_and_rename(path: str) -> None:
+        while Path(f'{path}_archived_{misc.get_time_str()}').exists():
+            time.sleep(0.05)
+        original(path)
+
+    rebind(original, mkdir_and_rename)
 
 
 def eta_of_minus_one() -> None:

@@ -35,9 +35,16 @@ def read_forced(entries: Iterable[str], opt: Options, file: str) -> list[Forced]
         file: Its name.
 
     Raises:
-        ForcedError: One cannot be read.
+        ForcedError: One cannot be read, or goes into a section that one before it has replaced.
     """
-    return [_read(entry, opt, file) for entry in entries]
+    forced: list[Forced] = []
+    for entry in entries:
+        read = _read(entry, opt, file)
+        replaced = [other for other in forced if other.key == read.key[: len(other.key)] and other.key != read.key]
+        if any(not isinstance(other.value, dict) for other in replaced):
+            raise ForcedError(f'--force_yml: {entry}: an entry before it makes {":".join(replaced[0].key)} no section')
+        forced.append(read)
+    return forced
 
 
 def forced_upon(opt: Options, forced: Iterable[Forced]) -> dict[str, Any]:

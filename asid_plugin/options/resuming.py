@@ -44,7 +44,7 @@ def find_state(opt: Options) -> Path | None:
         states = Path('experiments', str(opt.get('name')), 'training_states').glob('*.state')
         return max((path for path in states if path.stem.isdigit()), key=lambda path: int(path.stem), default=None)
     file = mapping(opt, 'path').get('resume_state')
-    return Path(file) if file and Path(file).is_file() else None
+    return Path(file) if file and os.path.isfile(file) else None  # whatever the length of its name
 
 
 def read_state(file: Path) -> State:

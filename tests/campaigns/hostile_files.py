@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import pickle
 import random
 import struct
@@ -130,7 +131,8 @@ def retype(content: Any, rng: random.Random) -> None:
 def expand(content: Any, rng: random.Random) -> None:
     """Make all tensors views of one number: a small file of a huge network."""
     for owner, key in weights(content):
-        owner[key] = torch.zeros(()).expand([side if side < 10 else side * 1000 for side in owner[key].shape])
+        sides = [side if side < 10 else side * 1000 for side in owner[key].shape]
+        owner[key] = torch.zeros(()).expand(sides if math.prod(sides) < 2**60 else owner[key].shape)
 
 
 def share(content: Any, rng: random.Random) -> None:

@@ -21,7 +21,10 @@ SECONDS = 5.0
 """A refusal that takes longer breaks a promise."""
 MEBIBYTES = 1024.0
 """So does one that takes more memory than this."""
-_KILLED_AFTER = 60.0
+_KILLED_AFTER = 60
+"""Seconds of processor time."""
+_GIVEN_UP_AFTER = 600.0
+"""Seconds on the clock, for one that waits."""
 _ADDRESS_SPACE = 6 * 2**30
 """Bytes that a trial may map beyond those at its start, so that one that takes all memory does not take the machine."""
 
@@ -77,8 +80,8 @@ def attempt(function: Callable[[], object], folder: Path) -> Outcome:
     content = _read(reading, child)
     _, status, used = os.wait4(child, 0)
     seconds = used.ru_utime + used.ru_stime
-    if content is None:
-        return Outcome('hung', f'killed after {_KILLED_AFTER:.0f} s', seconds)
+    if content is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
+        return Outcome('hung', f'killed after {seconds:.0f} s of processor time', seconds)
     if os.WIFSIGNALED(status) or not content:
         name = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f'exit status {status >> 8}'
         return Outcome('signal', name, seconds)
@@ -89,7 +92,7 @@ def attempt(function: Callable[[], object], folder: Path) -> Outcome:
 def _read(pipe: int, child: int) -> bytes | None:
     """The bytes that a child process writes to a pipe until it ends; None if it had to be killed."""
     previous = signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-    signal.setitimer(signal.ITIMER_REAL, _KILLED_AFTER)
+    signal.setitimer(signal.ITIMER_REAL, _GIVEN_UP_AFTER)
     begun = time.monotonic()
     try:
         with os.fdopen(pipe, 'rb') as file:
@@ -98,7 +101,7 @@ def _read(pipe: int, child: int) -> bytes | None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     # one that ended while this process was stopped is no hang
-    return content if content or time.monotonic() - begun < _KILLED_AFTER else None
+    return content if content or time.monotonic() - begun < _GIVEN_UP_AFTER else None
 
 
 def _child(function: Callable[[], object], folder: Path, stderr: Path, pipe: int) -> None:
@@ -108,6 +111,7 @@ def _child(function: Callable[[], object], folder: Path, stderr: Path, pipe: int
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     sys.stdout, sys.stderr = io.StringIO(), open(errors, 'w', closefd=False)  # noqa: SIM115
     in_use = int(Path('/proc/self/statm').read_text().split()[0]) * os.sysconf('SC_PAGE_SIZE')
+    resource.setrlimit(resource.RLIMIT_CPU, (_KILLED_AFTER, _KILLED_AFTER + 1))
     resource.setrlimit(resource.RLIMIT_AS, (in_use + _ADDRESS_SPACE,) * 2)
     Path('/proc/self/clear_refs').write_text('5')  # the peak counts from here
     before = _peak()

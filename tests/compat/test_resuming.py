@@ -6,12 +6,16 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from basicsr.data import build_dataloader
 from basicsr.data.data_sampler import EnlargedSampler
 from basicsr.data.prefetch_dataloader import CPUPrefetcher, CUDAPrefetcher, PrefetchDataLoader
+from basicsr.utils import misc
 from basicsr.utils.logger import MessageLogger
 from torch.utils.data import Dataset
 
@@ -59,13 +63,27 @@ def test_an_epoch_goes_on_where_it_stopped(world: int, ratio: float) -> None:
         assert list(sampler) == basicsr_order(2, rank, world, ratio)[6:]
 
 
+FIRST = """
+import importlib, os, sys
+import cv2, scipy, torch  # of which each of the processes below has a copy
+assert 'basicsr' not in sys.modules
+for module in sys.argv[1:]:
+    if not os.fork():
+        importlib.import_module(f'asid_plugin.{module}')
+        import basicsr
+        from basicsr.data.data_sampler import EnlargedSampler
+        EnlargedSampler.resume
+        print(module, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('module', ['compat.sampling', 'compat.resuming', 'models.resumable', 'data'])
-def test_modules_may_come_before_basicsr(module: str) -> None:
-    sampler = 'from basicsr.data.data_sampler import EnlargedSampler; EnlargedSampler.resume'
-    code = f'import asid_plugin.{module}, basicsr; {sampler}'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_modules_may_come_before_basicsr() -> None:
+    modules = ['compat.sampling', 'compat.resuming', 'models.resumable', 'data']
+    done = subprocess.run([sys.executable, '-c', FIRST, *modules], capture_output=True, text=True)
+    assert done.stdout.split() == modules, done.stderr
 
 
 def test_other_numbers_of_processes_share_out_the_rest_of_the_epoch() -> None:
@@ -156,6 +174,46 @@ def test_prefetchers_that_nobody_resets_read_from_the_beginning(kind: str) -> No
     assert int(prefetcher.next()['lq']) == 0
 
 
+class OnGPU(torch.Tensor):
+    """A tensor of the CPU that passes for one of a GPU."""
+
+    is_cuda = True
+
+    def to(self, *args: object, **kwargs: object) -> 'OnGPU':
+        return self
+
+    def record_stream(self, stream: object) -> None:
+        self.streams = [*getattr(self, 'streams', []), stream]
+
+
+def test_batches_are_kept_for_the_stream_that_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tensor that is handed out, and none before, is recorded on the stream that is current then."""
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, 'Stream', SimpleNamespace)
+    monkeypatch.setattr(torch.cuda, 'stream', nullcontext)
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda: stream)
+    batches = [{'lq': OnGPU([1.0]), 'gt': OnGPU([2.0]), 'lq_path': ['a']} for _ in range(3)]
+    prefetcher = CUDAPrefetcher(batches, {'num_gpu': 1})
+    for i in range(3):
+        batch = prefetcher.next()
+        assert batch is batches[i]
+        recorded = [[getattr(entry[key], 'streams', []) for key in ('lq', 'gt')] for entry in batches]
+        assert recorded == [[[stream]] * 2] * (i + 1) + [[[]] * 2] * (2 - i)
+    assert prefetcher.next() is None
+
+
+@pytest.mark.gpu
+def test_a_batch_is_not_overwritten_while_the_gpu_reads_it() -> None:
+    loader = [{'lq': torch.full((2**22,), float(i)).pin_memory()} for i in range(12)]
+    prefetcher, sums = CUDAPrefetcher(loader, {'num_gpu': 1}), []
+    prefetcher.reset()
+    while (batch := prefetcher.next()) is not None:
+        torch.cuda._sleep(10**8)  # cycles, before the batch is read
+        sums.append(batch['lq'].double().mean())
+        del batch
+    assert [value.item() for value in sums] == list(range(12))
+
+
 @pytest.mark.parametrize(('start', 'iteration', 'eta'), [(0, 10, '0:00:00'), (7, 10, '0:00:00'), (0, 5, '0:00:')])
 def test_the_last_line_has_no_time_left(start: int, iteration: int, eta: str) -> None:
     lines = []
@@ -195,3 +253,13 @@ def test_states_without_a_place_are_counted_from_the_first_iteration(epoch: int,
 def test_damaged_places(place: object) -> None:
     with pytest.raises(ValueError, match='its place in the epoch is'):
         read_place({'place': place})
+
+
+def test_two_trainings_that_begin_anew_in_one_second(tmp_path: Path):
+    """Each folder that was there is kept under a name of its own."""
+    for number in range(3):
+        misc.mkdir_and_rename(str(tmp_path / 'run'))
+        (tmp_path / 'run' / f'{number}.txt').touch()
+    archived = sorted(path for path in tmp_path.iterdir() if path.name != 'run')
+    assert [path.name for path in sorted(tmp_path.rglob('*.txt'))] == ['2.txt', '0.txt', '1.txt']
+    assert len(archived) == 2

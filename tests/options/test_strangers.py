@@ -24,6 +24,7 @@ from asid_plugin.options.epochs import check_batch
 from asid_plugin.options.network import check_network
 from asid_plugin.options.others import check_model, check_samples
 from asid_plugin.options.problems import Problem
+from asid_plugin.options.resuming import find_state
 
 Parse = Callable[..., list[str]]
 
@@ -44,6 +45,17 @@ def parse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         return capsys.readouterr().err.splitlines()
 
     return start
+
+
+def test_an_entry_into_a_section_that_another_has_replaced(parse: Parse):
+    options = {'model_type': 'ASIDModel', 'val': {'metrics': {'psnr': {'better': 'higher'}}}}
+    assert parse(options, 'val=1', 'val:metrics:psnr:better=lower') == [
+        '--force_yml: val:metrics:psnr:better=lower: an entry before it makes val no section'
+    ]
+
+
+def test_a_name_that_is_too_long_for_a_file():
+    assert find_state({'path': {'resume_state': 'x' * 300}}) is None
 
 
 @pytest.mark.parametrize(
@@ -185,11 +197,11 @@ def test_the_arguments_of_compile():
         ({'moed': 'default'}, 'torch.compile: compile() got an unexpected keyword argument'),
         ({'backend': 'none'}, 'torch.compile: '),
     ):
-        [problem] = check_compile({'compile': arguments})
+        [problem] = check_compile({'is_train': True, 'compile': arguments})
         assert str(problem).startswith(f'compile: {message}')
     assert [
-        *check_compile({'compile': {'mode': 'default', 'fullgraph': True}}),
-        *check_compile({'compile': True}),
+        *check_compile({'is_train': True, 'compile': {'mode': 'default', 'fullgraph': True}}),
+        *check_compile({'is_train': True, 'compile': True}),
     ] == []
 
 
