@@ -15,18 +15,26 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
+from pathlib import Path, PurePosixPath
 from types import FrameType, ModuleType
 from typing import Any
 
 import torch
 
+from asid_plugin.errors import ASIDError
+
 from .lmdbs import lmdb_opened_twice
 from .option_files import option_files_that_run_code, values_that_run_code
 from .patching import cpu_as_cuda_device, leave_process_group_at_exit, on_gloo, rebind
 from .ranks import dist_params_of_pytorch
-from .resuming import batches_read_for_nothing, epochs_begun_anew, eta_of_minus_one
+from .resuming import batches_read_for_nothing, epochs_begun_anew, eta_of_minus_one, folders_archived_in_one_second
 from .torchvision import torchvision_ops
 from .validation_images import validation_images_of_several_sets
+from .waiting import waiting_for_data
+
+
+class MissingWeightsError(ASIDError):
+    """Weights that a loss needs and that are not there; the message is one line."""
 
 
 def before_import() -> None:
@@ -221,6 +229,48 @@ def prefetcher_that_hangs() -> None:
     PrefetchGenerator.run, PrefetchGenerator.__next__ = run, following
 
 
+def batches_overwritten() -> None:
+    """Keep the memory of a batch until the GPU has read it, where all of BasicSR's versions let it be overwritten.
+
+    `prefetch_mode: cuda` copies batches on a stream of its own. To torch the memory of a batch that nobody holds any
+    more is free for that stream's next copy at once, though kernels of the training's stream have yet to read it.
+    """
+    from basicsr.data.prefetch_dataloader import CUDAPrefetcher
+
+    original = CUDAPrefetcher.next
+
+    @functools.wraps(original)
+    def following(self: CUDAPrefetcher) -> Any:
+        batch = original(self)
+        for value in (batch or {}).values():
+            if isinstance(value, torch.Tensor) and value.is_cuda:
+                value.record_stream(torch.cuda.current_stream())
+        return batch
+
+    CUDAPrefetcher.next = following
+
+
+def features_without_weights() -> None:
+    """Name the file that `PerceptualLoss` needs where it cannot be downloaded, at which torch ends in a traceback."""
+    from basicsr.archs.vgg_arch import VGGFeatureExtractor
+
+    original = VGGFeatureExtractor.__init__
+
+    @functools.wraps(original)
+    def init(self: VGGFeatureExtractor, layer_name_list: list[str], vgg_type: str = 'vgg19', **kwargs: Any) -> None:
+        try:
+            original(self, layer_name_list, vgg_type, **kwargs)
+        except OSError as error:  # urllib's errors are such, those of a network and those of a disk
+            from torchvision.models import get_model_weights
+
+            url = get_model_weights(vgg_type)['IMAGENET1K_V1'].url
+            file = Path(torch.hub.get_dir(), 'checkpoints', PurePosixPath(url).name)
+            reason = f'{vgg_type}, whose features are compared, has no weights here, and fetching them failed ({error})'
+            raise MissingWeightsError(f'{reason}: save {url} as {file}') from error
+
+    VGGFeatureExtractor.__init__ = init
+
+
 def _new_module(name: str, **content: Any) -> ModuleType:
     module = module_from_spec(ModuleSpec(name, loader=None))
     vars(module).update(content)
@@ -248,12 +298,16 @@ AFTER = [
     resume_without_cuda,
     images_without_a_name,
     prefetcher_that_hangs,
+    batches_overwritten,
+    features_without_weights,
     option_files_that_run_code,
     values_that_run_code,
     validation_images_of_several_sets,
     epochs_begun_anew,
     batches_read_for_nothing,
     eta_of_minus_one,
+    folders_archived_in_one_second,
+    waiting_for_data,
 ]
 
 _LENT: list[ModuleType] = []

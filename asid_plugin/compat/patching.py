@@ -3,6 +3,7 @@
 import atexit
 import functools
 import gc
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,6 +31,21 @@ def replaced(owner: Any, name: str, stand_in: Any) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, original)
+
+
+@contextmanager
+def left_unsaid(text: str) -> Iterator[None]:
+    """Leave the lines of BasicSR's log out that hold a text, as long as the context lasts."""
+
+    def other(record: logging.LogRecord) -> bool:
+        return text not in record.getMessage()
+
+    logger = logging.getLogger('basicsr')
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
 
 
 @contextmanager

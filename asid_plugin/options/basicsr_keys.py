@@ -26,7 +26,8 @@ from .kinds import (
 )
 from .problems import Options
 
-PAIRED = ('PairedImageDataset', 'CachedPairedImageDataset', 'RawPairedImageDataset')
+RAW = 'RawPairedImageDataset'
+PAIRED = ('PairedImageDataset', 'CachedPairedImageDataset', RAW)
 """Datasets whose every key is known here."""
 
 
@@ -112,7 +113,8 @@ class DatasetOptions(Section):
     type = Option(
         one_of(*PAIRED),
         'Class that reads the images: PairedImageDataset decodes each time, CachedPairedImageDataset keeps the pixels '
-        'in memory, RawPairedImageDataset maps LMDBs of raw pixels. The images of other classes are not checked.',
+        'in memory, RawPairedImageDataset maps LMDBs of raw pixels: of NAME.lmdb the NAME_raw.lmdb beside it. '
+        'The images of other classes are not checked.',
         Needed.ALWAYS,
     )
     name = Option(part_of_path(slashes=True), 'Its name in logs, tables and folders.', Needed.ALWAYS)

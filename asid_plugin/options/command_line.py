@@ -9,7 +9,9 @@ runs are plain YAML too, and are otherwise left alone.
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from functools import partial
+from io import StringIO
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -18,11 +20,10 @@ from asid_plugin.compat.ranks import stop_if_any
 from asid_plugin.printable import printable
 
 from .beginning import agree_on_state, check_agreement, check_forced, take_folder
-from .checks import check_options, check_structure, uses_plugin
+from .checks import check_kinds, check_options, uses_plugin
 from .forced import Forced, ForcedError, forced_upon, read_forced
 from .problems import Options, Problem, located
 from .resuming import forget_state
-from .yaml_numbers import read_numbers
 
 Parsed = tuple[dict[str, Any], argparse.Namespace]
 """Options, and the arguments of the command line."""
@@ -37,8 +38,13 @@ def parse_checked(parse_options: Callable[..., Parsed], root_path: str, is_train
     forced = _read_forced(entries, written, file)
     if uses_plugin(forced_upon(written, forced)):
         _read(file, any_keys=False)
+    said = StringIO()
     try:
-        opt, args = parse_options(root_path, is_train)
+        with redirect_stdout(said):  # 'Disable distributed.' is no beginning of a run that is refused
+            opt, args = parse_options(root_path, is_train)
+    except SystemExit:  # with its help
+        print(said.getvalue(), end='', flush=True)
+        raise
     except Exception:  # BasicSR takes every value for what it should be, which fails in any way where it is not
         _stop_if_misshapen(forced_upon(written, forced), is_train, file, forced)
         raise
@@ -49,6 +55,7 @@ def parse_checked(parse_options: Callable[..., Parsed], root_path: str, is_train
         agree_on_state(opt)
         forget_state()
         stop_if_any(map(line, take_folder(opt)))
+    print(said.getvalue(), end='', flush=True)
     return opt, args
 
 
@@ -84,9 +91,8 @@ def _read_forced(entries: Iterable[str], written: Options, file: str) -> list[Fo
 def _stop_if_misshapen(opt: Options, is_train: bool, file: str, forced: Sequence[Forced]) -> None:
     """Stop with a line for each key that is missing or unknown, and each value of a wrong kind."""
     if uses_plugin(opt):
-        problems: list[Problem] = []
-        opt = read_numbers({**opt, 'is_train': is_train}, problems)
-        stop_if_any(_line(problem, file, forced) for problem in (*problems, *check_structure(opt)))
+        _, problems, _ = check_kinds({**opt, 'is_train': is_train})
+        stop_if_any(_line(problem, file, forced) for problem in problems)
 
 
 def _line(problem: Problem, file: str, forced: Iterable[Forced]) -> str:

@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
-from .basicsr_keys import PAIRED, DatasetOptions
+from .basicsr_keys import PAIRED, RAW, DatasetOptions
 from .epochs import check_batch
-from .images import RAW, ImagesError, Share, count_pairs, lacking
+from .images import ImagesError, Share, count_pairs, lacking, root_of
 from .problems import Key, Options, Problem, mapping
 
 LEAST_MOST_WORKERS = 64
@@ -54,14 +53,15 @@ def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]
     if dataset['type'] == RAW and dataset['io_backend']['type'] != 'lmdb':
         yield Problem((*key, 'io_backend', 'type'), f'{RAW} reads lmdb; for folders there is CachedPairedImageDataset')
         return
-    roots = {name: Path(dataset[name]) for name in ('dataroot_gt', 'dataroot_lq')}
+    roots = {name: root_of(dataset, name) for name in ('dataroot_gt', 'dataroot_lq')}
     lacks = [Problem((*key, name), lack) for name, root in roots.items() if (lack := lacking(root, dataset))]
     yield from lacks
     if lacks:
         return
     try:
         share = Share(opt.get('rank', 0), opt.get('world_size', 1))
-        pairs = count_pairs(roots['dataroot_gt'], roots['dataroot_lq'], dataset, share)
+        saved = not is_train and mapping(opt, 'val').get('save_img') is True
+        pairs = count_pairs(roots['dataroot_gt'], roots['dataroot_lq'], dataset, share, saved)
     except ImagesError as error:
         yield from (Problem((*key, fault), message) for fault, message in error.faults)
     else:

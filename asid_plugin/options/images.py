@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from basicsr.utils import scandir
 
@@ -11,18 +11,18 @@ from asid_plugin.errors import ASIDError
 from asid_plugin.images import Header
 from asid_plugin.pairs.decoding import TRANSPARENT
 from asid_plugin.pairs.files import GREY, check_files, find_grey, fits, no_image
-from asid_plugin.pairs.lmdbs import check_whole, find_faults
-from asid_plugin.pairs.makers import UNKNOWN, maker
+from asid_plugin.pairs.lmdbs import beside, check_whole, find_faults, raw_lmdb
+from asid_plugin.pairs.makers import BENCHMARK, UNKNOWN, maker
 from asid_plugin.pairs.meta_info import LMDBError, Shape, read_lines, read_shapes
 
-from .basicsr_keys import DatasetOptions
+from .basicsr_keys import RAW, DatasetOptions
 from .problems import Options, located
 
-RAW = 'RawPairedImageDataset'
 MOST = 10
 """As many images are named of a data set; of more, the number."""
-_RAW_MAKERS = 'asid prepare div2k --raw or asid prepare photos'
-_BENCHMARK = 'the README (Test) says what belongs there; without it, delete this section'
+_RAW_UNKNOWN = 'asid prepare div2k --raw or asid prepare photos makes such'
+_PIXELS = f'raw pixels; type: {RAW} reads it'
+_BENCHMARK = f'{BENCHMARK}; without it, delete this section'
 
 
 class ImagesError(ASIDError):
@@ -49,6 +49,12 @@ class Share:
         return names[self.rank :: self.world_size]
 
 
+def root_of(dataset: Options, key: str) -> Path:
+    """The folder or LMDB that a dataset reads of those that `key`, one of its data roots, may stand for."""
+    root = Path(dataset[key])
+    return raw_lmdb(root) if dataset['type'] == RAW else root
+
+
 def lacking(root: Path, dataset: Options) -> str | None:
     """Say what a folder or LMDB lacks; None if it is there."""
     is_lmdb = dataset['io_backend']['type'] == 'lmdb'
@@ -65,6 +71,8 @@ def lacking(root: Path, dataset: Options) -> str | None:
 
 def _origin(root: Path, dataset: Options) -> str:
     """Say where data that isn't there comes from."""
+    if dataset['type'] == RAW:
+        return maker(root) or _RAW_UNKNOWN
     return maker(root) or (UNKNOWN if dataset['phase'] == 'train' else _BENCHMARK)
 
 
@@ -73,18 +81,40 @@ def _maker(root: Path) -> str:
     return maker(root) or UNKNOWN
 
 
-def count_pairs(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
+def count_pairs(gt: Path, lq: Path, dataset: Options, share: Share, saved: bool = False) -> int:
     """Count the pairs of two folders or LMDBs, and check those of this process's share.
+
+    Args:
+        gt: Of the GT images.
+        lq: Of the LQ images.
+        dataset: Its options.
+        share: Of this process.
+        saved: The results are saved, under the names of the LQ images.
 
     Raises:
         ImagesError: An image has no partner, cannot be used, or is of a wrong size.
     """
-    count = _count_lmdb if dataset['io_backend']['type'] == 'lmdb' else _count_files
-    return count(gt, lq, dataset, share)
+    check = _check_lmdb if dataset['io_backend']['type'] == 'lmdb' else _check_folders
+    names = check(gt, lq, dataset, share)
+    if saved:
+        _raise_if_any(_saved_as_one(names))
+    return len(names)
 
 
-def _count_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
-    """Count the pairs of two LMDBs; see `count_pairs`."""
+def _saved_as_one(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The images that BasicSR would save under the name of another: it takes neither folder nor ending into it."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(PurePosixPath(name).stem, name)
+        if other != name:
+            yield (
+                'dataroot_lq',
+                f'{other} and {name} would be saved as one image; rename one, or set val: save_img: false',
+            )
+
+
+def _check_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> list[str]:
+    """Check the pairs of two LMDBs, and return their names; see `count_pairs`."""
     is_raw = dataset['type'] == RAW
     gt_shapes, lq_shapes = (
         _read_shapes(key, root, is_raw, share) for key, root in (('dataroot_gt', gt), ('dataroot_lq', lq))
@@ -103,7 +133,7 @@ def _count_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
         _check_scale(name, gt_shapes[name][:2], lq_shapes[name][:2], dataset)
     smallest = min(gt_shapes, key=lambda name: min(gt_shapes[name][:2]))
     _check_patch(smallest, gt_shapes[smallest][:2], dataset)
-    return len(gt_shapes)
+    return list(gt_shapes)
 
 
 def _read_shapes(key: str, root: Path, raw: bool, share: Share) -> dict[str, Shape]:
@@ -111,12 +141,16 @@ def _read_shapes(key: str, root: Path, raw: bool, share: Share) -> dict[str, Sha
     try:
         shapes, is_raw = read_shapes(root)
         if raw != is_raw:
-            right = f'type: {RAW} reads it' if is_raw else f'{_RAW_MAKERS} makes such'
-            raise ImagesError((key, f'{root} holds {"raw pixels" if is_raw else "PNG files, not raw pixels"}; {right}'))
+            raise ImagesError((key, f'{root} holds {_PIXELS if is_raw else _no_pixels(root)}'))
         check_whole(root, shapes, _maker(root), share.of(sorted(shapes)))
     except LMDBError as error:
         raise ImagesError((key, str(error))) from error
     return shapes
+
+
+def _no_pixels(root: Path) -> str:
+    """Say that an LMDB holds no raw pixels, nor does one beside it, and which command makes such."""
+    return f'PNG files, and there is no {beside(root)}; {maker(beside(root)) or _RAW_UNKNOWN}'
 
 
 def _lmdb_faults(
@@ -136,8 +170,8 @@ def _lmdb_faults(
         yield from _grey(key, headers, dataset)
 
 
-def _count_files(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
-    """Count the pairs of two folders; see `count_pairs`."""
+def _check_folders(gt: Path, lq: Path, dataset: Options, share: Share) -> list[str]:
+    """Check the pairs of two folders, and return the names of the LQ images; see `count_pairs`."""
     options = DatasetOptions(dataset)
     listed, template = options.meta_info_file, options.filename_tmpl
     if listed and not os.path.isfile(listed):
@@ -149,7 +183,14 @@ def _count_files(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
     lq_names = set(scandir(lq))
     folders = {} if listed else {'dataroot_gt': (gt, names), 'dataroot_lq': (lq, sorted(lq_names))}
     _raise_if_any(_strangers(folders))
-    partners = {f'{template.format(Path(name).stem)}{Path(name).suffix}': name for name in names}
+    partners: dict[str, str] = {}
+    for name in names:
+        partner = f'{template.format(Path(name).stem)}{Path(name).suffix}'
+        if partners.setdefault(partner, name) != name:
+            message = (
+                f'{partners[partner]} and {name} would both be paired with {partner}, as BasicSR drops the folders'
+            )
+            raise ImagesError(('meta_info_file', message))
     for partner, name in partners.items():
         if partner not in lq_names:
             cut = _cut_name(name, lines)
@@ -160,7 +201,7 @@ def _count_files(gt: Path, lq: Path, dataset: Options, share: Share) -> int:
     if extra and not listed:
         raise ImagesError(('dataroot_gt', f'no partner in {gt} for {extra[0]} of {lq}'))
     _check_files({gt / partners[partner]: lq / partner for partner in share.of(list(partners))}, dataset)
-    return len(names)
+    return list(partners)
 
 
 def _read_lines(listed: str) -> list[str]:

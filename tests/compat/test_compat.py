@@ -4,11 +4,13 @@ import importlib.util
 import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from types import ModuleType
+from urllib.error import URLError
 
 import basicsr.train
 import cv2
@@ -18,6 +20,7 @@ import pytest
 import torch
 import yaml
 from basicsr.data import build_dataset
+from basicsr.losses import build_loss
 from basicsr.models.base_model import BaseModel
 from basicsr.models.lr_scheduler import CosineAnnealingRestartLR, MultiStepRestartLR
 from basicsr.utils import dist_util
@@ -29,7 +32,6 @@ from asid_plugin.compat import basicsr as mends
 from asid_plugin.compat.torchvision import torchvision_ops
 
 ROOT = Path(__file__).parents[2]
-without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason='mends machines without CUDA')
 
 
 def in_python(code: str) -> str:
@@ -193,6 +195,24 @@ def test_an_lmdb_written_anew_is_another_one(tmp_path: Path) -> None:
     assert grey_levels(old) == [100, 101, 102, 103]
 
 
+@pytest.mark.parametrize('vgg_type', ['vgg19', 'vgg16_bn'])
+def test_weights_of_features_that_cannot_be_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vgg_type: str
+) -> None:
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise URLError('Temporary failure in name resolution')
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', no_network)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with torch.device('meta'), pytest.raises(mends.MissingWeightsError) as error:
+        build_loss({'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}, 'vgg_type': vgg_type})
+    message = str(error.value)
+    assert message.startswith(f'{vgg_type}, whose features are compared, has no weights here, and fetching them failed')
+    file = re.search(r'/([\w.-]+\.pth) as (.*)$', message)
+    assert Path(file[2]) == tmp_path / 'hub' / 'checkpoints' / file[1]
+
+
 @pytest.fixture
 def process_group_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of a group of this one process, which ends with the test."""
@@ -204,7 +224,6 @@ def process_group_address(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.destroy_process_group()
 
 
-@without_cuda
 def test_launcher_pytorch_takes_gloo(process_group_address: None) -> None:
     with pytest.raises(ZeroDivisionError):
         inspect.unwrap(dist_util._init_dist_pytorch)('nccl')
@@ -213,7 +232,6 @@ def test_launcher_pytorch_takes_gloo(process_group_address: None) -> None:
     assert torch.cuda.device_count() == 0
 
 
-@without_cuda
 def test_launcher_slurm_takes_gloo(
     process_group_address: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +264,6 @@ AFTER_A_COMMAND = "from asid_plugin.commands.main import main; sys.exit(main(['t
 
 
 @pytest.mark.slow
-@without_cuda
 @pytest.mark.parametrize(
     ('end', 'left_open'), [('', False), ('sys.exit(3)', False), ('raise OSError', True), (AFTER_A_COMMAND, True)]
 )
@@ -257,7 +274,6 @@ def test_the_process_group_is_left_at_the_end(process_group_address: None, end: 
     assert done.stdout.splitlines() == ['in a group: True', f'left open: {left_open}'], done.stderr
 
 
-@without_cuda
 def test_a_network_on_the_cpu_is_distributed(process_group_address: None) -> None:
     dist_util._init_dist_pytorch('nccl')
     model = BaseModel({'num_gpu': 0, 'is_train': True, 'dist': True, 'find_unused_parameters': True})
@@ -336,11 +352,10 @@ def option_file(options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_training_state_is_loaded(tmp_path: Path, option_file: None) -> None:
     state = training_state()
     torch.save(state, tmp_path / '3.state')
-    if not torch.cuda.is_available():
-        with pytest.raises((AssertionError, RuntimeError)):
-            inspect.unwrap(basicsr.train.load_resume_state)(
-                {'auto_resume': False, 'path': {'resume_state': str(tmp_path / '3.state')}}
-            )
+    with pytest.raises((AssertionError, RuntimeError)):
+        inspect.unwrap(basicsr.train.load_resume_state)(
+            {'auto_resume': False, 'path': {'resume_state': str(tmp_path / '3.state')}}
+        )
     loaded = resume(tmp_path / '3.state')
     assert loaded['schedulers'] == state['schedulers']
     assert loaded['schedulers'][0]['milestones'] == {2: 2, 4: 1}

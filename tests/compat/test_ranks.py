@@ -20,8 +20,6 @@ from asid_plugin.compat.ranks import checksum, state_of
 from asid_plugin.locks import lock_beside, lock_inside
 from helpers import held_elsewhere
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason='gloo on one GPU')
-
 HOST = socket.gethostname()
 
 

@@ -517,7 +517,6 @@ def test_impossible_tiles(run, tmp_path, tiles):
     assert (f'--tile {tile} --tile-overlap {overlap}' if tile > 0 else f'--tile {tile}: ') in line
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a CUDA device')
 def test_no_cuda(run, tmp_path):
     line = refused(run, tmp_path, write(tmp_path / 'a.png'), '-o', tmp_path / 'o', '--device', 'cuda')
     assert 'no CUDA device' in line

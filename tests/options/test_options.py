@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ from basicsr.utils.lmdb_util import LmdbMaker
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints.archives import load_pickled
 from asid_plugin.options.beginning import check_forced
+from asid_plugin.options.building import check_built
 from asid_plugin.options.checks import check_general, check_options
 from asid_plugin.options.epochs import last_iteration
 from asid_plugin.options.forced import Forced
 from asid_plugin.options.problems import Problem
 from asid_plugin.options.schema import SCHEDULERS
+from asid_plugin.pairs.opening import try_reading
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = sorted((ROOT / 'options').rglob('*.yml'))
@@ -87,9 +89,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope='module')
+def reading_once() -> Callable[..., int]:
+    """`try_reading`, which starts a process, of LMDBs that are as they were when it found them whole no more."""
+    whole: dict[tuple, int] = {}
+
+    def read(root: Path, keys: Iterable[str], again: str) -> int:
+        stat, names = (root / 'data.mdb').stat(), tuple(keys)
+        key = (root.name, stat.st_size, stat.st_mtime_ns, names)
+        if key not in whole:
+            whole[key] = try_reading(root, names, again)
+        return whole[key]
+
+    return read
+
+
 @pytest.fixture
-def work(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading_once: Callable[..., int]) -> Path:
     """A working directory with a copy of `data`."""
+    monkeypatch.setattr('asid_plugin.pairs.lmdbs.try_reading', reading_once)
     shutil.copytree(data, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -138,7 +156,7 @@ def test_options_that_are_right_pass(problems):
         'train:amp': 'bf16', 'train:grad_clip': 0.5, 'train:accumulate': 2, 'train:fft_opt': {'type': 'FFTLoss'},
         'val:tile': 64, 'val:tile_overlap': 0, 'val:tile_batch': 4,
         'val:borders': 'flush', 'val:self_ensemble': True, 'val:amp': 'fp16',
-        'compile': True, 'channels_last': True, 'logger:safetensors': True,
+        'compile': True, 'channels_last': True, 'logger:safetensors': True, 'train:tf32': True,
         'train:distill_opt': {'type': 'L1Loss'}, 'train:teacher': 'packaged:x2',
         'path:pretrain_network_g': 'packaged:x2',
     }  # fmt: skip
@@ -163,7 +181,7 @@ def test_our_option_files_lack_only_images_and_weights(file, tmp_path, monkeypat
 def test_the_recipe_is_the_papers():
     opt = read(ROOT / 'options/train_ASID_x2.yml')
     assert opt['train'] == {
-        'optim_g': {'type': 'AdamW', 'lr': 5e-4, 'weight_decay': 1e-4, 'betas': [0.9, 0.999]},
+        'optim_g': {'type': 'AdamW', 'lr': 5e-4, 'weight_decay': 1e-4, 'betas': [0.9, 0.999], 'fused': True},
         'scheduler': {'type': 'MultiStepLR', 'milestones': [800_000, 1_600_000, 2_400_000], 'gamma': 0.5},
         'total_iter': 3_200_000,
         'warmup_iter': -1,
@@ -229,6 +247,8 @@ train:optim_g:type = AdmW
     train: optim_g: type: 'AdmW' is unknown; did you mean AdamW?
 train:optim_g:foreach = true; train:optim_g:fused = true
     train: optim_g: AdamW: `fused` and `foreach` cannot be `True` together.
+train:optim_g = {type: Adadelta, lr: 1.0, fused: true}
+    train: optim_g: fused: unknown; known are
 train:optim_g:betas = [0.9]
     train: optim_g: AdamW: list index out of range
 train:total_iter = 1.0e+300
@@ -419,6 +439,33 @@ def test_a_mistake_is_one_line(problems, edits, line):
     assert found[0].startswith(line)
 
 
+GRAPHS = {
+    'mode: reduce-overhead': {'mode': 'reduce-overhead'},
+    'mode: max-autotune': {'mode': 'max-autotune'},
+    'options: triton.cudagraphs': {'options': {'triton.cudagraphs': True}},
+    'backend: cudagraphs': {'backend': 'cudagraphs'},
+}
+
+
+@pytest.mark.parametrize('said', GRAPHS)
+def test_cuda_graphs_and_parts_of_batches_exclude_each_other(problems, said):
+    edit = {'compile': GRAPHS[said], 'train:accumulate': 2}
+    assert problems(edit) == [
+        f'compile: {said} does not go with train:accumulate, 2: a CUDA graph overwrites the gradients of the part '
+        'before; right is accumulate: 1, or mode: max-autotune-no-cudagraphs'
+    ]
+    assert problems(edit | {'train:accumulate': 1}) == []
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [{'mode': 'max-autotune-no-cudagraphs'}, {'options': {'triton.cudagraphs': False}}, {'dynamic': False}, True],
+    ids=str,
+)
+def test_compiling_without_cuda_graphs_goes_with_parts_of_batches(problems, arguments):
+    assert problems({'compile': arguments, 'train:accumulate': 2}) == []
+
+
 @pytest.mark.parametrize('edit', [{'compile': True}, {'train:amp': 'bf16'}, {'val:amp': 'fp16'}], ids=str)
 def test_data_parallel_has_its_limits(problems, edit):
     found = problems(edit | {'num_gpu': 2})
@@ -526,12 +573,13 @@ def test_a_training_goes_on_by_the_schedule_that_it_began_with(problems, work: P
 
 
 @pytest.mark.slow
-def test_a_state_is_no_reason_to_build_a_network_that_is_too_large(problems, work: Path):
+def test_a_state_is_no_reason_to_build_a_network_that_is_too_large(problems, work: Path, monkeypatch):
     write_state(work, 100, epoch=4)
+    monkeypatch.setattr('asid_plugin.options.building.MOST_TENSORS', 2000)
     began = time.process_time()
     lines = problems({'network_g:num_block': 1_000_000}, '--auto_resume')
-    assert lines == ['network_g: ASID: a network of more than 20000 modules and tensors; that is too large']
-    assert time.process_time() - began < 60
+    assert lines == ['network_g: ASID: a network of more than 2000 modules and tensors; that is too large']
+    assert time.process_time() - began < 20
 
 
 @pytest.mark.slow
@@ -656,6 +704,15 @@ def test_a_mistake_on_the_command_line_is_told_as_such(problems):
     assert problems(None, 'train:optim_g:lr=!!float 5e-4', 'val:tile=none') == []
 
 
+def test_a_number_that_is_text_and_too_small_or_large_is_told_its_range(problems):
+    """To write it as a number would not do."""
+    assert problems(None, 'manual_seed=-1', 'datasets:train:dataset_enlarge_ratio=1e308') == [
+        '--force_yml: manual_seed: -1 should be a whole number of at least 0 and at most 2147483648',
+        '--force_yml: datasets: train: dataset_enlarge_ratio: 1e+308 should be a whole number of at least 1 and at '
+        'most 10000000',
+    ]
+
+
 @pytest.mark.slow
 def test_testing_has_its_own_needs(problems):
     demo_test = {'file': 'demo_test_ASID_x2.yml'}
@@ -736,6 +793,39 @@ def test_folders_that_disagree(problems):
     assert problems() == [f'datasets: val: dataroot_gt: no images in {gt}']
 
 
+@pytest.mark.parametrize('save', [True, False])
+@pytest.mark.parametrize('file', ['demo_ASID_x2.yml', 'demo_test_ASID_x2.yml'])
+def test_images_of_one_name_are_not_saved_as_one(problems, file: str, save: bool):
+    """Of two formats, or of an LMDB with folders in its keys; where results are not saved it does not matter."""
+    section = list(read(ROOT / 'options' / file)['datasets'])[-1]
+    for side in ('GTmod2', 'LRbicx2'):
+        root = Path('datasets/demo/val', side)
+        Image.open(root / 'c.png').save(root / 'c.bmp')
+        size = 40 if side == 'GTmod2' else 20
+        write_lmdb(Path(f'{side}.lmdb'), {'a/d': (size, size), 'b/d': (size, size)})
+    right = 'would be saved as one image; rename one, or set val: save_img: false'
+    for edits, names in (
+        ({}, 'c.bmp and c.png'),
+        ({'dataroot_gt': 'GTmod2.lmdb', 'dataroot_lq': 'LRbicx2.lmdb', 'io_backend': {'type': 'lmdb'}}, 'a/d and b/d'),
+    ):
+        given = {f'datasets:{section}:{key}': value for key, value in edits.items()} | {'val:save_img': save}
+        line = f'datasets: {section}: dataroot_lq: {names} {right}'
+        assert problems(given, file=file) == ([line] if save else [])
+
+
+def test_folders_in_a_list_do_not_tell_images_apart(problems):
+    """BasicSR looks for the partners of both in the LR folder itself."""
+    root = Path('datasets/demo/val/GTmod2')
+    for folder in ('a', 'b'):
+        (root / folder).mkdir()
+        shutil.copy(root / 'd.png', root / folder / 'd.png')
+    Path('list.txt').write_text('a/d.png\nb/d.png\n')
+    assert problems({'datasets:val:meta_info_file': 'list.txt'}) == [
+        'datasets: val: meta_info_file: a/d.png and b/d.png would both be paired with d.png, as BasicSR drops the '
+        'folders'
+    ]
+
+
 def test_only_runs_that_use_the_plugin_are_checked(problems):
     edsr = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 2, 'num_blok': 1}
     assert problems({'model_type': 'SRModel', 'network_g': edsr, 'scael': 2}) == []
@@ -761,8 +851,16 @@ def test_asid_in_a_model_of_basicsr(problems):
 def test_no_value_is_too_wrong_to_be_checked(problems, monkeypatch):
     """Whatever stands anywhere in the file, the answer is a list of problems, never a traceback.
 
-    Each key gets two of the values; the campaign `options` tries more.
+    Each key gets two of the values; the campaign `options` tries more. Equal networks are built once.
     """
+    built: dict[str, list[Problem]] = {}
+
+    def built_once(key: tuple, options: dict, kinds: dict) -> list[Problem]:
+        if repr(options) not in built:
+            built[repr(options)] = list(check_built(key, options, kinds))
+        return built[repr(options)]
+
+    monkeypatch.setattr('asid_plugin.options.network.check_built', built_once)
     values = itertools.cycle((None, True, -1.5, 'x', [1, 'x'], {'type': ['x']}, None))
     problems({'network_g:num_block': 1})
     monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', 'bad.yml'])
@@ -854,7 +952,7 @@ def test_a_real_run_ends_with_one_line_and_leaves_nothing(problems, work):
     problems({'network_g:num_blok': 3, 'path:resume_state': None})
     before = sorted(work.rglob('*'))
     result = launch('-m', 'asid_plugin', 'train', 'bad.yml')
-    assert result.returncode == 2
+    assert (result.returncode, result.stdout) == (2, '')
     assert result.stderr == 'bad.yml: network_g: num_blok: unknown; did you mean num_block? (ASID)\n'
     assert sorted(work.rglob('*')) == before
 
@@ -874,7 +972,12 @@ def test_of_two_processes_one_speaks(problems):
     [
         ({'type': 'RawPairedImageDataset'}, True, None),
         ({'type': 'CachedPairedImageDataset'}, False, None),
-        ({'type': 'RawPairedImageDataset'}, False, 'train_HR_sub.lmdb holds PNG files, not raw pixels; .*--raw'),
+        (
+            {'type': 'RawPairedImageDataset'},
+            False,
+            'train_HR_sub.lmdb holds PNG files, and there is no datasets/demo/train_HR_sub_raw.lmdb; '
+            'asid prepare demo --raw makes it',
+        ),
         ({}, True, 'train_HR_sub.lmdb holds raw pixels; type: RawPairedImageDataset reads it'),
         ({'type': 'CachedPairedImageDataset'}, True, 'holds raw pixels; type: RawPairedImageDataset reads it'),
         (
@@ -893,3 +996,18 @@ def test_raw_pixels_have_their_own_dataset(problems, work: Path, edits: Edits, r
     found = problems({f'datasets:train:{key}': value for key, value in edits.items()})
     assert len(found) == bool(message)
     assert not message or re.search(message, found[0])
+
+
+def test_raw_pixels_beside_png_files_are_found(problems, work: Path):
+    raw = {'datasets:train:type': 'RawPairedImageDataset'}
+    for name, k in (('train_HR_sub', 1), ('train_LR_bicubic_X2_sub', 2)):
+        sizes = {'a_s001': (128 // k, 128 // k), 'b_s001': (120 // k, 128 // k)}
+        write_lmdb(work / f'datasets/demo/{name}_raw.lmdb', sizes, raw=True)
+    assert problems(raw) == problems() == []
+    shutil.rmtree(work / 'datasets/demo/train_HR_sub.lmdb')
+    assert problems(raw) == []
+    shutil.rmtree(work / 'datasets/demo/train_HR_sub_raw.lmdb')
+    assert problems(raw) == [
+        f'datasets: train: dataroot_gt: no folder datasets/demo/train_HR_sub_raw.lmdb in {work}; '
+        'asid prepare demo --raw makes it'
+    ]
