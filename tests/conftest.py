@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from _pytest.mark.expression import Expression
+from marks import wants_gpu
 
 from asid_plugin.tf32 import allow_tf32
 
@@ -23,34 +23,6 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, 'SIGHUP'):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-class UnknownMarkError(Exception):
-    """A mark of which it is not said yet whether a test has it."""
-
-
-def selections(expression: Expression, marks: dict[str, bool]) -> Iterator[bool]:
-    """Whether an expression selects a test, for each combination of the marks that are not given."""
-
-    def has(name: str, /, **_: object) -> bool:
-        if name not in marks:
-            raise UnknownMarkError(name)
-        return marks[name]
-
-    try:
-        yield expression.evaluate(has)
-    except UnknownMarkError as unknown:
-        for there in (False, True):
-            yield from selections(expression, marks | {unknown.args[0]: there})
-
-
-def wants_gpu(markexpr: str) -> bool:
-    """Whether pytest's -m selects tests marked gpu, and no others."""
-    try:
-        expression = Expression.compile(markexpr)
-    except Exception:  # pytest itself refuses it; its error has another class in each version
-        return False
-    return any(selections(expression, {'gpu': True})) and not any(selections(expression, {'gpu': False}))
 
 
 def pytest_configure(config: pytest.Config) -> None:

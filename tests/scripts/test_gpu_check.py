@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import wants_gpu
+from marks import wants_gpu
 from torch.utils.flop_counter import FlopCounterMode
 
 import gpu_check
