@@ -61,7 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error(f'torch {torch.__version__} sees no GPU; --device cpu --small tests the check without one')
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its part ends too
     try:
         return 1 if any(outcome.status == 'failed' for outcome in check(args)) else 0
     except KeyboardInterrupt:
@@ -140,4 +139,5 @@ def wait(process: subprocess.Popen[bytes], limit: float) -> str:
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its part ends too
     sys.exit(main())

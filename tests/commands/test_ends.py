@@ -128,9 +128,11 @@ def test_a_forked_child_ends_as_its_parent_wants() -> None:
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
-            os.write(writing, b'1')  # Python forgets signals that come while it forks
-            time.sleep(60)
-            os._exit(0)
+            try:
+                os.write(writing, b'1')  # Python forgets signals that come while it forks
+                time.sleep(60)
+            finally:
+                os._exit(0)  # and never goes on as a process of tests
         os.read(reading, 1)
         os.kill(child, signal.SIGTERM)
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
