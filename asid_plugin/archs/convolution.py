@@ -1,9 +1,8 @@
-"""Convolutions of features in NHWC, (B, H, W, C), with the operation that follows: GELU, a sum or a product.
+"""Convolutions of features in NHWC, (B, H, W, C), with the operation after them: GELU, a sigmoid or a sum.
 
 In NHWC a 1x1 convolution is a linear layer, a LayerNorm works on the last axis, and a permuted view is the
-channels-last tensor that convolutions are fastest on. On a CPU without gradients oneDNN carries out what follows before
-the result goes to memory, which saves one pass over the map each time; a pass over a map costs as much as a 3x3
-depthwise convolution.
+channels-last tensor that convolutions are fastest on. On a CPU without gradients oneDNN carries the operation out
+before the result goes to memory.
 """
 
 from collections.abc import Callable
@@ -19,15 +18,15 @@ from torch.nn import functional as F
 is_exporting: Callable[[], bool] = getattr(torch.compiler, 'is_exporting', lambda: False)
 """Whether `torch.export` is tracing; torch 2.6 cannot say, nor can it export for any size."""
 
-Then = Literal['', 'gelu', 'sigmoid', 'add', 'mul']
-"""What follows a convolution: nothing, a function of its result, or a sum or product with another map of its shape."""
+Then = Literal['', 'gelu', 'sigmoid', 'add']
+"""The operation after a convolution: none, a function of its result, or a sum with another map of its shape."""
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {'': lambda y: y, 'gelu': F.gelu, 'sigmoid': torch.sigmoid}
 _is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
 _ONEDNN = getattr(torch.ops.mkldnn, '_convolution_pointwise', None)
 
 
 def _onednn(x: Tensor, weight: Tensor) -> Any:
-    """The operator of oneDNN that convolves x and carries out what follows; None where there is none.
+    """The operator of oneDNN for a convolution of x and the operation after it; None where there is none.
 
     It knows no derivatives, no autocast and no tracing.
     """
@@ -43,7 +42,7 @@ def _onednn(x: Tensor, weight: Tensor) -> Any:
 def _conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, groups: int, then: Then, other: Tensor | None
 ) -> Tensor:
-    """`F.conv2d` of (B, H, W, C), and what follows."""
+    """`F.conv2d` of (B, H, W, C), and the operation after it."""
     x = x.permute(0, 3, 1, 2)
     operator = _onednn(x, weight)
     if operator is not None:  # also with nothing to fuse: on one thread `F.conv2d` takes slower code for some
@@ -57,9 +56,7 @@ def _conv2d(
 
 
 def _followed(y: Tensor, then: Then = '', other: Tensor | None = None) -> Tensor:
-    if other is None:
-        return _FUNCTIONS[then](y)
-    return other + y if then == 'add' else other * y
+    return _FUNCTIONS[then](y) if other is None else other + y
 
 
 class NHWCConv2d(nn.Conv2d):
@@ -82,8 +79,8 @@ def conv1x1(
         x: Features.
         weight: (C', C).
         bias: (C',).
-        then: What follows.
-        other: (B, H, W, C'), for 'add' and 'mul'.
+        then: The operation after it.
+        other: (B, H, W, C'), for 'add'.
     """
     if x.device.type != 'cpu' or x.dtype == torch.float64 or is_exporting():
         return _followed(F.linear(x, weight, bias), then, other)

@@ -68,7 +68,7 @@ class GFFN(nn.Module):
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(B, H, W, C) to (B, H, W, C), to which a residual of that shape is added."""
         gate, value = separable_parts(x, self.proj_in, self.dwconv, 2)
-        y = value('mul', gate('gelu'))
+        y = gate('gelu') * value()
         return self.proj_out(y) if residual is None else self.proj_out(y, 'add', residual)
 
 

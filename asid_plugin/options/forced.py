@@ -40,9 +40,9 @@ def read_forced(entries: Iterable[str], opt: Options, file: str) -> list[Forced]
     forced: list[Forced] = []
     for entry in entries:
         read = _read(entry, opt, file)
-        replaced = [other for other in forced if other.key == read.key[: len(other.key)] and other.key != read.key]
-        if any(not isinstance(other.value, dict) for other in replaced):
-            raise ForcedError(f'--force_yml: {entry}: an entry before it makes {":".join(replaced[0].key)} no section')
+        for key in (other.key for other in forced if len(other.key) < len(read.key)):
+            if read.key[: len(key)] == key:  # no entry's value is a section
+                raise ForcedError(f'--force_yml: {entry}: an entry before it makes {":".join(key)} no section')
         forced.append(read)
     return forced
 

@@ -141,7 +141,7 @@ def read_plan(
 def missing_data(plan: Iterable[Planned]) -> list[str]:
     """A line for each data set that is not there, in the words of `asid train`, of the first training that needs it."""
     from asid_plugin.options.basicsr_keys import PAIRED
-    from asid_plugin.options.images import lacking  # with BasicSR, which takes seconds
+    from asid_plugin.options.images import lacking, root_of  # with BasicSR, which takes seconds
 
     lines: dict[str, str] = {}
     for planned in plan:
@@ -149,7 +149,7 @@ def missing_data(plan: Iterable[Planned]) -> list[str]:
             dataset = {**dataset, 'phase': name.partition('_')[0]}
             is_read = dataset.get('type') in PAIRED and mapping(dataset, 'io_backend')
             for key in ('dataroot_gt', 'dataroot_lq') if is_read else ():
-                if lack := lacking(Path(str(dataset.get(key))), dataset):
+                if lack := lacking(root_of(dataset, key), dataset):
                     lines.setdefault(lack, f'{planned.file}: {Problem(("datasets", name, key), lack)}')
     return list(lines.values())
 

@@ -123,7 +123,7 @@ def measure_forward(args: argparse.Namespace) -> None:
 
 
 def print_limits(args: argparse.Namespace, size: tuple[int, int]) -> None:
-    """What the networks compute, and how fast this machine multiplies and copies."""
+    """Multiply-adds of the networks, and the rates at which this machine multiplies and copies."""
     torch.set_num_threads(args.threads)
     flops, asid = matmul_rate(args.device), multiply_adds(ASID(upscale=4), *size)
     counts = {'ASID': (ASID(upscale=4), asid)}

@@ -92,7 +92,7 @@ def small_cnns(upscale: int, on_cpu: bool) -> list[Subject]:
 
 
 class Here:
-    """What a measuring process holds: the network, where it is, and in what layout and precision."""
+    """The network of a measuring process, its device, layout and precision."""
 
     net: nn.Module
     device: torch.device

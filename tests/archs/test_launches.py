@@ -1,4 +1,4 @@
-"""How many kernels a GPU would start, counted on tensors without content; and where oneDNN takes on what follows."""
+"""Kernels that a GPU would start, counted on tensors without content; and operations that oneDNN carries out."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def test_casts_of_autocast():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('then', ['gelu', 'sigmoid', 'add', 'mul'])
+@pytest.mark.parametrize('then', ['gelu', 'sigmoid', 'add'])
 @pytest.mark.parametrize(
     'layer', [Conv1x1(12, 12), Conv1x1(12, 12, bias=False), DepthwiseConv(12), DepthwiseConv(12, bias=False)]
 )
@@ -60,7 +60,7 @@ def test_an_operation_after_a_convolution(layer: torch.nn.Module, then: str, str
     torch.manual_seed(0)
     x, other = torch.randn(2, 2, 9, 7, 24).unbind() if strided else torch.randn(2, 2, 9, 7, 12).unbind()
     x, other = x[..., :12], other[..., -12:]
-    args = (then, other) if then in ('add', 'mul') else (then,)
+    args = (then, other) if then == 'add' else (then,)
     with Counts() as counts:
         y = layer(x, *args)
     with torch.enable_grad():
@@ -69,7 +69,7 @@ def test_an_operation_after_a_convolution(layer: torch.nn.Module, then: str, str
     assert expected.requires_grad
     torch.testing.assert_close(y, expected, rtol=0, atol=1e-6)
     plain = layer(x)
-    functions = {'gelu': torch.nn.functional.gelu, 'sigmoid': torch.sigmoid, 'add': other.add, 'mul': other.mul}
+    functions = {'gelu': torch.nn.functional.gelu, 'sigmoid': torch.sigmoid, 'add': other.add}
     torch.testing.assert_close(y, functions[then](plain), rtol=0, atol=1e-6)
 
 

@@ -22,6 +22,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MessageHub
 from mmengine.runner import Runner
+from tiny_configs import NETWORK, make, tiny_config, write_data
 from torch.utils.data import BatchSampler
 
 import asid_plugin.mmengine
@@ -31,20 +32,15 @@ from asid_plugin.hosts.mmengine import registries
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.mmengine import registry
 from asid_plugin.mmengine.order import Draw, Order, Place, seeded
-from helpers import TINY, command, write_pairs
+from helpers import command
 
 asid_train = command('mmengine', 'train')
-CONFIG = Path(__file__).parents[2] / 'options' / 'mmengine' / 'asid_x2_div2k.py'
-NETWORK = {key: value for key, value in TINY.items() if key != 'type'}
 Tiny = Callable[..., Config]
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp('data')
-    write_pairs(root / 'train', 7)
-    write_pairs(root / 'val', 1)
-    return root
+    return write_data(tmp_path_factory.mktemp('data'), num_val=1)
 
 
 @pytest.fixture
@@ -52,31 +48,16 @@ def tiny(data: Path, tmp_path: Path) -> Tiny:
     """A config of 7 pairs in batches of 2, with averaged weights, saved after every second iteration."""
 
     def build(name: str = 'tiny', max_iters: int = 4, **more: Any) -> Config:
-        prefix = {'gt': 'GT', 'lq': 'LR'}
-        train_data = {'data_root': str(data / 'train'), 'data_prefix': prefix, 'pipeline': {'1': {'lq_size': 16}}}
-        loader = {'batch_size': 2, 'num_workers': 0, 'persistent_workers': False, 'pin_memory': False}
         changes = {
-            'model': {'generator': NETWORK},
-            'train_dataloader': {**loader, 'dataset': train_data},
-            'val_dataloader': {'dataset': {'name': 'val', 'data_root': str(data / 'val'), 'data_prefix': prefix}},
             'param_scheduler': {'milestones': [4]},
             'train_cfg': {'max_iters': max_iters, 'val_interval': 3},
             'custom_hooks': [{'type': 'EMAHook', 'momentum': 0.5}],
             'default_hooks': {'logger': {'interval': 1}, 'checkpoint': {'interval': 2, 'save_best': 'val/PSNR'}},
             'visualizer': {'vis_backends': []},
-            'work_dir': str(tmp_path / name),
         }
-        cfg = Config.fromfile(CONFIG)
-        for change in (changes, more):
-            cfg.merge_from_dict(change)
-        return cfg
+        return tiny_config(data, tmp_path / name, changes, more)
 
     return build
-
-
-def make(cfg: Config) -> Runner:
-    cfg.experiment_name = f'resuming_{random.SystemRandom().random()}'  # what has a name lives as long as the process
-    return Runner.from_cfg(cfg)
 
 
 def end(path: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """MMEngine's trainings as a GPU sees them: copies, looks that wait for it, overflows, optimizers, compiled networks."""
 
 import json
-import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from mmengine.model import BaseModel, ImgDataPreprocessor
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
+from tiny_configs import CONFIG, make, tiny_config, write_data
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -28,21 +28,16 @@ from asid_plugin.mmengine.checks import check_config
 from asid_plugin.mmengine.dataset import DatasetError
 from asid_plugin.models.divergence import DivergedError
 from dispatch_counts import Counts, counted
-from helpers import TINY, command, write_pairs
+from helpers import TINY, command
 
 asid_train, asid_test = command('mmengine', 'train'), command('mmengine', 'test')
-CONFIG = Path(__file__).parents[2] / 'options' / 'mmengine' / 'asid_x2_div2k.py'
-NETWORK = {key: value for key, value in TINY.items() if key != 'type'}
 CUDA = torch.device('cuda:0')
 Tiny = Callable[..., Config]
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp('data')
-    write_pairs(root / 'train', 7)
-    write_pairs(root / 'val', 2)
-    return root
+    return write_data(tmp_path_factory.mktemp('data'), num_val=2)
 
 
 @pytest.fixture
@@ -50,30 +45,15 @@ def tiny(data: Path, tmp_path: Path) -> Tiny:
     """A config of 7 pairs in batches of 2, without validation, of which nothing is logged or saved before the end."""
 
     def build(name: str = 'tiny', max_iters: int = 6, validate: bool = False, **more: Any) -> Config:
-        prefix = {'gt': 'GT', 'lq': 'LR'}
-        train_data = {'data_root': str(data / 'train'), 'data_prefix': prefix, 'pipeline': {'1': {'lq_size': 16}}}
-        loader = {'batch_size': 2, 'num_workers': 0, 'persistent_workers': False, 'pin_memory': False}
         changes = {
-            'model': {'generator': NETWORK},
-            'train_dataloader': {**loader, 'dataset': train_data},
-            'val_dataloader': {'dataset': {'name': 'val', 'data_root': str(data / 'val'), 'data_prefix': prefix}},
             'train_cfg': {'max_iters': max_iters, 'val_interval': 2},
             'default_hooks': {'logger': {'interval': 100}, 'checkpoint': {'interval': 100, 'save_best': None}},
             'visualizer': {'vis_backends': [{'type': 'LocalVisBackend'}]},
-            'work_dir': str(tmp_path / name),
         }
-        cfg = Config.fromfile(CONFIG)
         none = {} if validate else dict.fromkeys(('val_dataloader', 'val_cfg', 'val_evaluator'))
-        for change in (changes, none, more):
-            cfg.merge_from_dict(change)
-        return cfg
+        return tiny_config(data, tmp_path / name, changes, none, more)
 
     return build
-
-
-def make(cfg: Config) -> Runner:
-    cfg.experiment_name = f'gpu_{random.SystemRandom().random()}'  # what has a name lives as long as the process
-    return Runner.from_cfg(cfg)
 
 
 def preprocessor() -> Any:

@@ -535,3 +535,14 @@ def test_mistakes_end_in_a_line(plan: Callable, tmp_path: Path, capsys: pytest.C
     Path('results/plan').mkdir(parents=True)
     Path('results/plan/rates.json').write_text('[1]')
     assert 'rates.json: not the rates of asid paper plan' in error('table4', *here)
+
+
+def test_missing_raw_lmdbs_are_those_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained from raw pixels, a recipe needs the LMDBs beside those of PNG files, which it names."""
+    monkeypatch.chdir(tmp_path)
+    png, raw = (
+        planned.missing_data(read_plan(['table4'], OPTIONS, forced=forced))
+        for forced in ((), ('datasets:train:type=RawPairedImageDataset',))
+    )
+    assert any('_sub.lmdb' in line for line in png) and not any('_raw.lmdb' in line for line in png)
+    assert any('_sub_raw.lmdb' in line and 'asid prepare div2k --raw' in line for line in raw)

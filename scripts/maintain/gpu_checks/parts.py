@@ -34,7 +34,7 @@ class Part:
 
 
 IMAGES = ('cv2', 'imagecodecs', 'PIL', 'safetensors', 'tifffile')
-"""What reading and writing images takes."""
+"""Packages that read and write images."""
 PARTS: Mapping[str, Part] = {
     'tests': Part('Tests marked gpu', 'suite:run', 4, ('pytest',), ('basicsr', 'mmengine')),
     'forward': Part('Forward pass', 'networks:forward_pass', 4, (), ('basicsr',)),

@@ -48,7 +48,7 @@ class Outcome:
 
 
 def machine(device: str) -> dict[str, str]:
-    """What this machine is and has."""
+    """Facts about this machine, by name."""
     found = {
         'asid_plugin': f'{__version__} ({commit()})',
         'Python': platform.python_version(),

@@ -67,7 +67,7 @@ def stored_bytes(tensor: Tensor) -> int:
 
 
 def traffic(function: Callable[[], object]) -> Traffic:
-    """What a call of the function moves and computes, operator by operator."""
+    """The bytes and multiply-adds of a call of the function, operator by operator."""
     with Traffic() as found:
         function()
     return found

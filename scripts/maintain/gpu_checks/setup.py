@@ -1,4 +1,4 @@
-"""What a part of the check is given, and what it hands back."""
+"""The arguments of a part of the check, and its result."""
 
 import sys
 from collections.abc import Iterator, Sequence
