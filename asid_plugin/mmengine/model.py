@@ -13,7 +13,7 @@ from mmengine.runner.checkpoint import load_state_dict
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from asid_plugin import archs  # noqa: F401  # registers ASID and its blocks in MMEngine's own MODELS
+from asid_plugin.archs import autocast  # with ASID and its blocks, for MMEngine's own MODELS
 from asid_plugin.checkpoints import CheckpointError, read_state_dict
 from asid_plugin.compat.patching import expect_channels_last_gradients
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
@@ -112,7 +112,7 @@ class SuperResolver(BaseModel):
     def loss(self, inputs: Tensor, data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
         """The loss, in float32; every sample has `gt` (3, kH, kW), RGB in [0, 1]."""
         gt = torch.stack([sample.gt for sample in data_samples])
-        loss = self.pixel_loss(self.generator(inputs).float(), gt)
+        loss = self.pixel_loss(autocast.call(self.generator, inputs).float(), gt)
         return {'loss_pix': nan_unless_finite(loss) if torch.is_autocast_enabled(inputs.device.type) else loss}
 
     def predict(self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None = None) -> list[BaseDataElement]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from asid_plugin.archs import autocast
 from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoints import CheckpointError, load_asid, read_state_dict, save_safetensors
 from asid_plugin.compat.gpu import compute_as_built, constants_kept_from_broadcast
@@ -201,8 +202,8 @@ class ASIDModel(ResumableModel):
     def compute_losses(self, lq: Tensor, gt: Tensor) -> dict[str, Tensor]:
         """Weighted losses of a batch by name, in float32; lq (B, C, H, W), gt (B, C, kH, kW)."""
         with torch.autocast(self.device.type, self.amp, enabled=self.amp is not None):
-            output = self.net_g(lq)
-            taught = self.teacher(lq) if self.cri_distill else None
+            output = autocast.call(self.net_g, lq)
+            taught = autocast.call(self.teacher, lq) if self.cri_distill else None
         output = output.float()
         losses = OrderedDict()
         if self.cri_pix:

@@ -4,12 +4,23 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from asid_plugin.archs import ASID, ESA, GFFN, LM
+from asid_plugin.archs import ASID, ESA, GFFN, LM, autocast
 from asid_plugin.archs.convolution import Conv1x1, DepthwiseConv
 from dispatch_counts import Counts, FakeIndexing
 
 
-def on_a_gpu(net: ASID, dtype: torch.dtype | None = None) -> Counts:
+class CastTogether(torch.nn.Module):
+    """A network as it is called for training under autocast."""
+
+    def __init__(self, net: ASID) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return autocast.call(self.net, x)
+
+
+def on_a_gpu(net: torch.nn.Module, dtype: torch.dtype | None = None) -> Counts:
     """Count a pass of 16 patches of 64x64 without gradients, on a GPU that is not there."""
     torch.set_autocast_enabled('cuda', dtype is not None)
     torch.set_autocast_dtype('cuda', dtype or torch.bfloat16)
@@ -45,8 +56,12 @@ def test_launches_of_a_training_step():
     assert forward.synchronisations == backward.synchronisations == 0
 
 
-def test_casts_of_autocast():
-    assert on_a_gpu(ASID(), torch.bfloat16).by_name['_to_copy'] <= 421
+def test_launches_of_a_pass_under_autocast():
+    alone, together = (on_a_gpu(net, torch.bfloat16) for net in (ASID(), CastTogether(ASID())))
+    assert alone.by_name['_to_copy'] <= 421
+    assert together.by_name['_to_copy'] <= 61
+    assert together.by_name['_foreach_copy_'] == 1
+    assert together.launches < 700
 
 
 @torch.no_grad()
