@@ -24,6 +24,8 @@ MAGIC = 0x1950A86A20F9469CFC6C
 _SLACK = 2**20
 _OLD_PICKLES = 5
 """In a file of the old format, before its storages."""
+_MOST_STEPS = 2_000_000
+"""Of a pickle; a tensor takes about forty."""
 
 
 def load_pickled(path: str | Path, history: Callable[[], object] = History) -> Any:
@@ -88,7 +90,9 @@ def check_file(path: str | Path) -> None:
 def _check_memo(content: Any) -> None:
     """Check one pickle; a ValueError is raised where it is damaged, which no reader gets beyond either."""
     begin = content.tell()
-    for opcode, argument, position in pickletools.genops(content):
+    for steps, (opcode, argument, position) in enumerate(pickletools.genops(content)):
+        if steps == _MOST_STEPS:
+            raise UnpicklingError(f'a pickle of more than {_MOST_STEPS} steps')
         position = (position or 0) - begin
         if opcode.name in ('PUT', 'LONG_BINPUT') and isinstance(argument, int) and argument > position:
             raise UnpicklingError(f'a pickle that remembers object {argument} after {position} bytes')

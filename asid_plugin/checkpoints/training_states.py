@@ -1,5 +1,8 @@
 """States of optimizers that were read from a file, compared with what they are for."""
 
+import functools
+import inspect
+import math
 import reprlib
 from numbers import Number
 from typing import Any
@@ -46,7 +49,7 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
     Raises:
         ValueError: It is not; the message names the entry.
     """
-    wanted = _after_a_step(optimizer)
+    after_a_step = functools.cache(functools.partial(_after_a_step, optimizer))
     for group in optimizer.param_groups:
         for name, default in optimizer.defaults.items():
             is_there = name == 'lr' or name in group  # older torch has fewer
@@ -54,11 +57,13 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
                 raise ValueError(f'{name} of an optimizer is {reprlib.repr(group.get(name))}')
         for parameter in group['params']:
             state = optimizer.state.get(parameter, {})
-            for name, fresh in wanted.items() if state else ():
+            for name, fresh in after_a_step(parameter.ndim).items() if state else ():
                 if name not in state:
                     raise ValueError(f'{name} of an optimizer is missing')
                 if isinstance(fresh, Tensor) and fresh.is_floating_point() and _is_other(state[name]):
                     raise ValueError(f'{name} of an optimizer is of {state[name].dtype}, which is no floating point')
+                if isinstance(fresh, Tensor) and not fresh.ndim and not _is_amount(state[name]):
+                    raise ValueError(f'{name} of an optimizer is {reprlib.repr(state[name])}, not one number from 0 on')
             for name, value in state.items():
                 same = isinstance(value, Tensor) and value.shape == parameter.shape
                 if name == 'momentum_buffer' and value is None:  # as older torch saves it of SGD without momentum
@@ -74,12 +79,23 @@ def _is_other(value: object) -> bool:
     return isinstance(value, Tensor) and not value.is_floating_point()
 
 
-def _after_a_step(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The state that such an optimizer has of a weight after a step; none of one that steps in a way of its own."""
-    weight = torch.nn.Parameter(torch.zeros(1, device='cpu'))
+def _is_amount(value: object) -> bool:
+    """Whether a value is one finite number from 0 on, as a count of steps is."""
+    if isinstance(value, Tensor):
+        return value.numel() == 1 and 0 <= value.item() < math.inf
+    return isinstance(value, int | float) and 0 <= value < math.inf
+
+
+def _after_a_step(optimizer: torch.optim.Optimizer, ndim: int) -> dict[str, Any]:
+    """The state that such an optimizer has, after a step, of a weight of so many dimensions, at least one.
+
+    None of an optimizer that steps in a way of its own.
+    """
+    weight = torch.nn.Parameter(torch.zeros((1,) * max(1, ndim), device='cpu'))
     weight.grad = torch.zeros_like(weight)
+    known = inspect.signature(type(optimizer)).parameters  # torch's AdamW adds a default that it does not take
     try:
-        fresh: Any = type(optimizer)([weight], **optimizer.defaults)
+        fresh: Any = type(optimizer)([weight], **{k: v for k, v in optimizer.defaults.items() if k in known})
         fresh.step()
     except Exception:  # whatever an optimizer of somebody else's needs
         return {}

@@ -153,6 +153,10 @@ def _check_log(log: object) -> None:
     for name, value in log.get('runtime_info', {}).items():
         if not _fits(str(name), value):
             raise ValueError(f'message_hub: {name[:100]} is {reprlib.repr(value)}')
+    saved = {*log.get('log_scalars', {}), *log.get('runtime_info', {})}
+    for name, value in log.get('resumed_keys', {}).items():
+        if name in saved and value is not True:  # MMEngine saves no others, and would end where it writes this one next
+            raise ValueError(f'message_hub: {name[:100]} is there, but its resumed_keys is {reprlib.repr(value)}')
 
 
 def _fits(name: str, value: object) -> bool:

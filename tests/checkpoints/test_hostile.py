@@ -203,6 +203,17 @@ def test_pickles_of_the_old_format_for_other_readers(tmp_path: Path, before: int
         check_file(path)
 
 
+def test_pickles_of_very_many_steps_for_other_readers(tmp_path: Path):
+    """Each of them is looked at, so that a file of 10 MB took five seconds; 12,000 tensors are half a million."""
+    path, steps = tmp_path / 'a.pth', b'N0' * 5_000_000
+    for content in (b'\x80\x02' + steps + b'N.', b'\x80\x02]' + b'K\x01a' * 900_000 + b'.'):
+        write_zip(path, {'data.pkl': content, 'version': b'3\n'})
+        begun = time.process_time()
+        with pytest.raises(UnpicklingError, match='of more than 2000000 steps') if steps in content else nullcontext():
+            check_file(path)
+        assert time.process_time() - begun < 4
+
+
 def test_files_for_other_readers(tmp_path: Path):
     path = tmp_path / 'a.pth'
     for zipped in (True, False):
@@ -472,6 +483,28 @@ def test_the_state_of_an_optimizer_must_be_its_parameters(value: object):
         check_optimizer(optimizer)
 
 
+OPTIMIZERS = {name: kind for name, kind in vars(torch.optim).items() if isinstance(kind, type)}
+NO_STEP_OF_OURS = {'Optimizer', 'LBFGS', 'SparseAdam'}
+
+
+@pytest.mark.filterwarnings('ignore')  # torch's, of options that it will rename
+@pytest.mark.parametrize('shape', [(), (3,), (2, 3), (2, 3, 1, 1)], ids=str)
+@pytest.mark.parametrize('name', sorted(OPTIMIZERS.keys() - NO_STEP_OF_OURS))
+def test_every_optimizer_of_torch_goes_on(name: str, shape: tuple[int, ...]):
+    """Adafactor remembers other things of matrices than of vectors; Muon takes matrices only."""
+    weight = torch.nn.Parameter(torch.zeros(shape))
+    weight.grad = -torch.ones_like(weight)
+    try:
+        optimizer = OPTIMIZERS[name]([weight])
+        optimizer.step()
+    except (ValueError, TypeError) as error:
+        pytest.skip(f'{name} does not take weights of the shape {shape}: {error}')
+    resumed = OPTIMIZERS[name]([weight])
+    resumed.load_state_dict(optimizer.state_dict())
+    check_optimizer(resumed)
+    resumed.step()
+
+
 def nested(levels: int, width: int) -> object:
     value: object = 0
     for _ in range(levels):
@@ -513,16 +546,25 @@ def test_containers_that_nobody_could_walk_through(tmp_path: Path, value: object
         (lambda state: state.pop('exp_avg_sq'), 'exp_avg_sq of an optimizer is missing'),
         (lambda state: state.update(step=torch.tensor(True)), 'step of an optimizer is of torch.bool'),
         (lambda state: state.update(exp_avg=torch.zeros(2, dtype=torch.int64)), 'exp_avg of an optimizer is'),
+        (lambda state: state.update(step=torch.ones(2)), 'step of an optimizer is .*, not one number from 0 on'),
+        (lambda state: state.update(step=torch.tensor(-1.0)), 'step of an optimizer is .*, not one number'),
+        (lambda state: state.update(step=float('nan')), 'step of an optimizer is nan, not one number'),
+        (lambda state: state.update(step='1'), "step of an optimizer is '1', not one number"),
+        (lambda state: state.update(step=torch.tensor([1.0])), ''),
+        (lambda state: state.update(step=1), ''),  # as older torch saves it
         (lambda state: state.clear(), ''),  # of a weight that has had no gradient
         (lambda state: state, ''),
     ],
-    ids=['missing', 'bool', 'integers', 'none', 'whole'],
+    ids=['missing', 'bool', 'integers', 'two', 'below', 'nan', 'text', 'in a list', 'number', 'none', 'whole'],
 )
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
-def test_the_state_of_an_optimizer_is_whole(change: Callable[[Any], object], message: str, dtype: torch.dtype):
+@pytest.mark.parametrize('kind', ['Adam', 'AdamW', 'NAdam'])
+def test_the_state_of_an_optimizer_is_whole(
+    change: Callable[[Any], object], message: str, dtype: torch.dtype, kind: str
+):
     weight = torch.nn.Parameter(torch.zeros(2, dtype=dtype))
     weight.grad = torch.ones_like(weight)
-    optimizer = torch.optim.Adam([weight])
+    optimizer = OPTIMIZERS[kind]([weight])
     optimizer.step()
     change(optimizer.state[weight])
     with pytest.raises(ValueError, match=message) if message else nullcontext():

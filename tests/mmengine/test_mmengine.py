@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -651,6 +652,23 @@ def test_nothing_that_a_checkpoint_says_is_called(tmp_path: Path):
     torch.save({'state_dict': {}, 'code': Payload()}, tmp_path / 'b.pth')
     with pytest.raises(CheckpointError, match=r'b.pth: refused, it holds Python objects .* \(pathlib.Path\)'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'b.pth'), 'cpu')
+
+
+@pytest.mark.parametrize(('resumed', 'fits'), [(True, True), (False, False), ('x', False), (1, False)], ids=str)
+@pytest.mark.parametrize('part', ['log_scalars', 'runtime_info'])
+def test_what_a_log_holds_is_resumed(tmp_path: Path, part: str, resumed: object, fits: bool):
+    """MMEngine takes any value, and ends with an AssertionError where the log has its next entry."""
+    log: dict[str, dict] = {
+        'log_scalars': {},
+        'runtime_info': {},
+        'resumed_keys': {'train/loss': resumed, 'gone': False},
+    }
+    log[part]['train/loss'] = HistoryBuffer([1.0], [1]) if part == 'log_scalars' else 1
+    torch.save({'state_dict': {}, 'message_hub': log}, tmp_path / 'a.pth')
+    with (
+        nullcontext() if fits else pytest.raises(CheckpointError, match='a.pth: message_hub: train/loss is there, but')
+    ):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
 
 
 @pytest.mark.parametrize('meta', [{'iter': 'x'}, {'iter': -1}, {'epoch': 2**70}, {'epoch': True}, [1]], ids=str)
