@@ -6,7 +6,6 @@ or so many milliseconds after its begin, wherever torch is then.
 """
 
 import contextlib
-import functools
 import json
 import os
 import random
@@ -18,7 +17,7 @@ import time
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, set_start_method
+from multiprocessing import connection, set_start_method
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,12 @@ import torch
 import yaml
 from tqdm import tqdm
 
+from forked import server
 from helpers import TINY, write_pairs
 
 from .figures import Row
 from .trials import Outcome
 
-_CONTEXT = get_context('forkserver')
 _HUNG_AFTER = 120.0
 _FILE_EVENTS = ('open', 'os.', 'shutil.', 'tempfile.')
 _STATE = 'experiments/run/training_states'
@@ -104,11 +103,11 @@ class Training:
     """A tiny training that is killed; the folder also has the end of one that was left in peace."""
 
     def __init__(self, folder: Path, setting: Setting) -> None:
-        _start_server()
         self.folder, self.setting = folder, setting
         self.starts = 0
         folder.mkdir(parents=True)
         (folder / 'options.yml').write_text(yaml.dump(_options(folder, setting)))
+        server()  # imports for some seconds, which are none of a training's
         begun = time.monotonic()
         code, log = self.start(None)
         assert code == 0, log
@@ -183,7 +182,7 @@ class Training:
         log, port = self.folder / 'log', _free_port()
         log.write_text('')
         ranks = [
-            _CONTEXT.Process(target=_train, args=(self.folder, self.setting.processes, rank, port, kill))
+            server().Process(target=_train, args=(self.folder, self.setting.processes, rank, port, kill))
             for rank in range(self.setting.processes)
         ]
         for process in ranks:
@@ -191,15 +190,6 @@ class Training:
         timed = kill.seconds if kill is not None and not kill.save else _HUNG_AFTER
         code = _wait(ranks, timed)
         return code, log.read_text(errors='replace')
-
-
-@functools.cache
-def _start_server() -> None:
-    """Let the server from which trainings are forked import everything, which takes longer than to train."""
-    _CONTEXT.set_forkserver_preload(['basicsr.train', 'asid_plugin.models', 'asid_plugin.options.command_line'])
-    first = _CONTEXT.Process(target=int)
-    first.start()
-    first.join()
 
 
 def _wait(ranks: list[BaseProcess], seconds: float) -> int:

@@ -1,9 +1,7 @@
 """Several processes that train together, each in a folder of its own, as nodes that share no disk are."""
 
-import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,37 +16,10 @@ from torch import nn
 from asid_plugin.archs import ASID
 from asid_plugin.compat.ranks import checksum, state_of
 from asid_plugin.locks import lock_beside, lock_inside
+from forked import together
 from helpers import held_elsewhere
 
 HOST = socket.gethostname()
-
-
-def together(folders: list[Path], *command: str, seconds: float = 240) -> list[subprocess.CompletedProcess]:
-    """Run a command as ranks 0, 1 ... in these folders."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    address = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port), 'WORLD_SIZE': str(len(folders)), 'LOCAL_RANK': '0'}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *command],
-            cwd=folder,
-            env=os.environ | address | {'RANK': str(rank), 'OMP_NUM_THREADS': '1'},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank, folder in enumerate(folders)
-    ]
-    done = []
-    try:
-        for process in processes:
-            out, err = process.communicate(timeout=seconds)
-            done.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
-    finally:
-        for process in processes:
-            process.kill()
-    return done
 
 
 def train(folders: list[Path], *arguments: str) -> list[subprocess.CompletedProcess]:

@@ -6,8 +6,6 @@ import pickle
 import random
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +30,7 @@ from asid_plugin.hosts.mmengine import registries
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.mmengine import registry
 from asid_plugin.mmengine.order import Draw, Order, Place, seeded
+from forked import together
 from helpers import command
 
 asid_train = command('mmengine', 'train')
@@ -357,11 +356,9 @@ def test_two_processes_go_on_in_the_middle_of_an_epoch(tiny: Tiny, tmp_path: Pat
         cfg.dump(tmp_path / f'{name}_{stop}.py')
     lines = [f"main(['mmengine', 'train', '{name}_{stop}.py', '--launcher', 'pytorch'])" for name, stop in trainings]
     code = f'from asid_plugin.commands.main import main\nif {" or ".join(lines)}:\n    raise SystemExit(1)\n'
-    (tmp_path / 'trainings.py').write_text(code)  # one after another, for the time that a start takes
-    argv = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2', 'trainings.py']
-    done = subprocess.run(argv, cwd=tmp_path, text=True, capture_output=True, timeout=300)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    assert 'resumed epoch: 0, iter: 4' in done.stdout + done.stderr
+    for done in together([tmp_path] * 2, '-c', code):
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        assert 'resumed epoch: 0, iter: 4' in done.stdout + done.stderr
     assert_same_end(tmp_path / 'whole' / 'iter_5.pth', tmp_path / 'parts' / 'iter_5.pth')
 
 

@@ -2,8 +2,6 @@
 
 import logging
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from test_model import batch, make_model, step
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
+import forked
 from asid_plugin.models import ASIDModel
 from asid_plugin.models.asid_model import OutOfMemoryError
 from asid_plugin.models.divergence import MOST_OVERFLOWS, DivergedError, not_finite
@@ -111,8 +110,7 @@ def test_a_diverged_training_is_one_line(options: dict, tmp_path: Path) -> None:
     options['logger'] |= {'print_freq': 100, 'save_checkpoint_freq': 100}
     options['val']['val_freq'] = 100
     (tmp_path / 'options.yml').write_text(yaml.safe_dump(options))
-    command = [sys.executable, '-m', 'asid_plugin', 'train', 'options.yml']
-    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=240)
+    done = forked.run(['-m', 'asid_plugin', 'train', 'options.yml'], tmp_path)
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
     assert re.match(r'error: iteration 2: l_pix is (nan|inf); training stops', last), done.stderr[-2000:]

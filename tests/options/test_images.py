@@ -1,9 +1,6 @@
 """A data set with one bad image: `asid train` ends before anything starts, in one line that names the file."""
 
-import os
 import re
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +11,7 @@ import pytest
 import yaml
 
 import asid_plugin  # noqa: F401  # before BasicSR
+import forked
 
 # isort: split
 from basicsr.utils.options import ordered_yaml
@@ -223,10 +221,7 @@ def test_a_file_that_was_written_wrongly_ends_a_run_in_one_line(
     path.write_bytes(content[:at] + data + check + content[at + 8 + length :])
     options['datasets']['train'].update(loading)
     (tmp_path / 'run.yml').write_text(yaml.dump(options, Dumper=ordered_yaml()[1]))
-    done = subprocess.run(
-        [sys.executable, '-m', 'asid_plugin', 'train', 'run.yml'],
-        cwd=tmp_path, env=os.environ | {'OMP_NUM_THREADS': '1'}, text=True, capture_output=True, timeout=120,
-    )  # fmt: skip
+    done = forked.run(['-m', 'asid_plugin', 'train', 'run.yml'], tmp_path)
     assert done.returncode == 2
     assert 'Traceback' not in done.stderr
     line = f'error: {path}: damaged, cut short, or not an image of a format that is read'

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import forked
 import pytest
 import skimage.data
 import torch
@@ -247,17 +248,8 @@ def test_the_option_files_are_the_bicubic_ones_but_for_what_they_say(scale: int)
 
 
 def run(work: Path, name: str, options: str, *force: str) -> str:
-    command = [
-        sys.executable,
-        '-m',
-        'asid_plugin',
-        name,
-        '-opt',
-        str(ROOT / 'options/realsr' / options),
-        '--force_yml',
-        *force,
-    ]
-    done = subprocess.run(command, cwd=work, env=ENV, capture_output=True, text=True, timeout=120)
+    words = ['-m', 'asid_plugin', name, '-opt', ROOT / 'options/realsr' / options, '--force_yml', *force]
+    done = forked.run(words, work)
     assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     return done.stdout + done.stderr
 

@@ -336,7 +336,7 @@ class Command:
 
 @pytest.mark.slow
 def test_killed_and_interrupted_it_continues_to_the_same_bytes(tmp_path, capsys):
-    count = 60  # so many that some are left when the signals arrive
+    count = 30  # so many that some are left when the signals arrive
     hr = write(tmp_path / 'hr', {f'{i:04d}.png': photograph(200, 200, seed=i) for i in range(count)})
     out = tmp_path / 'out'
     last = out / 'x_LR_bicubic' / 'X3_sub'
