@@ -1,5 +1,6 @@
 """How the figures look and how they are written."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +55,12 @@ def save(figure: Figure, path: Path, dpi: int = 200) -> None:
     check_output(path)
     kind = path.suffix[1:].lower()
     metadata = {'svg': {'Date': None}, 'pdf': {'CreationDate': None}}.get(kind)
+    content = BytesIO()  # matplotlib's PDF writer, where a disk is full, has errors of its own
+    with rc_context(RC):
+        figure.savefig(content, format=kind, dpi=dpi, metadata=metadata)
     try:
-        with whole_file(path) as unfinished, rc_context(RC):
-            figure.savefig(unfinished, format=kind, dpi=dpi, metadata=metadata)
+        with whole_file(path) as unfinished:
+            unfinished.write_bytes(content.getbuffer())
     except OSError as error:
         raise FigureError(f'{path}: {error.strerror}') from error
     print(printable(f'wrote {path}'))

@@ -32,6 +32,8 @@ from .trials import SECONDS, Outcome, attempt
 
 _LEAST = 600
 """Bytes that files may always have under a limit: the messages go to a file, too."""
+_BLOCK = 4096
+"""Bytes that a small file takes on a file system."""
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE = 0x20000, 0x4000, 0x40000
 Files = dict[str, bytes]
 
@@ -150,6 +152,8 @@ class _Trials:
         lengths = [len(content) for content in self.whole.values()]
         most = max(lengths) if end is _limited else sum(lengths)
         size = self.rng.randrange(_LEAST, max(most, _LEAST + 1))
+        if end is _mounted:
+            size += _BLOCK * len(old)
         found, outcome = self._attempt(partial(end, size, self.out), old)
         broken = self._broken(found, old, outcome)
         if self.writer.continued and not broken:
@@ -171,8 +175,10 @@ class _Trials:
         if outcome.end == 'done':
             return '' if found == {**old, **self.whole} else 'it says that all is done'
         lines = [line for line in outcome.text.splitlines() if line.startswith('error: ')]
-        if len(lines) not in (1, self.writer.files) or not all(str(self.out) in line for line in lines):
-            return f'not one line for each file, which names it: {outcome.text[-300:]}'
+        unwritten = [name for name, content in self.whole.items() if found.get(name) != content]
+        expected = len(unwritten) if self.writer.files > 1 else 1
+        if len(lines) != expected or not all(str(self.out) in line for line in lines):
+            return f'not one line for each file that is not written, which names it: {outcome.text[-300:]}'
         return ''
 
     def _attempt(self, prepare: Callable[[], None], files: Files) -> tuple[Files, Outcome]:
