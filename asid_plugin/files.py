@@ -70,6 +70,17 @@ def staging(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give the `OSError` of a full disk, where it names no file, the name of this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in FULL:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Write one file by way of `staging`: yields the temporary path, which has the same name and extension.
 
@@ -79,13 +90,37 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if is_special(path):
         raise FileExistsError(errno.EEXIST, 'is there and is no regular file', str(path))
-    try:
-        with staging(path.parent) as folder:
-            yield folder / path.name
-    except OSError as error:
-        if error.filename is None and error.errno in FULL:
-            error.filename = str(path)
-        raise
+    with naming(path), staging(path.parent) as folder:
+        yield folder / path.name
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Write one folder by way of a temporary one beside it: yields the temporary path, which has the same name.
+
+    Raises:
+        OSError: The folder cannot be written, or something of its name is there that is no empty folder, or is the
+            current folder; it has the name of the folder.
+    """
+    path = Path(path)
+    free = not path.exists() or (path.is_dir() and not any(path.iterdir()) and path.resolve() != Path.cwd())
+    if path.is_symlink() or not free:
+        raise FileExistsError(errno.EEXIST, 'is there already; name a new folder, or remove it', str(path))
+    with naming(path), temporary(path.parent) as staged:
+        made = staged / path.name
+        made.mkdir()
+        try:
+            yield made
+            for file in sorted(made.rglob('*')):
+                if file.is_file():
+                    with file.open('r+b') as written:
+                        os.fsync(written.fileno())
+            if path.is_dir():
+                path.rmdir()  # on Windows nothing is renamed to what is there
+            made.rename(path)
+        except OSError as error:
+            _name_final_path(error, staged)
+            raise
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asid_plugin import markdown
-from asid_plugin.files import staging, temporary, whole_file
+from asid_plugin.files import staging, temporary, whole_file, whole_folder
 
 
 def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
@@ -56,6 +56,34 @@ def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match='is there and is no regular file'), whole_file(tmp_path / 'pipe'):
         pytest.fail('nothing is to be written')
     assert (tmp_path / 'pipe').is_fifo()
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / 'new' / 'page'
+    with (
+        pytest.raises(FileNotFoundError) as error,
+        whole_folder(target) as folder,
+    ):
+        (folder / 'missing' / 'b').touch()
+    assert error.value.filename == str(target / 'missing' / 'b')
+    with pytest.raises(OSError, match='full') as error, whole_folder(target):
+        raise OSError(errno.ENOSPC, 'full')
+    assert error.value.filename == str(target) and list(tmp_path.iterdir()) == []
+
+    (tmp_path / 'page').mkdir()  # empty
+    for path in (target, tmp_path / 'page'):
+        with whole_folder(path) as folder:
+            (folder / 'deep').mkdir()
+            (folder / 'deep' / 'a').write_text('a')
+            assert not (path / 'deep').exists()
+        assert [file.relative_to(path) for file in path.rglob('*')] == [Path('deep'), Path('deep/a')]
+        assert path.stat().st_mode & 0o777 == tmp_path.joinpath('new').stat().st_mode & 0o777
+    (tmp_path / 'new' / 'current').mkdir()
+    monkeypatch.chdir(tmp_path / 'new' / 'current')
+    for taken in (target, target / 'deep' / 'a', Path()):
+        with pytest.raises(FileExistsError, match='is there already'), whole_folder(taken):
+            pytest.fail('nothing is to be written')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['new', 'page']
 
 
 def test_a_temporary_folder_is_for_its_owner_and_goes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ and for each scale that of the sub-images, so that neither the photographs are d
 """
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -20,13 +21,13 @@ import lmdb
 import numpy as np
 from tqdm import tqdm
 
-from asid_plugin.files import whole_file
+from asid_plugin.files import naming, whole_file
 from asid_plugin.images import ImageError
 from asid_plugin.pairs.lmdbs import check_whole
 from asid_plugin.pairs.meta_info import CHECKSUMS, META_INFO, LMDBError, read_checksums, read_shapes, write_checksums
 from asid_plugin.printable import printable
 
-from .sub_images import Each, Job, Photo, Pixels, PrepareError, read_photo, read_size
+from .sub_images import Each, Job, Photo, Pixels, PrepareError, open_alone, read_photo, read_size
 
 COMMIT = 2**26
 """Bytes that are written before they are safe; an interruption loses no more."""
@@ -83,7 +84,13 @@ def make_raw_lmdbs(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list
 
     Raises:
         PrepareError: A photograph cannot be used or has changed, or an LMDB is not as it was made.
+        OSError: The disk is full.
     """
+    with naming(job.out):
+        return _make(job, photos, each)
+
+
+def _make(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]:
     scales = list(job.outputs)
     finished = job.checksums().is_file()
     if finished:
@@ -137,6 +144,7 @@ def _check_photos(job: RawJob, records: list[Record], photos: Mapping[str, Photo
 def _write(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]:
     """Put the sub-images of photographs into LMDBs, but for those that are there; returns their records, in order."""
     wanted = {key: _digest_file(photo[1]) for key, photo in photos.items()}
+    _remove_unreadable(job)
     with ExitStack() as stack:
         envs = {scale: stack.enter_context(_open(job, scale, photos)) for scale in job.outputs}
         known = _take_over(job, envs, wanted)
@@ -212,6 +220,18 @@ class _Writer:
         self.waiting.clear()
 
 
+def _remove_unreadable(job: RawJob) -> None:
+    """Begin anew if one of the unfinished LMDBs is none, as where the disk was full when it was made."""
+    paths = [job.lmdb(scale, finished=False) for scale in job.outputs]
+    try:
+        for path in filter(Path.exists, paths):
+            lmdb.open(str(path), readonly=True, lock=False).close()
+    except lmdb.Error:
+        job.checksums(finished=False).unlink(missing_ok=True)
+        for path in paths:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _open(job: RawJob, scale: int, photos: Mapping[str, Photo]) -> lmdb.Environment:
     """Open an unfinished LMDB to write to, large enough for all sub-images."""
     path = job.lmdb(scale, finished=False)
@@ -223,7 +243,7 @@ def _open(job: RawJob, scale: int, photos: Mapping[str, Photo]) -> lmdb.Environm
             continue  # reading all of it tells why
         size += sum(height * width // scale**2 * 3 + 2 * 65536 for _, height, _, width in places.values())
     there = path / 'data.mdb'
-    return lmdb.open(str(path), map_size=size + (there.stat().st_size if there.exists() else 0))
+    return open_alone(str(path), map_size=size + (there.stat().st_size if there.exists() else 0))
 
 
 def _take_over(job: RawJob, envs: Mapping[int, lmdb.Environment], wanted: Mapping[str, str]) -> dict[str, Record]:

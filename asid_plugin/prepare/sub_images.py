@@ -38,9 +38,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 # asid_plugin lets BasicSR be imported on today's stack, so it comes first
+from asid_plugin.compat.patching import replaced
 from asid_plugin.errors import ASIDError
 from asid_plugin.evaluate.protocol import downscale
-from asid_plugin.files import remove_unfinished, staging, whole_file
+from asid_plugin.files import naming, remove_unfinished, staging, whole_file
 from asid_plugin.images import READABLE, UNREADABLE, ImageError, read_header, read_image
 from asid_plugin.images.alpha import fill_hidden
 from asid_plugin.images.left_out import LeftOut
@@ -294,14 +295,11 @@ def cut_photo(job: Job, keyed: tuple[str, Photo]) -> tuple[list[str], list[str]]
         return [], [str(error)]
     tiles = job.tiles(keyed[0], *images[1].shape[:2])
     for scale, (folder, _) in job.outputs.items():
-        try:
-            with staging(folder) as staged:
-                for tile, place in tiles.items():
-                    top, height, left, width = (length // scale for length in place)
-                    content = encode_png(images[scale][top : top + height, left : left + width])
-                    (staged / f'{tile}.png').write_bytes(content)
-        except OSError as error:  # a full disk does not say where
-            raise OSError(error.errno, error.strerror, str(folder)) from error
+        with naming(folder), staging(folder) as staged:
+            for tile, place in tiles.items():
+                top, height, left, width = (length // scale for length in place)
+                content = encode_png(images[scale][top : top + height, left : left + width])
+                (staged / f'{tile}.png').write_bytes(content)
     return list(tiles), remarks
 
 
@@ -350,6 +348,11 @@ def encoded(file: Path, raw: bool) -> bytes:
     return decode(file, 'color').tobytes() if raw else file.read_bytes()
 
 
+open_alone = partial(lmdb.open, lock=False)
+"""Opens an LMDB that no other process uses, without a table of readers: where the disk is full, writing to that is a
+SIGBUS."""
+
+
 def fill_lmdb(path: Path, files: Sequence[Path], raw: bool) -> None:
     """Write an LMDB with its `meta_info.txt` from sub-images: their files' bytes as they are, or their pixels."""
     shapes = [(*read_size(file), 3) for file in files]
@@ -357,7 +360,9 @@ def fill_lmdb(path: Path, files: Sequence[Path], raw: bool) -> None:
     # 64 KiB where the system's are that large; the file grows only to what is used.
     lengths = (math.prod(shape) if raw else file.stat().st_size for file, shape in zip(files, shapes, strict=True))
     size = 2**26 + sum(length + 2 * 65536 for length in lengths)
-    maker = LmdbMaker(str(path), map_size=size, batch=500 if raw else 5000, compress_level='raw' if raw else PNG_LEVEL)
+    batch, level = (500, 'raw') if raw else (5000, PNG_LEVEL)
+    with replaced(lmdb, 'open', open_alone):
+        maker = LmdbMaker(str(path), map_size=size, batch=batch, compress_level=level)
     try:
         for file, shape in zip(tqdm(files, desc=f'Writing {path.name[1:]}'), shapes, strict=True):
             maker.put(encoded(file, raw), file.stem, shape)

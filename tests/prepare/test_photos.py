@@ -136,6 +136,18 @@ def test_an_interrupted_run_goes_on(photos: Path, tmp_path: Path, capsys: pytest
     assert contents(out) == contents(tmp_path / 'anew')
 
 
+@pytest.mark.parametrize('name', ['.photos_HR_sub_raw.lmdb', '.photos_LR_bicubic_X2_sub_raw.lmdb'])
+@pytest.mark.parametrize('length', [0, 100, 8192])
+def test_an_lmdb_that_a_full_disk_has_left_is_made_anew(photos: Path, tmp_path: Path, name: str, length: int):
+    """LMDB itself opens no file whose first pages are missing or empty."""
+    prepare_photos([photos], tmp_path / 'anew', (2,), 64, 1)
+    out = tmp_path / 'out'
+    (out / name).mkdir(parents=True)
+    (out / name / 'data.mdb').write_bytes(bytes(length))
+    prepare_photos([photos], out, (2,), 64, 1)
+    assert contents(out) == contents(tmp_path / 'anew')
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on(photos: Path, tmp_path: Path):
     """Killed when some photographs are safe, to the same contents."""
