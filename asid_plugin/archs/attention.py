@@ -80,8 +80,12 @@ class SpatialAttention(nn.Module):
         level: 'meso' (a group is a window of P x P neighbours) or 'global' (a P x P grid over the whole image).
         window_size: P.
         shared: Use another layer's matrix, so no query, key or position bias of its own.
+
+    Attributes:
+        position_bias: Set it to None for matrices without one.
     """
 
+    position_bias: nn.Parameter | None
     position_index: Tensor
 
     def __init__(self, dim: int, level: str, window_size: int = 8, shared: bool = False) -> None:
@@ -100,8 +104,13 @@ class SpatialAttention(nn.Module):
     def matrix(self, x: Tensor) -> Tensor:
         """Attention matrices whose rows sum to one: (B, H, W, C) to (groups, P², P²)."""
         q, k = self.partition(self.query_key(x), self.group).chunk(2, dim=-1)
-        bias = self.position_bias.index_select(0, self.position_index).view(q.shape[1], -1).to(q.dtype)
-        return torch.baddbmm(bias, q, k.transpose(1, 2), alpha=self.scale).softmax(dim=-1).to(q.dtype)
+        return torch.baddbmm(self.relative_bias(q), q, k.transpose(1, 2), alpha=self.scale).softmax(dim=-1).to(q.dtype)
+
+    def relative_bias(self, q: Tensor) -> Tensor:
+        """Of each (query, key), by their relative position: (P², P²), or one zero for all."""
+        if self.position_bias is None:
+            return q.new_zeros(1, 1)
+        return self.position_bias.index_select(0, self.position_index).view(q.shape[1], -1).to(q.dtype)
 
     def forward(self, x: Tensor, attn: Tensor | None, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Attend within groups.
@@ -202,7 +211,12 @@ class ChannelAttention(nn.Module):
         dim: Channels.
         level: 'meso' (a group is a window of P x P neighbours) or 'global' (all pixels at one place in their window).
         window_size: P.
+
+    Attributes:
+        temperature: Factor of the similarities; set it to None for 1 / sqrt(tokens of a group).
     """
+
+    temperature: nn.Parameter | None
 
     def __init__(self, dim: int, level: str, window_size: int = 8) -> None:
         super().__init__()
@@ -222,7 +236,8 @@ class ChannelAttention(nn.Module):
         group = (p, p) if self.level == 'meso' else (size[0] // p, size[1] // p)
         q, k, v = separable_parts(x, self.qkv, self.qkv_dwconv, 3)
         cosine = cosine_similarity(self.partition(k(), group), self.partition(q(), group))  # (groups, key, query)
-        attn = (cosine * self.temperature).softmax(dim=1)
+        scale = (group[0] * group[1]) ** -0.5 if self.temperature is None else self.temperature
+        attn = (cosine * scale).softmax(dim=1)
         # (v A) Wo = v (A Wo): a product of small matrices instead of one of maps
         y = self.partition(v(), group) @ F.linear(attn, self.proj.weight)
         return self.reverse(y, group, residual)

@@ -14,6 +14,7 @@ from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.errors import ASIDError
 from asid_plugin.layouts.author_layout import JUNK, is_author_layout
 from asid_plugin.layouts.parts import AmbiguityError, choose, network_prefixes
+from asid_plugin.layouts.state_dict import TO_CONVERT
 
 from .archives import load_pickled
 from .file_layouts import WRAPPERS
@@ -23,8 +24,9 @@ from .unpickling import UnpicklingError
 Net = TypeVar('Net', bound=WindowedSR)
 NEOSR = (
     "the authors' keys behind {wrapper} are neosr's ASID, whose input is [0, 1] where the paper's is normalised, so it "
-    "would make another picture; it is not read here, and the authors' own files have no {wrapper}"
+    f"would make another picture; {TO_CONVERT} (the authors' own files have no {{wrapper}})"
 )
+_WRAPPING = re.compile(r'^(module\.|_orig_mod\.)+')
 _DEPTH = 4
 """Wrappers that a state dict stands behind, at most."""
 _TIED = 4
@@ -68,6 +70,13 @@ def read_state_dict(path: str | Path, prefer: str | None = None) -> dict[str, Te
 
 def state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Tensor]:
     """The weights in what a file holds, once that is read; arguments and errors as `read_state_dict`'s."""
+    state_dict = any_state_dict_of(path, content, prefer)
+    refuse_neosr(path, content)
+    return state_dict
+
+
+def any_state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Tensor]:
+    """As `state_dict_of`, of neosr's ASID too."""
     try:
         state_dict = weights_in(content, prefer)
     except AmbiguityError as error:
@@ -75,8 +84,7 @@ def state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str | No
     if not state_dict or not all(isinstance(value, Tensor) for value in state_dict.values()):
         top = ', '.join(map(str, content))[:80]
         raise NoWeightsError(f'{path}: no state dict in it (top-level keys: {top})')
-    refuse_neosr(path, content)
-    return {re.sub(r'^(module\.|_orig_mod\.)+', '', key): value for key, value in state_dict.items()}
+    return _unwrapped(state_dict)
 
 
 def weights_in(content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Any]:
@@ -124,12 +132,12 @@ def refuse_neosr(path: str | Path, content: Mapping[Any, Any]) -> None:
     """
     for wrapper in ('params', 'params_ema', 'params-ema'):
         wrapped = content.get(wrapper)
-        if isinstance(wrapped, Mapping) and any(is_author_layout(part) for part in (wrapped, _unwrapped(wrapped))):
+        if isinstance(wrapped, Mapping) and is_author_layout(_unwrapped(wrapped)):
             raise CheckpointError(f'{path}: {NEOSR.format(wrapper=wrapper)}')
 
 
 def _unwrapped(state_dict: Mapping[Any, Any]) -> dict[str, Any]:
-    return {key.removeprefix('module.'): value for key, value in state_dict.items() if isinstance(key, str)}
+    return {_WRAPPING.sub('', key): value for key, value in state_dict.items() if isinstance(key, str)}
 
 
 def read_content(path: Path) -> dict[Any, Any]:

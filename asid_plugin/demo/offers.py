@@ -9,12 +9,13 @@ from typing import Any
 from asid_plugin.checkpoints import is_packaged, load_asid, packaged_file, packaged_name, packaged_scales
 from asid_plugin.checkpoints.packaged import metadata
 from asid_plugin.inference import Upscaler, load_upscaler
+from asid_plugin.layouts.state_dict import beyond_the_paper
 from asid_plugin.printable import printable
 
 from .pace import Pace
 
 SHOWN = ('num_feat', 'num_block', 'window_size', 'sharing', 'distillation', 'channel_split')
-"""Arguments of a network that the page names."""
+"""Arguments of a network that the page names, besides those that the paper does not have."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,6 @@ def purpose(path: Path) -> str:
         )
     net = load_asid(path)
     num_params = sum(weight.numel() for weight in net.parameters())
-    shown = ', '.join(f'{key} {net.arguments[key]}' for key in SHOWN)
+    shown = ', '.join([*(f'{key} {net.arguments[key]}' for key in SHOWN), *beyond_the_paper(net.arguments)])
     trained = f'It was trained on {data}.' if data else 'The file does not say which pictures it was trained on.'
     return f'Your checkpoint {path.name}: ASID of {num_params:,} parameters ({shown}). {trained}'

@@ -4,31 +4,55 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .author_layout import block_numbers, from_author_layout, is_author_layout
 
 OUR_KEYS = {
     'conv_first.weight',
-    'body.0.units.0.sam.meso_layer.attn.position_bias',
-    'body.0.cam.global_attn.temperature',
+    'body.0.units.0.sam.meso_layer.attn.query_key.weight',
+    'body.0.cam.global_attn.qkv_dwconv.weight',
     'body.0.esa.conv_f.weight',
     'conv_up.weight',
 }
 """Some that every ASID has, whatever its arguments, and no other network."""
 AUTHOR_KEYS = {
     'input.weight',
-    'block0.residual_layer.0.SLA1.attn.rel_pos_bias.weight',
-    'block0.residual_layer.0.BlockC.cttn2.temperature',
+    'block0.residual_layer.0.SLA1.attn.to_qkv.weight',
+    'block0.residual_layer.0.BlockC.cttn2.qkv_dwconv.weight',
     'block0.esa.conv_f.weight',
     'up.0.weight',
 }
 """The same ones in the authors' layout."""
 
 POSITION_BIAS = 'body.0.units.0.sam.meso_layer.attn.position_bias'
+TEMPERATURE = 'body.0.cam.global_attn.temperature'
+INPUT_RANGE = 'input_range'
+WINDOW = 'window'
+TO_CONVERT = '`asid convert --from neosr IN OUT` makes a file of it that is read'
 NEOSR_WITHOUT_BIAS = (
-    "the authors' keys without position biases are those of neosr's ASID, another network; it is not read here"
+    "the authors' keys without position biases are those of neosr's ASID, whose input is [0, 1] where the paper's is "
+    f'normalised; {TO_CONVERT}'
 )
+
+
+def markers(input_range: str, position_bias: bool, window_size: int) -> dict[str, Tensor]:
+    """Entries of our state dicts that say what no weight does, by their presence and shape; the paper's has none.
+
+    Args:
+        input_range: Of `ASID`; its 'unit' is marked by [0, 1] at `INPUT_RANGE`.
+        position_bias: Of `ASID`; without such, P is told by zeros of P x P at `WINDOW`.
+        window_size: P.
+    """
+    entries = {} if input_range == 'signed' else {INPUT_RANGE: torch.tensor([0.0, 1.0])}
+    return entries if position_bias else entries | {WINDOW: torch.zeros(window_size, window_size)}
+
+
+def beyond_the_paper(arguments: Mapping[str, Any]) -> list[str]:
+    """Those of an ASID's arguments that no network of the paper has, as 'input_range unit'."""
+    papers = {'input_range': 'signed', 'position_bias': True, 'channel_scale': 'learned'}
+    return [f'{name} {arguments[name]}' for name, value in papers.items() if arguments[name] != value]
 
 
 def our_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -62,7 +86,7 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
     try:
         num_feat, num_in_ch = shape_of(weights, 'conv_first.weight', 4)[:2]
         num_up = shape_of(weights, 'conv_up.weight', 4)[0]
-        table = shape_of(weights, POSITION_BIAS, 1)[0]
+        window_size = _infer_window(weights)
     except KeyError as error:
         if is_neosr(state_dict):
             raise ValueError(NEOSR_WITHOUT_BIAS) from None
@@ -75,10 +99,13 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         'num_feat': num_feat,
         'num_block': num_block,
         'upscale': upscale,
-        'window_size': window_of(table),
+        'window_size': window_size,
         'sharing': _infer_sharing(weights, num_block),
         'distillation': 'body.0.aggregate.weight' in weights,
         'channel_split': 'body.0.units.0.fuse.weight' in weights,
+        'input_range': 'unit' if INPUT_RANGE in weights else 'signed',
+        'position_bias': WINDOW not in weights,
+        'channel_scale': 'learned' if TEMPERATURE in weights else 'fixed',
     }
 
 
@@ -112,6 +139,12 @@ def count_blocks(weights: Mapping[str, Tensor]) -> int:
 def window_of(num_biases: int) -> int:
     """The window size P of a table with one bias for each of (2P - 1)^2 positions."""
     return (math.isqrt(num_biases) + 1) // 2
+
+
+def _infer_window(weights: Mapping[str, Tensor]) -> int:
+    if WINDOW in weights:
+        return shape_of(weights, WINDOW, 2)[0]
+    return window_of(shape_of(weights, POSITION_BIAS, 1)[0])
 
 
 def infer_output(num_up: int, num_in_ch: int) -> tuple[int, int]:

@@ -37,6 +37,11 @@ SENTENCES = {
             "first SAM of each block for its block (Table 4); 'none', every SAM its own.",
             'distillation': "False makes each block one unit of full width (Table 3's Baseline).",
             'channel_split': "False sends every channel of a unit through its SAM (Table 3's ID).",
+            'input_range': "Range in which the first layer sees images: 'signed', [-1, 1] (the paper's), or 'unit', "
+            "[0, 1] (neosr's).",
+            'position_bias': "False leaves the relative position bias out of spatial attention (neosr's default).",
+            'channel_scale': "Factor of the similarities in channel attention: 'learned', a temperature (the paper's), "
+            "or 'fixed', 1 / sqrt(tokens of a group), as in scaled dot-product attention (neosr's default).",
         },
     ),
     'OmniSR': Sentences(

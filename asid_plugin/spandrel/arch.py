@@ -7,7 +7,7 @@ their keys. The network is imported when the first of them is loaded.
 from typing import TYPE_CHECKING, Any
 
 from asid_plugin.layouts.parts import network_part, network_prefixes
-from asid_plugin.layouts.state_dict import is_asid
+from asid_plugin.layouts.state_dict import beyond_the_paper, is_asid
 
 # isort: split
 from spandrel import (
@@ -80,7 +80,7 @@ def tags(arguments: dict[str, Any]) -> list[str]:
     named = [variant.name] if variant else []
     sizes = [f'{arguments["num_feat"]}nf', f'{arguments["num_block"]}nb', f'w{arguments["window_size"]}']
     without = [f'no {name}' for name in ('distillation', 'channel_split') if not arguments[name]]
-    return [*named, *sizes, arguments['sharing'], *without]
+    return [*named, *sizes, arguments['sharing'], *without, *beyond_the_paper(arguments)]
 
 
 def install(registry: ArchRegistry = MAIN_REGISTRY) -> list[ArchSupport]:

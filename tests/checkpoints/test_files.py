@@ -48,6 +48,7 @@ def small(**arguments: object) -> ASID:
 def test_arguments_are_found_from_the_shapes(variant: dict):
     defaults = {'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 2, 'window_size': 8, 'sharing': 'inter'}
     defaults |= {'num_feat': 16, 'num_block': 2, 'distillation': True, 'channel_split': True}
+    defaults |= {'input_range': 'signed', 'position_bias': True, 'channel_scale': 'learned'}
     net = small(**variant)
     assert infer_arguments(net.state_dict()) == defaults | variant
     assert infer_arguments(to_author_layout(net.state_dict())) == defaults | variant

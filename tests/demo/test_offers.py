@@ -31,6 +31,8 @@ def test_of_another_checkpoint_its_arguments_and_data_are_said_as_far_as_they_ar
         'sharing none, distillation True, channel_split True). '
     )
     assert purpose(tmp_path / 'mine.pth') == f'{expected}The file does not say which pictures it was trained on.'
+    torch.save(ASID(num_feat=16, num_block=1, input_range='unit').state_dict(), tmp_path / 'neosr.pth')
+    assert 'channel_split True, input_range unit). ' in purpose(tmp_path / 'neosr.pth')
     save_file(net.state_dict(), tmp_path / 'mine.safetensors', {'data': 'cats'})
     assert purpose(tmp_path / 'mine.safetensors').endswith('It was trained on cats.')
     copy = tmp_path / 'copy.safetensors'

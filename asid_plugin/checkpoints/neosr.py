@@ -1,0 +1,41 @@
+"""Checkpoint files of neosr's ASID, read as what they are; `read_state_dict` takes none of them for the paper's."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from asid_plugin.archs import ASID
+from asid_plugin.archs.asid_arch import MOST_IN_WINDOW
+from asid_plugin.layouts.author_layout import is_author_layout
+from asid_plugin.layouts.neosr_layout import from_neosr_layout, is_untrained
+
+from .reading import CheckpointError, any_state_dict_of, fitting, read_content
+
+
+def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8) -> dict[str, Tensor]:
+    """Read the weights of neosr's `asid` or `asid_d8`, in our layout, with all that tells it from the paper's network.
+
+    Args:
+        path: .pth as neosr saves it, or .safetensors.
+        flash: Its option `flash_attn`; None to find out, which is possible where it was trained with it from the
+            beginning.
+        window_size: Its option of that name, where it has no position biases to tell it.
+
+    Raises:
+        CheckpointError: The file holds no such network, or does not tell whether it has `flash_attn`.
+    """
+    weights = any_state_dict_of(path, read_content(Path(path)))
+    if not is_author_layout(weights):
+        raise CheckpointError(f"{path}: not neosr's ASID, whose keys are those of the authors' network")
+    if flash is None and not is_untrained(weights):
+        raise CheckpointError(
+            f'{path}: its channel attention was trained without flash_attn, at least at first; use --no-flash, or '
+            '--flash if flash_attn was on in the end'
+        )
+    if not 2 <= window_size <= MOST_IN_WINDOW:
+        raise CheckpointError(f'{path}: window_size must be 2 to {MOST_IN_WINDOW}, got {window_size}')
+    try:
+        ours = from_neosr_layout(weights, flash is not False, window_size)
+        return fitting(ASID, ours)[1]
+    except ValueError as error:
+        raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
