@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .pretrained import Pretrained
+
 
 @dataclass(frozen=True)
 class StateDictReader:
@@ -24,7 +26,7 @@ class StateDictReader:
     infer_arguments: Callable[[Mapping[str, Tensor]], dict[str, Any]]
 
 
-class WindowedSR(nn.Module):
+class WindowedSR(nn.Module, Pretrained):
     """A network for super-resolution that works on windows and has ESA.
 
     Attributes:

@@ -82,7 +82,7 @@ def _is_other(value: object) -> bool:
 def _is_amount(value: object) -> bool:
     """Whether a value is one finite number from 0 on, as a count of steps is."""
     if isinstance(value, Tensor):
-        return value.numel() == 1 and 0 <= value.item() < math.inf
+        return value.numel() == 1 and (value.is_meta or 0 <= value.item() < math.inf)
     return isinstance(value, int | float) and 0 <= value < math.inf
 
 

@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from asid_plugin.files import whole_file
-from asid_plugin.layouts.state_dict import infer_arguments, our_layout
+from asid_plugin.layouts.state_dict import beyond_the_paper, infer_arguments, our_layout
 
 from .file_layouts import LAYOUTS, SUFFIXES
 from .reading import CheckpointError, load_asid, read_state_dict
@@ -26,9 +27,13 @@ def save_state_dict(state_dict: Mapping[str, Tensor], path: str | Path, layout: 
         layout: One of `LAYOUTS`.
 
     Raises:
+        CheckpointError: The layout is the authors', whose network has no such arguments.
         OSError: The file could not be written.
     """
     path, how, ours = Path(path), LAYOUTS[layout], our_layout(state_dict)
+    beyond = beyond_the_paper(infer_arguments(ours))
+    if beyond and layout == 'authors':
+        raise CheckpointError(f"{path}: the authors' layout cannot hold a network with {', '.join(beyond)}")
     weights = {how.prefix + key: value for key, value in how.translate(ours).items()}
     with whole_file(path) as unfinished:
         if path.suffix.lower() == '.safetensors':
@@ -39,8 +44,29 @@ def save_state_dict(state_dict: Mapping[str, Tensor], path: str | Path, layout: 
         unfinished.write_bytes(content.getbuffer())  # torch.save itself does not say why a disk takes no more
 
 
-def convert(source: Path, target: Path, layout: str) -> None:
+def read_asid(path: Path) -> dict[str, Tensor]:
+    """Read the weights of a whole ASID, in the layout of the file.
+
+    Raises:
+        CheckpointError: It is none.
+    """
+    load_asid(path)
+    return read_state_dict(path)
+
+
+def convert(
+    source: Path, target: Path, layout: str, read: Callable[[Path], dict[str, Tensor]] = read_asid
+) -> dict[str, Any]:
     """Read a checkpoint in any layout, and write its weights in the one asked for, bit for bit.
+
+    Args:
+        source: The file to read.
+        target: The file to write, which is replaced.
+        layout: One of `LAYOUTS`.
+        read: Reads the weights of a whole ASID in one of our layouts.
+
+    Returns:
+        The network's arguments.
 
     Raises:
         CheckpointError: `source` is not the checkpoint of an ASID, or `target` no name for one.
@@ -50,22 +76,29 @@ def convert(source: Path, target: Path, layout: str) -> None:
         raise CheckpointError(f'{target}: its name must end in {", ".join(SUFFIXES[:-1])} or {SUFFIXES[-1]}')
     if target.exists() and source.exists() and source.samefile(target):
         raise CheckpointError(f'{target} is the input and would be overwritten; choose another OUT')
-    load_asid(source)  # refuses what is not a whole ASID
-    save_state_dict(read_state_dict(source), target, layout)
+    state_dict = read(source)
+    save_state_dict(state_dict, target, layout)
+    return infer_arguments(state_dict)
 
 
-def save_safetensors(state_dict: Mapping[str, Tensor], path: str | Path, network_g: Mapping[str, Any]) -> None:
+def save_safetensors(
+    state_dict: Mapping[str, Tensor],
+    path: str | Path,
+    network_g: Mapping[str, Any],
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Write the weights of any network as .safetensors.
 
     Args:
         state_dict: The weights.
         path: The file.
         network_g: The network's `type` and arguments, as in an option file; the file's metadata have them as JSON.
+        metadata: Further ones.
 
     Raises:
         OSError: The file could not be written.
     """
-    content = save(_detached(state_dict), {'format': 'pt', 'network_g': json.dumps(network_g)})
+    content = save(_detached(state_dict), {**metadata, 'format': 'pt', 'network_g': json.dumps(network_g)})
     Path(path).write_bytes(content)  # the library's own file would be for its owner's eyes only
 
 

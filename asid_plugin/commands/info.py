@@ -35,6 +35,8 @@ PACKAGES = (
     'onnxruntime',
     'openvino',
     'gradio',
+    'huggingface_hub',
+    'pyiqa',
 )
 
 

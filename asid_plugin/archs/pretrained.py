@@ -1,0 +1,64 @@
+"""Networks in folders and repositories of the Hugging Face hub, by the methods that its users know."""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+Net = TypeVar('Net', bound='Pretrained')
+
+
+class Pretrained:
+    """The methods of huggingface_hub's `PyTorchModelHubMixin`, without its import: `asid_plugin.hub` carries them out.
+
+    Attributes:
+        origin: An `asid_plugin.hub.Origin`, which tells where the weights come from; None if nothing is known.
+    """
+
+    origin: Any = None
+
+    @classmethod
+    def from_pretrained(cls: type[Net], name: str | Path, **options: Any) -> Net:
+        """Load a trained network: on the CPU, float32, in eval mode.
+
+        Args:
+            name: A folder that `save_pretrained` wrote, a repository of the hub (OWNER/NAME), a checkpoint file, or
+                `packaged:xK`, the weights that come with the package.
+            **options: For a repository, those of `asid_plugin.hub.from_pretrained`: revision, token, cache_dir,
+                force_download, local_files_only.
+
+        Raises:
+            ASIDError: There is no such network, or its files are damaged, too large or of another network.
+        """
+        return _hub().from_pretrained(cls, name, **options)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
+        """Write model.safetensors, config.json and a model card to a folder; a card that is there is kept.
+
+        Args:
+            save_directory: The folder, made if need be.
+            **options: `license`, the identifier of the weights' licence on the hub, and what the `save_pretrained` of
+                `PyTorchModelHubMixin` takes.
+
+        Raises:
+            ASIDError: huggingface_hub is not installed.
+            OSError: The folder cannot be written.
+        """
+        _hub().save_pretrained(self, save_directory, **options)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload what `save_pretrained` writes to a repository, which is made if need be; returns the commit's URL.
+
+        Args:
+            repo_id: OWNER/NAME.
+            **options: `license`, as in `save_pretrained`, and what the `push_to_hub` of `PyTorchModelHubMixin` takes:
+                private, token, branch, create_pr, commit_message.
+
+        Raises:
+            ASIDError: huggingface_hub is not installed, or the hub refuses.
+        """
+        return _hub().push_to_hub(self, repo_id, **options)
+
+
+def _hub() -> ModuleType:
+    return import_module('asid_plugin.hub')  # by its name: the network knows no layer above it

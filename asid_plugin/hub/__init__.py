@@ -1,0 +1,11 @@
+"""Networks on the Hugging Face hub, and in folders of its kind: read, written and uploaded.
+
+A folder holds model.safetensors, config.json with the network's arguments, and README.md, the model card.
+"""
+
+from .errors import HubError
+from .origin import Origin
+from .reading import from_pretrained
+from .writing import push_to_hub, save_pretrained
+
+__all__ = ['HubError', 'Origin', 'from_pretrained', 'push_to_hub', 'save_pretrained']

@@ -1,0 +1,29 @@
+"""What can go wrong with a network on a hub, in one line."""
+
+from asid_plugin.errors import ASIDError
+
+
+class HubError(ASIDError):
+    """A folder or repository that has no network of ours, or that cannot be reached; the message names it."""
+
+
+def need_library(purpose: str) -> None:
+    """See that huggingface_hub is installed.
+
+    Args:
+        purpose: What needs it, for the message.
+
+    Raises:
+        HubError: It is not installed.
+    """
+    try:
+        import huggingface_hub  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != 'huggingface_hub':
+            raise
+        raise HubError(f"{purpose} needs huggingface_hub: pip install 'asid-plugin[hub]'") from None
+
+
+def one_line(error: BaseException) -> str:
+    """An error of another library in one line of a sensible length."""
+    return ' '.join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,177 @@
+"""Networks from folders and repositories of the hub, which strangers may have filled.
+
+Weights are read from .safetensors only, by the checked reading of `asid_plugin.checkpoints`; pickles are refused.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from asid_plugin.archs.windowed import WindowedSR
+from asid_plugin.checkpoints import CheckpointError, WeightsError, is_packaged, packaged_file, read_state_dict
+from asid_plugin.checkpoints.packaged import metadata as metadata_in
+from asid_plugin.checkpoints.reading import fitting
+
+from .config import MOST_BYTES as MOST_BYTES_OF_CONFIG
+from .config import NAME as CONFIG
+from .config import read_config, with_config
+from .errors import HubError, need_library, one_line
+from .origin import Origin
+
+WEIGHTS = 'model.safetensors'
+PICKLES = ('pytorch_model.bin', 'model.pth', 'model.pt', 'model.ckpt')
+"""Files that others have weights in."""
+MOST_BYTES = 2**30
+"""Of weights; those of ASID-D8 have three millions."""
+OF_PACKAGED = {
+    'license': 'apache-2.0',
+    'terms': 'T91 and BSDS400 are sets for research; whether weights that were trained on them may be used in a '
+    'product is for you to settle',
+}
+"""Metadata of the package's own weights that their files do not have."""
+
+Net = TypeVar('Net', bound=WindowedSR)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a network: its weights, its config.json, if there is one, and what it is called in messages."""
+
+    name: str
+    weights: Path
+    config: Path | None = None
+
+
+def from_pretrained(
+    arch: type[Net],
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> Net:
+    """Load a trained network: on the CPU, float32, in eval mode.
+
+    Args:
+        arch: `ASID` or `OmniSR`.
+        name: A folder with model.safetensors, a repository of the hub with one, a checkpoint file, or `packaged:xK`.
+        revision: Branch, tag or commit of the repository.
+        token: For the hub; by default the one that `hf auth login` has kept.
+        cache_dir: Where downloads are kept; by default where huggingface_hub keeps them.
+        force_download: Download again.
+        local_files_only: Take what was downloaded before.
+
+    Raises:
+        HubError: There is no such folder or repository, or no network of this class in it that can be read.
+        CheckpointError: The weights are damaged.
+    """
+    if is_packaged(name) or os.path.isfile(name):  # noqa: PTH113  # Path's raises for names too long
+        return _load(arch, Files(str(name), Path(name)))
+    if os.path.isdir(name):  # noqa: PTH112
+        return _load(arch, in_folder(Path(name)))
+    options = {
+        'revision': revision,
+        'token': token,
+        'cache_dir': cache_dir,
+        'force_download': force_download,
+        'local_files_only': local_files_only,
+    }
+    return _load(arch, in_repository(str(name), options))
+
+
+def in_folder(folder: Path) -> Files:
+    """The files of a network in a folder.
+
+    Raises:
+        HubError: There are no weights in it that are read, or they are too large.
+    """
+    weights, config = folder / WEIGHTS, folder / CONFIG
+    if not weights.is_file():
+        pickles = [name for name in PICKLES if (folder / name).exists()]
+        raise HubError(f'{folder}: no {WEIGHTS} in it{_about_pickles(pickles)}')
+    _check_size(str(weights), weights.stat().st_size, MOST_BYTES)
+    return Files(str(folder), weights, config if config.is_file() else None)
+
+
+def in_repository(repo_id: str, options: dict[str, Any]) -> Files:
+    """The files of a network in a repository of the hub, downloaded if they are not kept already.
+
+    Args:
+        repo_id: OWNER/NAME.
+        options: Arguments of `huggingface_hub.hf_hub_download`.
+
+    Raises:
+        HubError: There is no such repository, it cannot be reached, or has no weights that are read.
+    """
+    need_library(f'{repo_id}: no such folder or file; a repository of the hub')
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        weights = _download(repo_id, WEIGHTS, MOST_BYTES, options)
+        config = _download(repo_id, CONFIG, MOST_BYTES_OF_CONFIG, options)
+    except HubError:
+        raise
+    except HFValidationError:
+        raise HubError(f'{repo_id}: no such folder or file, and no name of a repository (OWNER/NAME)') from None
+    except Exception as error:  # of the connection, of any library that is beneath
+        raise HubError(f'{repo_id}: no such folder, and not to be had from the hub: {one_line(error)}') from None
+    if weights is None:
+        raise HubError(f'{repo_id}: the repository has no {WEIGHTS}{_about_pickles()}')
+    return Files(repo_id, weights, config)
+
+
+def _download(repo_id: str, file: str, most: int, options: dict[str, Any]) -> Path | None:
+    """Download a file, unless it is larger than can be right; None where the repository has no such file."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        size = hf_hub_download(repo_id, file, dry_run=True, **options).file_size
+        _check_size(f'{repo_id}: {file}', size or 0, most)
+        path = Path(hf_hub_download(repo_id, file, **options))
+    except LocalEntryNotFoundError:  # the hub was not asked
+        if file == WEIGHTS:
+            raise
+        return None
+    except EntryNotFoundError:
+        return None
+    _check_size(f'{repo_id}: {file}', path.stat().st_size, most)
+    return path
+
+
+def _check_size(name: str, size: int, most: int) -> None:
+    if size > most:
+        raise HubError(f'{name}: {size} bytes; at most {most} are read')
+
+
+def _about_pickles(names: Sequence[str] = ()) -> str:
+    listed = ', '.join(names) or 'pickles'
+    return f' ({listed} are not read from a hub; asid convert makes .safetensors of the checkpoint of an ASID)'
+
+
+def _load(arch: type[Net], files: Files) -> Net:
+    state_dict = read_state_dict(files.weights)
+    config = read_config(files.config) if files.config else {}
+    try:
+        inferred, weights = fitting(arch, state_dict)
+        net = arch(**with_config(arch, inferred, config, weights))
+        net.load_state_dict(weights)
+    except (RuntimeError, ValueError) as error:
+        raise HubError(f'{files.name}: {one_line(error)}') from None
+    net.float().eval()
+    net.origin = Origin.of(net, _metadata(files.weights))
+    return net
+
+
+def _metadata(weights: Path) -> dict[str, str]:
+    try:
+        packaged = packaged_file(weights)
+    except WeightsError as error:
+        raise CheckpointError(str(error)) from None
+    if packaged:
+        return {**metadata_in(packaged), **OF_PACKAGED}
+    return metadata_in(weights) if weights.suffix.lower() == '.safetensors' else {}

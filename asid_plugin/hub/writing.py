@@ -1,0 +1,86 @@
+"""Networks written as the hub holds them, and uploaded."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from asid_plugin.archs.windowed import WindowedSR
+from asid_plugin.checkpoints import save_safetensors
+from asid_plugin.files import staging
+
+from .card import model_card
+from .config import NAME as CONFIG
+from .errors import HubError, need_library, one_line
+from .origin import metadata_of
+from .reading import WEIGHTS
+
+CARD = 'README.md'
+
+
+def save_pretrained(net: WindowedSR, save_directory: str | Path, *, license: str | None = None, **options: Any) -> None:
+    """Write a network to a folder, all of its files or none; a model card that is there is kept.
+
+    Args:
+        net: The network.
+        save_directory: The folder, made if need be.
+        license: Of the weights, an identifier of the hub's such as 'mit'; by default that of the file which they come
+            from, else 'unknown'.
+        **options: Of `PyTorchModelHubMixin.save_pretrained`.
+
+    Raises:
+        HubError: huggingface_hub is not installed.
+        OSError: The folder cannot be written.
+    """
+    _on_hub('save_pretrained', net, license).save_pretrained(save_directory, **options)
+
+
+def push_to_hub(net: WindowedSR, repo_id: str, *, license: str | None = None, **options: Any) -> str:
+    """Upload a network to a repository, which is made if need be.
+
+    Args:
+        net: The network.
+        repo_id: OWNER/NAME.
+        license: As in `save_pretrained`.
+        **options: Of `PyTorchModelHubMixin.push_to_hub`.
+
+    Returns:
+        The URL of the commit.
+
+    Raises:
+        HubError: huggingface_hub is not installed, or the hub refuses.
+    """
+    upload = _on_hub('push_to_hub', net, license, repo_id).push_to_hub
+    try:
+        return str(upload(repo_id, **options))
+    except TypeError:  # an option that it does not have
+        raise
+    except Exception as error:  # of the hub or the connection, of any library that is beneath
+        raise HubError(f'{repo_id}: not uploaded: {one_line(error)}') from error
+
+
+def _on_hub(purpose: str, net: WindowedSR, license: str | None, repo_id: str = '') -> Any:
+    """A network in the hub's own mixin, whose methods save and upload it."""
+    need_library(purpose)
+    from huggingface_hub import ModelCard, PyTorchModelHubMixin
+
+    class OnHub(PyTorchModelHubMixin):
+        """Saves the network that is given it, not itself: networks need no base class of the hub's so."""
+
+        def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+            folder = Path(save_directory)
+            with staging(folder) as unfinished:
+                done = super().save_pretrained(unfinished, **{'repo_id': folder.name, **options})
+                if (folder / CARD).exists():
+                    (unfinished / CARD).unlink()
+            return done
+
+        def _save_pretrained(self, save_directory: Path) -> None:
+            network_g = {'type': type(net).__name__, **net.arguments}
+            save_safetensors(net.state_dict(), save_directory / WEIGHTS, network_g, metadata_of(net))
+            config = json.dumps(net.arguments, indent=2, sort_keys=True)
+            (save_directory / CONFIG).write_text(f'{config}\n', encoding='utf-8')
+
+        def generate_model_card(self, *_arguments: Any, **_options: Any) -> ModelCard:
+            return ModelCard(model_card(net, license, repo_id))
+
+    return OnHub()
