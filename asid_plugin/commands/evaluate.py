@@ -1,10 +1,11 @@
-"""PSNR and SSIM of bicubic upscaling and any networks on benchmark sets.
+"""PSNR, SSIM and other metrics of bicubic upscaling and any networks on benchmark sets.
 
 They are printed in one table, with the rows of the paper's Table 1 beside those of the same name, and written to
 OUT/evaluation.md and OUT/evaluation.csv: a line for every scale, set, image and method (columns method, how, params,
-source, psnr, ssim); the lines without an image are the means.
+source, psnr, ssim, and those of --metrics); the lines without an image are the means.
 
-Protocol: 8-bit results, on Y, without as many pixels on each side as the scale. Exit status: 0 all done, 2 an error.
+Protocol: 8-bit results, on Y, without as many pixels on each side as the scale; metrics of pyiqa on RGB of the same
+pixels. Exit status: 0 all done, 2 an error.
 """
 
 import argparse
@@ -56,6 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='OUT',
         help='folder to write to (default: results/evaluation)',
     )
+    add(
+        '--metrics',
+        nargs='+',
+        default=['psnr', 'ssim'],
+        metavar='METRIC',
+        help='besides psnr and ssim, which are always there: lpips, dists, niqe, musiq and any other that pyiqa has '
+        'for an image; most download weights at first use (extra metrics; pyiqa is for non-commercial use only)',
+    )
     add('--save-images', action='store_true', help='write the images to OUT/images/SET/IMAGE/')
     add(
         '--html',
@@ -75,6 +84,7 @@ def run(args: argparse.Namespace) -> None:
     """
     from asid_plugin.evaluate.benchmarks import find_sets
     from asid_plugin.evaluate.methods import load_candidates
+    from asid_plugin.evaluate.metrics import load_scorers
     from asid_plugin.evaluate.output import write
     from asid_plugin.evaluate.results import EvaluationError
     from asid_plugin.evaluate.run import evaluate
@@ -87,13 +97,14 @@ def run(args: argparse.Namespace) -> None:
     allow_tf32(False)
     running = how_to_run(args)
     sets = find_sets(args.datasets, args.scale, args.sets, lambda reason: say(f'left out: {reason}', sys.stderr))
+    scorers = load_scorers(args.metrics, running.device)
     candidates = load_candidates(args.network, running)
     args.output.mkdir(parents=True, exist_ok=True)
     if not os.access(args.output, os.W_OK):
         raise EvaluationError(f'{args.output}: this folder cannot be written to')
     images = args.output / 'images' if args.save_images or args.html else None
     try:
-        evaluation = evaluate(sets, candidates, args.scale, images)
+        evaluation = evaluate(sets, candidates, args.scale, images, scorers=scorers)
     except BaseException:
         with suppress(OSError):
             args.output.rmdir()  # if nothing is in it

@@ -36,6 +36,26 @@ class Method:
         return f'{self.name}, {self.how}' if self.how else self.name
 
 
+@dataclass(frozen=True)
+class Metric:
+    """A figure that is measured besides PSNR and SSIM.
+
+    Attributes:
+        name: As the library has it that measures it, such as 'lpips'.
+        lower_is_better: Of two images, the one of the lower figure is the better one.
+        full_reference: It compares an image with HR; else it judges the image alone.
+    """
+
+    name: str
+    lower_is_better: bool
+    full_reference: bool
+
+    @property
+    def label(self) -> str:
+        """The name with an arrow to where images are better: 'lpips ↓'."""
+        return f'{self.name} {"↓" if self.lower_is_better else "↑"}'
+
+
 @dataclass
 class ImageResult:
     """One image.
@@ -47,6 +67,7 @@ class ImageResult:
         grey: The HR image has no colour, whether its file has one channel or three equal ones.
         cropped: Its size did not fit the scale and was cropped at the bottom and right.
         figures: By the method's label.
+        scores: By the method's label, then by the metric's name.
         files: PNG files, if images were saved: 'HR', 'LR', and by the method's label.
     """
 
@@ -56,6 +77,7 @@ class ImageResult:
     grey: bool = False
     cropped: bool = False
     figures: dict[str, Figures] = field(default_factory=dict)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
 
 
@@ -83,12 +105,28 @@ class SetResult:
         figures = [image.figures[label] for image in self.images]
         return Figures(fmean(f.psnr for f in figures), fmean(f.ssim for f in figures))
 
+    def mean_scores(self, label: str) -> dict[str, float]:
+        """Scores of the method of this label by the metric's name, averaged over the images."""
+        scores = [image.scores.get(label, {}) for image in self.images]
+        return {name: fmean(score[name] for score in scores) for name in scores[0]} if scores else {}
+
 
 @dataclass
 class Evaluation:
-    """Methods at one scale on sets; `how` says in words how networks were run, '' if there are none."""
+    """Methods at one scale on sets.
+
+    Attributes:
+        scale: k.
+        methods: In the order of the table.
+        sets: What was found.
+        how: How networks were run, in words; '' if there are none.
+        metrics: Those besides PSNR and SSIM.
+        scored: By which library and on which device these were measured; '' if there are none.
+    """
 
     scale: int
     methods: Sequence[Method]
     sets: list[SetResult] = field(default_factory=list)
     how: str = ''
+    metrics: Sequence[Metric] = ()
+    scored: str = ''

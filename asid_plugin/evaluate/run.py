@@ -10,6 +10,7 @@ from asid_plugin.printable import printable
 
 from .benchmarks import Benchmark, Pixels, Sample, load_sample
 from .methods import Candidate, Network, slug
+from .metrics import Scorer
 from .protocol import measure
 from .results import Evaluation, EvaluationError, ImageResult, SetResult
 
@@ -20,6 +21,7 @@ def evaluate(
     scale: int,
     images: Path | None = None,
     progress: bool = True,
+    scorers: Sequence[Scorer] = (),
 ) -> Evaluation:
     """Run every candidate on every image of the sets and compare.
 
@@ -31,12 +33,17 @@ def evaluate(
         scale: k.
         images: Where to save HR, LR and SR images, as SET/IMAGE/HR.png; None not to.
         progress: Show bars.
+        scorers: Of metrics besides PSNR and SSIM. Each is tried on the smallest image before anything is upscaled.
 
     Raises:
-        EvaluationError: An image or a method fails; the message names both.
+        EvaluationError: An image, a method or a metric fails; the message names them.
     """
     how = dict.fromkeys(str(candidate.running) for candidate in candidates if isinstance(candidate, Network))
     result = Evaluation(scale, [candidate.method for candidate in candidates], how='; '.join(how))
+    if scorers:
+        result.metrics = [scorer.metric for scorer in scorers]
+        result.scored = ', '.join(dict.fromkeys(f'{scorer.library} on {scorer.device}' for scorer in scorers))
+    least: Sample | None = None
     num_images = sum(len(benchmark.pairs) for benchmark in sets)
     quiet = None if progress else True  # None: bars only on a terminal
     with tqdm(total=num_images, desc='reading', unit='image', disable=quiet, delay=1, leave=False) as bar:
@@ -45,7 +52,11 @@ def evaluate(
                 sample = load_sample(pair, scale, benchmark.name)
                 for candidate in candidates:
                     candidate.check(sample)
+                if least is None or min(sample.hr.shape[:2]) < min(least.hr.shape[:2]):
+                    least = sample
                 bar.update()
+    if least is not None:  # on which a metric that needs a certain size fails first
+        _score('HR', least.hr, least, scorers, scale)
     with tqdm(total=num_images * len(candidates), unit='image', disable=quiet, leave=False) as bar:
         for benchmark in sets:
             found = SetResult(benchmark.name, benchmark.folder, benchmark.layout)
@@ -54,7 +65,7 @@ def evaluate(
                 bar.set_description(printable(f'{benchmark.name}/{pair.name}'))
                 sample = load_sample(pair, scale, benchmark.name)
                 folder = images and images / benchmark.name / pair.name
-                found.images.append(evaluate_image(sample, candidates, scale, folder, bar.update))
+                found.images.append(evaluate_image(sample, candidates, scale, folder, bar.update, scorers))
     return result
 
 
@@ -64,6 +75,7 @@ def evaluate_image(
     scale: int,
     folder: Path | None = None,
     progress: Callable[[], object] = lambda: None,
+    scorers: Sequence[Scorer] = (),
 ) -> ImageResult:
     """Run every candidate on one image; arguments and errors as `evaluate`'s, but `progress` is called after each."""
     height, width = sample.hr.shape[:2]
@@ -75,13 +87,24 @@ def evaluate_image(
         try:
             sr = candidate(sample)
         except EvaluationError as error:
-            image = f'{sample.set_name}/{sample.name}'.lstrip('/')
-            raise EvaluationError(f'{label} on {image}: {error}') from error
+            raise EvaluationError(f'{label} on {_name(sample)}: {error}') from error
         result.figures[label] = measure(sr, sample.hr, scale)
+        result.scores[label] = _score(label, sr, sample, scorers, scale)
         if folder:
             result.files[label] = _save(sr, folder / f'{slug(label)}.png')
         progress()
     return result
+
+
+def _score(label: str, sr: Pixels, sample: Sample, scorers: Sequence[Scorer], border: int) -> dict[str, float]:
+    try:
+        return {scorer.metric.name: scorer(sr, sample.hr, border) for scorer in scorers}
+    except EvaluationError as error:
+        raise EvaluationError(f'{label} on {_name(sample)}: {error}') from error
+
+
+def _name(sample: Sample) -> str:
+    return f'{sample.set_name}/{sample.name}'.lstrip('/')
 
 
 def _save(pixels: Pixels, path: Path) -> Path:

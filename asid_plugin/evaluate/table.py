@@ -1,7 +1,8 @@
 """The table of an evaluation, with the paper's rows beside it: as rows, as Markdown and as CSV."""
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from asid_plugin.markdown import table as markdown_table
@@ -9,10 +10,10 @@ from asid_plugin.markdown import text
 from asid_plugin.printable import printable
 from asid_plugin.published.reported import Figures, reported_row
 
-from .results import Evaluation, Method, SetResult
+from .results import Evaluation, Method, Metric, SetResult
 
 COLUMNS = ('scale', 'set', 'image', 'method', 'how', 'params', 'source', 'psnr', 'ssim')
-"""Of the CSV file."""
+"""Of the CSV file, before those of further metrics, which have their names."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,20 @@ class TableRow:
         params: '297,516', or '298K' as the paper has it; '' for bicubic.
         figures: Means by set, for those sets that there are figures of.
         reported: These are the paper's figures.
+        scores: Means of the further metrics by set, then by the metric's name; none are reported.
     """
 
     label: str
     params: str
     figures: dict[str, Figures]
     reported: bool = False
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def cells(self, set_name: str, metrics: Sequence[Metric]) -> list[str]:
+        """PSNR and SSIM on a set, and a cell for each metric, empty where there is nothing."""
+        scores = self.scores.get(set_name, {})
+        further = [f'{scores[metric.name]:.4f}' if metric.name in scores else '' for metric in metrics]
+        return [str(self.figures.get(set_name, '')), *further]
 
 
 def rows(evaluation: Evaluation) -> list[TableRow]:
@@ -41,9 +50,9 @@ def rows(evaluation: Evaluation) -> list[TableRow]:
     table, seen = [], set()
     for method in evaluation.methods:
         params = f'{method.params:,}' if method.params is not None else ''
-        table.append(
-            TableRow(method.label, params, {found.name: found.mean(method.label) for found in evaluation.sets})
-        )
+        figures = {found.name: found.mean(method.label) for found in evaluation.sets}
+        scores = {found.name: found.mean_scores(method.label) for found in evaluation.sets}
+        table.append(TableRow(method.label, params, figures, scores=scores))
         reported = _reported(method, evaluation)
         if reported and method.name not in seen and (method.how == 'tiles' or method.name not in tiled):
             seen.add(method.name)
@@ -67,9 +76,32 @@ def notes(evaluation: Evaluation) -> list[str]:
     scale = evaluation.scale
     figures = f"BasicSR's PSNR in dB / SSIM on Y of 8-bit images, without {scale} pixels on each side"
     lines = [f'Scale {scale}; means over the images of {figures}.']
+    if evaluation.metrics:
+        lines.append(_describe_metrics(evaluation))
     if evaluation.how:
         lines.append(f'Networks: {evaluation.how}.')
     return lines + [_describe(found, scale) for found in evaluation.sets]
+
+
+def _describe_metrics(evaluation: Evaluation) -> str:
+    kinds = {True: 'compared with HR', False: 'of the image alone, without a reference'}
+    words = '; '.join(
+        f'{words}: {", ".join(of_kind)}'
+        for kind, words in kinds.items()
+        if (of_kind := [metric.label for metric in evaluation.metrics if metric.full_reference is kind])
+    )
+    scale = evaluation.scale
+    return (
+        f'By {evaluation.scored}, of RGB in 8 bits without {scale} pixels on each side (↓ lower is better, ↑ higher), '
+        f'{words}.'
+    )
+
+
+def header(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
+    """The columns of each set: its name, and the titles of its further metrics."""
+    return [
+        (found.name, [f'{found.name}, {metric.label}' for metric in evaluation.metrics]) for found in evaluation.sets
+    ]
 
 
 def _describe(found: SetResult, scale: int) -> str:
@@ -85,11 +117,15 @@ def _describe(found: SetResult, scale: int) -> str:
 
 def markdown(evaluation: Evaluation) -> str:
     """The table and the notes, as Markdown."""
-    names = [found.name for found in evaluation.sets]
+    titles = [title for name, further in header(evaluation) for title in (name, *further)]
     lines = [
-        [text(row.label), row.params, *(str(row.figures.get(name, '')) for name in names)] for row in rows(evaluation)
+        [
+            *(text(row.label), row.params),
+            *(cell for found in evaluation.sets for cell in row.cells(found.name, evaluation.metrics)),
+        ]
+        for row in rows(evaluation)
     ]
-    table = markdown_table(['method', 'parameters', *map(text, names)], lines)
+    table = markdown_table(['method', 'parameters', *map(text, titles)], lines)
     return f'{table}\n\n' + '\n'.join(f'- {text(note)}' for note in notes(evaluation)) + '\n'
 
 
@@ -97,15 +133,18 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
     """Write a line for every set, image and method, and the means over a set as lines without an image."""
     with path.open('w', encoding='utf-8', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(COLUMNS)
+        names = [metric.name for metric in evaluation.metrics]
+        writer.writerow([*COLUMNS, *names])
         for found in evaluation.sets:
-            figures = [(image.name, image.figures) for image in found.images]
-            figures.append(('', {method.label: found.mean(method.label) for method in evaluation.methods}))
-            for image, by_label in figures:
+            labels = [method.label for method in evaluation.methods]
+            figures = [(image.name, image.figures, image.scores) for image in found.images]
+            means = {label: found.mean(label) for label in labels}
+            figures.append(('', means, {label: found.mean_scores(label) for label in labels}))
+            for image, by_label, scores in figures:
                 for method in evaluation.methods:
                     params = '' if method.params is None else method.params
                     of = [printable(method.name), method.how, params, printable(method.source)]
                     psnr, ssim = by_label[method.label].psnr, by_label[method.label].ssim
-                    writer.writerow(
-                        [evaluation.scale, *map(printable, (found.name, image)), *of, f'{psnr:.4f}', f'{ssim:.6f}']
-                    )
+                    further = [f'{scores[method.label][name]:.6f}' for name in names]
+                    where = [evaluation.scale, *map(printable, (found.name, image))]
+                    writer.writerow([*where, *of, f'{psnr:.4f}', f'{ssim:.6f}', *further])
