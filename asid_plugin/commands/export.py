@@ -1,20 +1,54 @@
-"""Export an ASID for images of any size, to ONNX (opset 20), OpenVINO or torch.export.
+"""Export an ASID to ONNX, OpenVINO, ncnn or torch.export, or as a page for browsers.
 
-The file holds the scale, the network's arguments and the weights' SHA-256. It must agree with PyTorch, at sizes other
-than the traced one, to 0.0001 (0.01 with --half), or is not written.
+The network takes images of any size or, with --size, of one. The file holds the scale, the network's arguments and the
+weights' SHA-256, except ncnn's pair, which has no place for them. It must agree with PyTorch, at noise, black and
+white, and at sizes other than the traced one, to 0.0001 (0.01 with --half), or is not written. With --format web, OUT
+is a folder of static files for a web server of any kind: a page that enlarges pictures in the visitor's browser and
+sends nothing.
 """
 
 import argparse
+import re
 from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add = parser.add_argument
-    add('weights', type=Path, metavar='WEIGHTS', help='a checkpoint of ASID, .pth or .safetensors, or packaged:xK')
-    add('output', type=Path, metavar='OUT', help='.onnx, .pt2 (torch.export) or .xml (OpenVINO; a .bin goes with it)')
-    add('--format', choices=['onnx', 'torch-export', 'openvino'], help="default: by OUT's suffix")
-    add('--half', action='store_true', help='weights, input and output in float16')
+    weights = 'a checkpoint of ASID, .pth or .safetensors, or packaged:xK (default: %(default)s)'
+    add('weights', type=Path, nargs='?', default=Path('packaged:x2'), metavar='WEIGHTS', help=weights)
+    out = (
+        '.onnx, .pt2 (torch.export), .xml (OpenVINO) or .param (ncnn), where a .bin goes with the last two, or with '
+        '--format web a new folder'
+    )
+    add('place', type=Path, nargs='?', metavar='OUT', help=out)
+    add('-o', '--output', type=Path, metavar='OUT', help='the same, where WEIGHTS may be left out')
+    add('--format', choices=['onnx', 'torch-export', 'openvino', 'ncnn', 'web'], help="default: by OUT's suffix")
+    add(
+        '--half',
+        action='store_true',
+        help='weights, input and output in float16; of ncnn the weights; not with --format web',
+    )
+    add(
+        '--size',
+        type=_size,
+        metavar='WxH',
+        help='one image of this width and height at a time, such as 64x64, as browsers and TensorRT want it (default: '
+        'any batch and size)',
+    )
+    add('--opset', type=int, metavar='N', help='of ONNX, 18 to 23 (default: 20)')
+    runtime = (
+        'with --format web: the npm package onnxruntime-web, unpacked, or its folder dist (default: npm fetches it)'
+    )
+    add('--runtime', type=Path, metavar='FOLDER', help=runtime)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """WxH as (height, width)."""
+    found = re.fullmatch(r'([0-9]+)[x×]([0-9]+)', text)
+    if not found:
+        raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT in pixels, such as 64x64')
+    return int(found[2]), int(found[1])
 
 
 def run(args: argparse.Namespace) -> None:
@@ -22,21 +56,60 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         ExportError: OUT has no suffix of the format, or the network cannot be exported.
+        UsageError: OUT is missing or there twice, or an argument is not for this format.
     """
+    from asid_plugin.errors import UsageError
+
+    if (args.place is None) == (args.output is None):
+        raise UsageError('name one OUT: asid export WEIGHTS OUT, or -o OUT')
+    output = args.output or args.place
+    if args.format == 'web':
+        _export_web(args, output)
+    elif args.runtime:
+        raise UsageError('--runtime: is for --format web')
+    else:
+        _export_file(args, output)
+
+
+def _export_web(args: argparse.Namespace, output: Path) -> None:
     from asid_plugin.checkpoints import load_asid
-    from asid_plugin.export import CHECKED_SIZES, EXPORT_FORMATS, OPSET, ExportError, export
+    from asid_plugin.errors import UsageError
+    from asid_plugin.export import export_web
+    from asid_plugin.printable import printable
+
+    for option, given in (('--half', args.half), ('--size', args.size), ('--opset', args.opset)):
+        if given:
+            raise UsageError(f'{option}: is not for --format web, whose network computes in float32, at any size')
+    net = load_asid(args.weights)
+    difference = export_web(net, output, args.runtime)
+    size = sum(path.stat().st_size for path in output.iterdir())
+    print(
+        f'wrote {printable(output)}: a page for x{net.upscale}, {size / 1e6:.1f} MB; its network is within '
+        f'{difference:.0e} of PyTorch'
+    )
+    print(f'to try it: python -m http.server --directory {printable(output)}, and open http://localhost:8000')
+
+
+def _export_file(args: argparse.Namespace, output: Path) -> None:
+    from asid_plugin.checkpoints import load_asid
+    from asid_plugin.export import EXPORT_FORMATS, OPSET, ExportError, export, scale_by_name
     from asid_plugin.printable import printable
 
     suffixes = {form.suffix: name for name, form in EXPORT_FORMATS.items()}
-    file_format = args.format or suffixes.get(args.output.suffix)
-    if not file_format or args.output.suffix != EXPORT_FORMATS[file_format].suffix:
+    file_format = args.format or suffixes.get(output.suffix)
+    if not file_format or output.suffix != EXPORT_FORMATS[file_format].suffix:
         wanted = EXPORT_FORMATS[file_format].suffix if file_format else ', '.join(suffixes)
-        raise ExportError(f'{args.output}: its name must end in {wanted}')
+        raise ExportError(f'{output}: its name must end in {wanted}')
     net = load_asid(args.weights)
-    difference = export(net, args.output, file_format, args.half)
+    difference = export(net, output, file_format, args.half, args.size, args.opset)
+    opset = f', ONNX opset {args.opset or OPSET}' if EXPORT_FORMATS[file_format].has_opset else ''
+    shape = 'any height and width' if file_format == 'ncnn' else 'any batch, height and width'
+    if args.size:
+        shape = f'one image of {args.size[1]}x{args.size[0]}'
+    checked = 'at noise, black and white' if args.size else f'at {len(EXPORT_FORMATS[file_format].sizes(net))} sizes'
     print(
-        f'wrote {printable(args.output)}: x{net.upscale}, {"float16" if args.half else "float32"}, any batch, height '
-        'and width'
-        f'{"" if file_format == "torch-export" else f", ONNX opset {OPSET}"}; '
-        f'within {difference:.0e} of PyTorch at {len(CHECKED_SIZES)} sizes'
+        f'wrote {printable(output)}: x{net.upscale}, {"float16" if args.half else "float32"}, {shape}{opset}; '
+        f'within {difference:.0e} of PyTorch {checked}'
     )
+    if file_format == 'ncnn' and scale_by_name(output.stem) != net.upscale:
+        print(f'Upscayl takes it for x{scale_by_name(output.stem)} by its name: put x{net.upscale} into that')

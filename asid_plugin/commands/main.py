@@ -82,6 +82,8 @@ EXTRAS = {
     'pillow_heif': 'formats',
     'pillow_jxl': 'formats',
     'gradio': 'demo',
+    'huggingface_hub': 'hub',
+    'pyiqa': 'metrics',
 }
 """The extra that brings a module which may be missing."""
 

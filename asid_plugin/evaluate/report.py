@@ -30,7 +30,6 @@ def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolut
         EvaluationError: A saved picture is missing, damaged, or not of the size that was compared.
         OSError: The report cannot be written.
     """
-    source = (files('asid_plugin.evaluate') / 'report.html').read_text(encoding='utf-8')
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_plain
     )
@@ -47,7 +46,9 @@ def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolut
             return data_uri(picture, image.height, image.width)
 
         # Written piece by piece, because the pictures of Urban100 together are hundreds of megabytes.
-        pieces = environment.from_string(source).generate(
+        pieces = environment.from_string(_own('report.html')).generate(
+            comparison_css=_own('comparison.css'),
+            comparison_js=_own('comparison.js'),
             title=title,
             evaluation=evaluation,
             notes=notes(evaluation),
@@ -66,6 +67,11 @@ def choices(evaluation: Evaluation, image: ImageResult) -> dict[str, Path]:
     """
     found = {label: image.files[label] for label in _labels(evaluation) if label in image.files}
     return found if len(found) > 1 else {}
+
+
+def _own(name: str) -> str:
+    """A text file of this package."""
+    return (files('asid_plugin.evaluate') / name).read_text(encoding='utf-8')
 
 
 def _plain(value: object) -> object:

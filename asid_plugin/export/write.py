@@ -1,10 +1,9 @@
-"""A trained ASID exported to ONNX, torch.export or OpenVINO.
+"""A trained ASID exported to ONNX, torch.export, OpenVINO or ncnn.
 
-The file takes batches and images of any size; padding and cropping are inside. Before it appears it is run at sizes
-other than the traced one, and must agree with PyTorch.
+The file takes batches and images of any size, or one image of a fixed size; padding and cropping are inside. Before it
+appears it is run, at sizes other than the traced one, and must agree with PyTorch.
 """
 
-import copy
 import hashlib
 import io
 import json
@@ -17,14 +16,10 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import nn
-from torch.export import Dim, ExportedProgram
-from torch.fx.experimental import _config
 from tqdm import tqdm
 
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints import CheckpointError
-from asid_plugin.errors import ASIDError
 from asid_plugin.files import staging
 from asid_plugin.inference.runtimes import (
     METADATA_FILE,
@@ -36,52 +31,9 @@ from asid_plugin.inference.runtimes import (
 )
 from asid_plugin.version import __version__
 
-OPSET = 20
-"""Of ONNX: the first in which GELU is one operator."""
-CHECKED_SIZES = ((1, 1, 1), (3, 7, 9), (1, 16, 16), (2, 33, 64), (1, 65, 17))
-"""(batch, height, width) at which an exported file must agree with PyTorch."""
-TOLERANCE, TOLERANCE_HALF = 1e-4, 1e-2
-"""Largest difference that is agreement, of values in [0, 1]; float16 has 11 significant bits."""
-
-
-class ExportError(ASIDError):
-    """A network that cannot be exported, or a file that came out wrong; the message is one line."""
-
-
-def export_any_size(net: nn.Module, num_in_ch: int = 3, max_batch: int = 256, max_side: int = 8192) -> ExportedProgram:
-    """Export with batch, height and width dynamic, padding and cropping inside the graph.
-
-    Plain `torch.export.export` takes sizes apart that are 1 or fit the padding exactly; here they are one case. That
-    needs torch 2.9 or later.
-
-    Args:
-        net: An ASID in eval mode.
-        num_in_ch: Channels of its input.
-        max_batch: Largest batch of the exported program.
-        max_side: Largest height and width, in pixels.
-    """
-    sides = {'max': max_side, 'min': 1}
-    shapes = ({0: Dim('batch', min=1, max=max_batch), 2: Dim('height', **sides), 3: Dim('width', **sides)},)
-    example = next(net.parameters()).new_zeros(2, num_in_ch, 21, 34)
-    with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # made as it is imported
-        program = torch.export.export(
-            net, (example,), dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=True
-        )
-    _drop_size_asserts(program)
-    return program
-
-
-def _drop_size_asserts(program: ExportedProgram) -> None:
-    """Take out what tracing three blocks or more adds: that ESA's pooled map is larger than one pixel.
-
-    With that the program would refuse images of 16 pixels and less a side; only the choice of a convolution's
-    implementation, while tracing, rested on it.
-    """
-    graph = program.graph
-    for node in graph.find_nodes(op='call_function', target=torch.ops.aten._assert_scalar.default):
-        graph.erase_node(node)
-    graph.eliminate_dead_code()
-    program.graph_module.recompile()
+from .check import check
+from .ncnn_asid import NcnnNetwork, checked_sizes, write_ncnn
+from .subject import CHECKED_SIZES, MAX_SIDE, OPSETS, ExportError, Sizes, Subject
 
 
 def describe(net: ASID) -> dict[str, str]:
@@ -98,22 +50,28 @@ def describe(net: ASID) -> dict[str, str]:
     }
 
 
-def write_onnx(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
-    """Write an .onnx file of opset `OPSET`, with an input `lq` and an output `sr`."""
+def write_onnx(subject: Subject, path: Path) -> None:
+    """Write an .onnx file with an input `input` and an output `output`, the names that vs-mlrt takes for granted.
+
+    chaiNNer reads the channels, the fixed size and the scale from the shapes of the two.
+    """
     passes = backend('onnx_ir.passes.common')
     with quiet_exporter():
         onnx_program = torch.onnx.export(
-            program,
+            subject.program,
             dynamo=True,
-            opset_version=OPSET,
-            input_names=['lq'],
-            output_names=['sr'],
-            dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'},),
+            opset_version=subject.opset,
+            input_names=['input'],
+            output_names=['output'],
+            dynamic_shapes=None if subject.size else ({0: 'batch', 2: 'height', 3: 'width'},),
             verbose=False,
         )
     assert onnx_program is not None  # as it is where no file is named
     passes.ClearMetadataAndDocStringPass()(onnx_program.model)  # stack traces, which name this machine's files
-    onnx_program.model.metadata_props.update(metadata)
+    written = onnx_program.model.opset_imports['']
+    if written != subject.opset:
+        raise ExportError(f'PyTorch {torch.__version__} writes opset {written} where {subject.opset} is asked for')
+    onnx_program.model.metadata_props.update(describe(subject.net))
     onnx_program.save(path, external_data=False)
 
 
@@ -131,24 +89,24 @@ def quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def write_openvino(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
+def write_openvino(subject: Subject, path: Path) -> None:
     """Write OpenVINO's pair, `path` and its .bin, by way of ONNX; the metadata is `rt_info` under `asid_plugin`."""
     openvino = backend('openvino')
     onnx_file = path.with_suffix('.onnx')
-    write_onnx(program, onnx_file, metadata)
+    write_onnx(subject, onnx_file)
     model = openvino.convert_model(onnx_file)
-    for key, value in metadata.items():
+    for key, value in describe(subject.net).items():
         model.set_rt_info(value, ['asid_plugin', key])
     openvino.save_model(model, path, compress_to_fp16=False)  # a float16 program is float16 already
     onnx_file.unlink()
 
 
-def write_torch_export(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
+def write_torch_export(subject: Subject, path: Path) -> None:
     """Write a .pt2 file for `torch.export.load`, with the metadata in its extra file `METADATA_FILE`."""
-    for node in program.graph.nodes:
+    for node in subject.program.graph.nodes:
         node.meta.pop('stack_trace', None)  # names this machine's files
     content = io.BytesIO()  # to a file, it ends the process where the disk is full
-    torch.export.save(program, content, extra_files={METADATA_FILE: json.dumps(metadata)})
+    torch.export.save(subject.program, content, extra_files={METADATA_FILE: json.dumps(describe(subject.net))})
     path.write_bytes(content.getvalue())
 
 
@@ -158,72 +116,96 @@ class ExportFormat:
 
     Attributes:
         suffix: Of its files.
-        write: Writes a program, with metadata, to a path.
+        write: Writes a network to a path.
         load: Opens the file again.
         packages: That these need, besides PyTorch.
+        extra: Of this package, which brings them.
+        sizes: (batch, height, width) at which a file for any size is checked.
+        has_opset: Whether `opset` means anything to it.
     """
 
     suffix: str
-    write: Callable[[ExportedProgram, Path, dict[str, str]], None]
-    load: Callable[[Path], ExportedNetwork]
+    write: Callable[[Subject, Path], None]
+    load: Callable[[Path], ExportedNetwork | NcnnNetwork]
     packages: tuple[str, ...] = ()
+    extra: str = 'export'
+    sizes: Callable[[ASID], Sizes] = lambda _: CHECKED_SIZES
+    has_opset: bool = False
 
 
 EXPORT_FORMATS = {
-    'onnx': ExportFormat('.onnx', write_onnx, load_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
+    'onnx': ExportFormat('.onnx', write_onnx, load_onnx, ('onnx', 'onnxscript', 'onnxruntime'), has_opset=True),
     'torch-export': ExportFormat('.pt2', write_torch_export, load_torch_export),
-    'openvino': ExportFormat('.xml', write_openvino, load_openvino, ('onnx', 'onnxscript', 'openvino')),
+    'openvino': ExportFormat('.xml', write_openvino, load_openvino, ('onnx', 'onnxscript', 'openvino'), has_opset=True),
+    'ncnn': ExportFormat('.param', write_ncnn, NcnnNetwork, ('ncnn',), 'ncnn', checked_sizes),
 }
 
 
-def export(net: ASID, path: str | Path, file_format: str = 'onnx', half: bool = False) -> float:
+def export(
+    net: ASID,
+    path: str | Path,
+    file_format: str = 'onnx',
+    half: bool = False,
+    size: tuple[int, int] | None = None,
+    opset: int | None = None,
+) -> float:
     """Write a network to a file, which appears when it is whole and has been checked, or not at all.
 
     Args:
         net: In eval mode, float32, on the CPU.
-        path: The file; OpenVINO's weights go to a .bin beside it.
+        path: The file; the weights of OpenVINO and ncnn go to a .bin beside it.
         file_format: A key of `EXPORT_FORMATS`.
-        half: Weights, input and output in float16.
+        half: Weights, input and output in float16; of ncnn the weights.
+        size: (height, width) of the images, which come one at a time; None for any batch and size.
+        opset: Of ONNX, one of `OPSETS`; None for `OPSET`.
 
     Returns:
-        The largest difference from PyTorch in float32, at `CHECKED_SIZES`.
+        The largest difference from PyTorch in float32, at noise of the format's `sizes`, black and white.
 
     Raises:
         BackendError: A package that the format needs is not installed.
-        ExportError: The file does not run, or differs from PyTorch by more than the tolerance; or torch is too old.
+        ExportError: The file does not run, a result is not finite, or differs from PyTorch by more than the tolerance;
+            a size, opset or weight out of range; or torch is too old.
     """
     if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
         raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')
     path, form = Path(path), EXPORT_FORMATS[file_format]
+    _check_request(file_format, size, opset)
     for package in form.packages:
-        backend(package)
-    with staging(path.parent) as folder, tqdm(total=3, unit='step', disable=None, leave=False) as bar:
-        bar.set_description('trace')
-        program = export_any_size(copy.deepcopy(net).half() if half else net, net.conv_first.in_channels)
-        bar.update()
+        backend(package, form.extra)
+    with _about(path, 'not written'):
+        subject = Subject(net, size, half, **({} if opset is None else {'opset': opset}))
+    with staging(path.parent) as folder, tqdm(total=2, unit='step', disable=None, leave=False) as bar:
         bar.set_description(f'write {file_format}')
-        try:
-            form.write(program, folder / path.name, describe(net))
-        except RuntimeError as error:  # OpenVINO's where the disk is full
-            raise ExportError(f'{path}: cannot be written: {" ".join(str(error).split())[:200]}') from error
+        with _about(path, 'cannot be written'):  # OpenVINO's error where the disk is full
+            form.write(subject, folder / path.name)
         bar.update()
         bar.set_description('check')
-        try:
-            difference = largest_difference(form.load(folder / path.name), net)
-        except (CheckpointError, RuntimeError) as error:
-            raise ExportError(f'{path}: not written, it does not run: {" ".join(str(error).split())[:200]}') from error
-        tolerance = TOLERANCE_HALF if half else TOLERANCE
-        if not difference <= tolerance:
-            raise ExportError(f'{path}: not written, it differs from PyTorch by {difference:.1e}, over {tolerance:.0e}')
-    return difference
+        with _about(path, 'not written, it does not run'):
+            run = form.load(folder / path.name).run
+            with _about(path, 'not written'):
+                return check(run, subject, form.sizes(net))
 
 
-@torch.inference_mode()
-def largest_difference(exported: ExportedNetwork, net: ASID) -> float:
-    """The largest difference of two networks' outputs, at random images of `CHECKED_SIZES`; NaN if there is one."""
-    generator = torch.Generator().manual_seed(0)
-    differences = []
-    for batch, *size in CHECKED_SIZES:
-        x = torch.rand(batch, net.conv_first.in_channels, *size, generator=generator)
-        differences.append((exported.run(x) - net(x)).abs().max())
-    return torch.stack(differences).max().item()
+def _check_request(file_format: str, size: tuple[int, int] | None, opset: int | None) -> None:
+    """Raise the `ExportError` that `export` documents for what is asked for."""
+    if size and not all(1 <= side <= MAX_SIDE for side in size):
+        raise ExportError(f'size {size[1]}x{size[0]}: each side must be 1 to {MAX_SIDE} pixels')
+    if opset is None:
+        return
+    if not EXPORT_FORMATS[file_format].has_opset:
+        raise ExportError(f'opset {opset}: of ONNX; {file_format} has none')
+    if opset not in OPSETS:
+        raise ExportError(f'opset {opset}: must be {OPSETS[0]} to {OPSETS[-1]}, those that PyTorch writes')
+
+
+@contextmanager
+def _about(path: Path, trouble: str) -> Iterator[None]:
+    """Let an error name the file that is not written for it, unless it does so."""
+    try:
+        yield
+    except (ExportError, CheckpointError, RuntimeError) as error:
+        said = ' '.join(str(error).split())
+        if isinstance(error, ExportError) and said.startswith(str(path)):
+            raise
+        raise ExportError(f'{path}: {trouble}{", " if isinstance(error, ExportError) else ": "}{said[:200]}') from error

@@ -66,8 +66,8 @@ class ExportedNetwork:
         return window_size
 
 
-def backend(name: str) -> ModuleType:
-    """Import a package of the extra `export`.
+def backend(name: str, extra: str = 'export') -> ModuleType:
+    """Import a package of an extra.
 
     Raises:
         BackendError: It is not installed; the message says how to.
@@ -75,7 +75,7 @@ def backend(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError:
-        raise BackendError(f"{name} is not installed: pip install 'asid-plugin[export]'") from None
+        raise BackendError(f"{name} is not installed: pip install 'asid-plugin[{extra}]'") from None
 
 
 def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
@@ -119,7 +119,7 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
             raise CheckpointError(f'{path}: it does not run: {" ".join(str(error).split())[:200]}') from error
         return torch.from_numpy(sr).float()
 
-    return ExportedNetwork(_sized(run, arguments, path), metadata, arguments)
+    return ExportedNetwork(_sized(run, arguments, path, lq.shape), metadata, arguments)
 
 
 def load_openvino(path: str | Path, shape: tuple[int, int, int, int] | None = None) -> ExportedNetwork:
@@ -153,7 +153,7 @@ def load_openvino(path: str | Path, shape: tuple[int, int, int, int] | None = No
     def run(x: Tensor) -> Tensor:
         return torch.tensor(compiled(x.numpy().astype(dtype, copy=False))[0]).float()
 
-    return ExportedNetwork(_sized(run, arguments, path), metadata, arguments)
+    return ExportedNetwork(_sized(run, arguments, path, shapes[0]), metadata, arguments)
 
 
 def load_torch_export(path: str | Path) -> ExportedNetwork:
@@ -211,11 +211,24 @@ def _check_channels(path: str | Path, arguments: Mapping[str, Any], lq: Sequence
 
 
 def _sized(
-    run: Callable[[Tensor], Tensor], arguments: Mapping[str, Any], path: str | Path
+    run: Callable[[Tensor], Tensor], arguments: Mapping[str, Any], path: str | Path, shape: Sequence[object] = ()
 ) -> Callable[[Tensor], Tensor]:
-    """A network whose images must have the size that the metadata promise."""
+    """A network whose images must have the size that the metadata promise.
+
+    Args:
+        run: The network.
+        arguments: ASID's.
+        path: The file.
+        shape: (B, num_in_ch, H, W) of its input, a number where the file fixes one.
+    """
 
     def checked(x: Tensor) -> Tensor:
+        if any(isinstance(side, int) and side != given for side, given in zip(shape, x.shape, strict=False)):
+            only = f'{len(x)} of {x.shape[3]}x{x.shape[2]}'
+            raise CheckpointError(
+                f'{path}: exported for {shape[0]} image of {shape[3]}x{shape[2]} at a time, this is {only}; '
+                'asid export without --size makes a file for any'
+            )
         sr, k = run(x), arguments['upscale']
         size = len(x), arguments['num_out_ch'], x.shape[2] * k, x.shape[3] * k
         if (*sr.shape,) != size:

@@ -95,7 +95,7 @@ def test_choices_are_those_of_the_code_that_is_not_imported_for_them() -> None:
     assert choices(upscale, '--ext') == [*(suffix[1:] for suffix in FORMATS), 'keep']
     assert choices(upscale, '--backend') == list(BACKENDS)
     assert choices(convert, '--layout') == list(LAYOUTS)
-    assert choices(export_command, '--format') == list(EXPORT_FORMATS)
+    assert choices(export_command, '--format') == [*EXPORT_FORMATS, 'web']
     assert (paper.BENCHMARKS, paper.SHARING) == (BENCHMARKS, SHARING)
     parser = module_parser('prepare', prepare)
     assert parser.parse_args(['realsr']).cameras == list(CAMERAS)

@@ -1,13 +1,16 @@
 """`asid export`: every format agrees with PyTorch at any size, and says what it is."""
 
+import copy
 import hashlib
 import json
 import os
 import shlex
+import shutil
 import sys
 import zipfile
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -20,7 +23,7 @@ from asid_plugin.archs import ASID
 from asid_plugin.checkpoints import CheckpointError, load_asid, save_state_dict
 from asid_plugin.commands import export as export_command
 from asid_plugin.commands.main import module_parser
-from asid_plugin.export import write
+from asid_plugin.export import check, subject, write
 from asid_plugin.inference import runtimes
 from asid_plugin.inference.tiling import Windows, tiled
 from asid_plugin.layouts.author_layout import from_author_layout
@@ -35,6 +38,7 @@ pytestmark = [
 ]
 
 import onnx  # noqa: E402
+import onnxruntime  # noqa: E402
 
 TRACED = (21, 34)
 SIZES = ((1, 1, 1), (3, 7, 9), (1, 16, 16), (1, 33, 64), (2, 65, 17))
@@ -70,28 +74,40 @@ def names_this_machine(path):
 
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory):
-    """ASID with two blocks, which share matrices, and its ONNX file, made by the command: (net, folder)."""
+    """ASID with two blocks, which share matrices, its ONNX file, made by the command, and its trace, for reuse."""
     folder = tmp_path_factory.mktemp('export')
     net = checkpoint(folder, num_feat=16, num_block=2, upscale=2)
-    assert command('export')([str(folder / 'asid.pth'), str(folder / 'asid.onnx')]) == 0
-    return net, folder
+    traced = []
+    with pytest.MonkeyPatch.context() as patch:
+        trace = subject.export_any_size
+        patch.setattr(subject, 'export_any_size', lambda *args: traced.append(trace(*args)) or traced[0])
+        assert command('export')([str(folder / 'asid.pth'), str(folder / 'asid.onnx')]) == 0
+    return SimpleNamespace(net=net, folder=folder, program=traced[0])
+
+
+@pytest.fixture
+def reused(shared, monkeypatch):
+    """Let exports of the same network take its trace and its ONNX file."""
+    monkeypatch.setattr(subject, 'export_any_size', lambda *_: shared.program)
+    monkeypatch.setattr(write, 'write_onnx', lambda _, path: shutil.copy(shared.folder / 'asid.onnx', path))
+    return shared
 
 
 def test_onnx_agrees_at_sizes_that_were_not_traced(shared):
-    net, folder = shared
+    net, folder = shared.net, shared.folder
     assert TRACED not in [size[1:] for size in SIZES]
     assert difference(runtimes.load_onnx(folder / 'asid.onnx').run, net) < 1e-5
 
 
 def test_onnx_says_what_it_is(shared):
-    net, folder = shared
+    net, folder = shared.net, shared.folder
     model = onnx.load(folder / 'asid.onnx')
     onnx.checker.check_model(model, full_check=True)
     assert not names_this_machine(folder / 'asid.onnx')
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [('', export.OPSET)]
     (lq,), (sr,) = model.graph.input, model.graph.output
-    dims = [[d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in (lq, sr)]
-    assert (lq.name, sr.name) == ('lq', 'sr') and dims[0] == ['batch', 3, 'height', 'width'] and dims[1][1] == 3
+    assert (lq.name, dims(lq)) == ('input', ['batch', 3, 'height', 'width'])
+    assert (sr.name, dims(sr)[1]) == ('output', 3)
 
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(metadata.pop('arguments')) == infer_arguments(net.state_dict())
@@ -103,26 +119,84 @@ def test_onnx_says_what_it_is(shared):
 
 def test_one_by_one_convolutions_are_matrix_products(shared):
     """As convolutions, each would stand between two transposes."""
-    _, folder = shared
+    folder = shared.folder
     kernels = {len(x.dims) for x in onnx.load(folder / 'asid.onnx').graph.initializer if list(x.dims[2:]) == [1, 1]}
     assert kernels == set()
 
 
-@pytest.mark.parametrize(('name', 'half'), [('asid.onnx', True), ('asid.pt2', False), ('asid.xml', False)])
-def test_other_formats_and_half_precision(tmp_path, capsys, name, half):
+@pytest.mark.parametrize('name', ['asid.pt2', 'asid.xml'])
+def test_other_formats(reused, tmp_path, capsys, name):
+    assert command('export')([reused.folder / 'asid.pth', tmp_path / name]) == 0
+    assert 'x2, float32, any batch' in capsys.readouterr().out
+    assert set(os.listdir(tmp_path)) == {name} | ({'asid.bin'} if name == 'asid.xml' else set())
+    network = load(tmp_path / name)
+    assert says_what_it_is(network, reused.folder / 'asid.pth') and not names_this_machine(tmp_path / name)
+    assert difference(network.run, reused.net) < 1e-5
+
+
+def test_half_precision(tmp_path, capsys):
     net = checkpoint(tmp_path, **SMALL)
-    assert command('export')([str(tmp_path / 'asid.pth'), str(tmp_path / name), *(['--half'] if half else [])]) == 0
-    assert f'{"float16" if half else "float32"}, any batch' in capsys.readouterr().out
-    companions = {'asid.bin'} if name.endswith('.xml') else set()
-    assert set(os.listdir(tmp_path)) == {'asid.pth', name, *companions}
-    form = next(form for form in export.EXPORT_FORMATS.values() if name.endswith(form.suffix))
-    network = form.load(tmp_path / name)
-    assert (network.upscale, network.num_in_ch) == (3, 3)
+    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'asid.onnx', '--half']) == 0
+    assert 'x3, float16, any batch' in capsys.readouterr().out
+    assert set(os.listdir(tmp_path)) == {'asid.pth', 'asid.onnx'}
     # of one unit, the weights do not tell whether others would share
-    assert network.metadata == write.describe(load_asid(tmp_path / 'asid.pth'))
-    assert not names_this_machine(tmp_path / name)
+    network = load(tmp_path / 'asid.onnx')
+    assert says_what_it_is(network, tmp_path / 'asid.pth') and not names_this_machine(tmp_path / 'asid.onnx')
     worst = difference(network.run, net)
-    assert 1e-5 < worst < 5e-3 if half else worst < 1e-5, 'half precision is seen, and is no more than that'
+    assert 1e-5 < worst < 5e-3, 'half precision is seen, and is no more than that'
+
+
+def load(path):
+    return next(form for form in export.EXPORT_FORMATS.values() if path.suffix == form.suffix).load(path)
+
+
+def says_what_it_is(network, weights):
+    net = load_asid(weights)
+    return (network.upscale, network.num_in_ch, network.metadata) == (net.upscale, 3, write.describe(net))
+
+
+def dims(value):
+    return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+
+def test_a_fixed_size_and_opset(tmp_path, capsys):
+    """What chaiNNer reads of a file: channels, size and scale, from shapes that onnx infers strictly."""
+    net = checkpoint(tmp_path, **SMALL)
+    argv = [tmp_path / 'asid.pth', tmp_path / 'asid.onnx', '--size', '21x16', '--opset', 18]
+    assert command('export')(argv) == 0
+    assert 'x3, float32, one image of 21x16, ONNX opset 18; within' in capsys.readouterr().out
+    model = onnx.load(tmp_path / 'asid.onnx')
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [('', 18)]
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    assert (dims(inferred.input[0]), dims(inferred.output[0])) == ([1, 3, 16, 21], [1, 3, 48, 63])
+    assert not {'Shape', 'If', 'Loop'} & {node.op_type for node in inferred.node}
+
+    network = load(tmp_path / 'asid.onnx')
+    x = torch.rand(1, 3, 16, 21)
+    with torch.inference_mode():
+        assert (network.run(x) - net(x)).abs().max() < 1e-5
+    with pytest.raises(CheckpointError, match='exported for 1 image of 21x16 at a time, this is 2 of 16x21; asid exp'):
+        network.run(x.new_zeros(2, 3, 21, 16))
+
+
+def test_a_size_for_one_tile_is_found_by_onnxruntime(shared):
+    """As vs-mlrt does it: batch 1 and the tile's size go into the input, and the runtime tells the output's."""
+    model = onnx.load(shared.folder / 'asid.onnx')
+    for value, sizes in ((model.graph.input[0], (1, 3, 40, 48)), (model.graph.output[0], (1,))):
+        for dim, size in zip(value.type.tensor_type.shape.dim, sizes, strict=False):
+            dim.dim_value = size
+    del model.graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(model).SerializeToString()
+    assert onnxruntime.InferenceSession(inferred).get_outputs()[0].shape == [1, 3, 80, 96]
+
+
+def test_neosrs_arguments_are_exported(tmp_path):
+    neosr = {'input_range': 'unit', 'position_bias': False, 'channel_scale': 'fixed'}
+    net = checkpoint(tmp_path, **SMALL, **neosr)
+    assert command('export')([str(tmp_path / 'asid.pth'), str(tmp_path / 'asid.onnx')]) == 0
+    network = runtimes.load_onnx(tmp_path / 'asid.onnx')
+    assert network.arguments.items() >= neosr.items()
+    assert difference(network.run, net) < 1e-5
 
 
 def upscale_file(folder, *argv):
@@ -132,7 +206,7 @@ def upscale_file(folder, *argv):
 
 
 def test_upscale_by_onnxruntime_is_upscale_by_pytorch(shared):
-    net, folder = shared
+    net, folder = shared.net, shared.folder
     argv = ['--tile', 16, '--tile-overlap', 5]
     assert upscale_file(folder, *argv, '--backend', 'onnxruntime', '--weights', folder / 'asid.onnx', '--scale', 2) == 0
     lq = torch.from_numpy(np.asarray(PIL.Image.open(folder / 'in.png')) / np.float32(255)).permute(2, 0, 1)[None]
@@ -144,7 +218,7 @@ def test_upscale_by_onnxruntime_is_upscale_by_pytorch(shared):
 
 def test_the_readme_runs(shared, monkeypatch):
     """Its export, whose file the fixture has made, and its upscaling with that."""
-    _, folder = shared
+    folder = shared.folder
     readme = Path(__file__).parents[2] / 'README.md'
     lines = [
         shlex.split(line, comments=True)[1:]
@@ -154,7 +228,7 @@ def test_the_readme_runs(shared, monkeypatch):
     (_, *to_export), (_, *to_upscale) = lines
     args = module_parser('export', export_command).parse_args(to_export)
     monkeypatch.chdir(folder)
-    (folder / args.output).write_bytes((folder / 'asid.onnx').read_bytes())
+    (folder / args.place).write_bytes((folder / 'asid.onnx').read_bytes())
     PIL.Image.new('RGB', (20, 20)).save(to_upscale[0])
     assert command('upscale')(to_upscale) == 0
     assert PIL.Image.open(to_upscale[2]).size == (40, 40)
@@ -183,7 +257,7 @@ def test_the_readme_runs(shared, monkeypatch):
     ],
 )
 def test_upscale_says_what_is_wrong(shared, monkeypatch, capsys, argv, message):
-    _, folder = shared
+    folder = shared.folder
     monkeypatch.chdir(folder)
     (folder / 'damaged.onnx').write_bytes((folder / 'asid.onnx').read_bytes()[:9000])
     foreign = onnx.load(folder / 'asid.onnx')
@@ -197,7 +271,7 @@ def test_upscale_says_what_is_wrong(shared, monkeypatch, capsys, argv, message):
 
 
 def test_onnx_runtime_that_cannot_start_cuda_does_not_go_on_by_the_cpu(shared, monkeypatch):
-    _, folder = shared
+    folder = shared.folder
     providers = ['CUDAExecutionProvider', 'CPUExecutionProvider']
     monkeypatch.setattr('onnxruntime.get_available_providers', lambda: providers)  # as if it were built with CUDA
     assert runtimes.load_onnx(folder / 'asid.onnx', 'auto').upscale
@@ -210,7 +284,9 @@ def test_a_missing_package_is_named_and_nothing_is_written(tmp_path, monkeypatch
     checkpoint(tmp_path, **SMALL)
     monkeypatch.setitem(sys.modules, package, None)
     target = tmp_path / ('a.xml' if package == 'openvino' else 'a.onnx')
-    monkeypatch.setattr(export, 'export_any_size', lambda *_: pytest.fail('traced before the packages were looked for'))
+    monkeypatch.setattr(
+        subject, 'export_any_size', lambda *_: pytest.fail('traced before the packages were looked for')
+    )
     assert command('export')([str(tmp_path / 'asid.pth'), str(target)]) == 2
     assert capsys.readouterr().err == f"error: {package} is not installed: pip install 'asid-plugin[export]'\n"
     assert os.listdir(tmp_path) == ['asid.pth']
@@ -219,30 +295,73 @@ def test_a_missing_package_is_named_and_nothing_is_written(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ('argv', 'message'),
     [
-        (['asid.pth', 'a.pb'], 'a.pb: its name must end in .onnx, .pt2, .xml'),
+        (['asid.pth', 'a.pb'], 'a.pb: its name must end in .onnx, .pt2, .xml, .param'),
         (['asid.pth', 'a.onnx', '--format', 'openvino'], 'a.onnx: its name must end in .xml'),
         (['none.pth', 'a.onnx'], 'none.pth: no such file'),
+        (['asid.pth', 'a.onnx', '--opset', '17'], 'opset 17: must be 18 to 23, those that PyTorch writes'),
+        (['asid.pth', 'a.onnx', '--opset', '24'], 'opset 24: must be 18 to 23, those that PyTorch writes'),
+        (['asid.pth', 'a.pt2', '--opset', '20'], 'opset 20: of ONNX; torch-export has none'),
+        (['asid.pth', 'a.onnx', '--size', '0x64'], 'size 0x64: each side must be 1 to 8192 pixels'),
+        (['asid.pth', 'a.onnx', '--size', '64x8193'], 'size 64x8193: each side must be 1 to 8192 pixels'),
     ],
 )
 def test_export_says_what_is_wrong(shared, monkeypatch, capsys, argv, message):
-    monkeypatch.chdir(shared[1])
+    monkeypatch.chdir(shared.folder)
     assert command('export')(argv) == 2
     assert capsys.readouterr().err == f'error: {message}\n'
 
 
+@pytest.mark.parametrize('size', ['64', '64x', '64X64', '-1x64', '64x64x3'])
+def test_a_size_is_width_x_height(shared, capsys, size):
+    with pytest.raises(SystemExit):
+        command('export')([shared.folder / 'asid.pth', 'a.onnx', f'--size={size}'])
+    assert f'{size!r} is not WIDTHxHEIGHT in pixels, such as 64x64' in capsys.readouterr().err
+
+
 def test_what_disagrees_is_not_written(tmp_path, monkeypatch, capsys):
+    checkpoint(tmp_path, **SMALL)
+    monkeypatch.setattr(check, 'TOLERANCE', 0.0)
+    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.pt2', '--size', '16x16']) == 2
+    assert f'{tmp_path}/a.pt2: not written, it differs from PyTorch by' in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ['asid.pth']
+
+
+@pytest.mark.parametrize(
+    ('name', 'at'), [('noise', lambda x: x.std() > 0), ('a black picture', lambda x: x.max() == 0)]
+)
+def test_every_picture_must_come_out_finite(name, at):
+    net = ASID(**SMALL).eval()
+    damaged = lambda x: net(x).index_fill(3, torch.tensor([1]), torch.inf if at(x) else 0.5)  # noqa: E731
+    with pytest.raises(export.ExportError, match=f'^144 of 6912 values are not finite, of {name} in float16$'):
+        check.check(damaged, subject.Subject(net, size=(16, 16), half=True))
+
+
+def test_float16_that_overflows_is_seen():
+    """The weights fit into it, the result does not, at white; PyTorch itself computes it here."""
+    net = ASID(**SMALL).eval()
+    with torch.no_grad():
+        for conv in (net.conv_first, net.conv_up):
+            conv.weight.fill_(0).abs_()
+        net.conv_first.bias.fill_(1), net.conv_up.bias.fill_(60_000), net.conv_up.weight.fill_(100)
+    half = copy.deepcopy(net).half()
+    with pytest.raises(export.ExportError, match='6912 of 6912 values are not finite, of noise in float16'):
+        check.check(lambda x: half(x.half()).float(), subject.Subject(net, size=(16, 16), half=True))
+
+
+def test_a_weight_too_large_for_float16_is_named(tmp_path, capsys):
     net = checkpoint(tmp_path, **SMALL)
-    monkeypatch.setattr(write, 'TOLERANCE', 0.0)
-    assert command('export')([str(tmp_path / 'asid.pth'), str(tmp_path / 'a.pt2')]) == 2
-    assert 'a.pt2: not written, it differs from PyTorch by' in capsys.readouterr().err
-    assert os.listdir(tmp_path) == ['asid.pth'] and net.training is False
+    net.conv_up.bias.data[0] = -1e5
+    torch.save({'params': net.state_dict()}, tmp_path / 'asid.pth')
+    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.pt2', '--half']) == 2
+    expected = f'error: {tmp_path}/a.pt2: not written, conv_up.bias reaches 1e+05, float16 ends at 65504\n'
+    assert capsys.readouterr().err == expected and os.listdir(tmp_path) == ['asid.pth']
 
 
-@pytest.mark.parametrize('load', [runtimes.load_torch_export, runtimes.load_openvino])
-def test_damaged_files(tmp_path, load):
+@pytest.mark.parametrize('open_file', [runtimes.load_torch_export, runtimes.load_openvino])
+def test_damaged_files(tmp_path, open_file):
     (tmp_path / 'a.bin').write_bytes(b'no')
     with pytest.raises(CheckpointError, match='a.bin: damaged, or not of its format'):
-        load(tmp_path / 'a.bin')
+        open_file(tmp_path / 'a.bin')
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""The network to export, at its precision and for its image size, as the formats take it."""
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config
+
+from asid_plugin.archs import ASID
+from asid_plugin.errors import ASIDError
+
+Sizes = tuple[tuple[int, int, int], ...]
+"""(batch, height, width) of several pictures."""
+CHECKED_SIZES: Sizes = ((1, 1, 1), (3, 7, 9), (1, 16, 16), (2, 33, 64), (1, 65, 17))
+"""At which a file for any size must agree with PyTorch."""
+MAX_BATCH, MAX_SIDE = 256, 8192
+"""Of a file for any size; the second holds for a fixed size too."""
+OPSET = 20
+"""Of ONNX, where none is asked for: the first in which GELU is one operator."""
+OPSETS = range(18, 24)
+"""Those of ONNX that can be asked for: PyTorch's exporter knows no lower one, runtimes hardly any higher."""
+
+
+class ExportError(ASIDError):
+    """A network that cannot be exported, or a file that came out wrong; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to export.
+
+    Attributes:
+        net: In eval mode, float32, on the CPU.
+        size: (height, width) of the only images that the file shall take, one at a time; None for any batch and size.
+        half: Weights, input and output in float16.
+        opset: Of ONNX.
+
+    Raises:
+        ExportError: `half`, and a weight is too large for float16.
+    """
+
+    net: ASID
+    size: tuple[int, int] | None = None
+    half: bool = False
+    opset: int = OPSET
+
+    def __post_init__(self) -> None:
+        if self.half:
+            for name, value in self.net.state_dict().items():
+                if not value.half().isfinite().all():
+                    raise ExportError(f'{name} reaches {value.abs().max():.3g}, float16 ends at 65504')
+
+    @property
+    def in_precision(self) -> ASID:
+        """The network in the precision of the file."""
+        return copy.deepcopy(self.net).half() if self.half else self.net
+
+    @cached_property
+    def program(self) -> ExportedProgram:
+        """The network as `torch.export` traces it, padding and cropping inside."""
+        net = self.in_precision
+        channels = net.conv_first.in_channels
+        if self.size is None:
+            return export_any_size(net, channels)
+        return torch.export.export(net, (next(net.parameters()).new_zeros(1, channels, *self.size),))
+
+
+def export_any_size(
+    net: nn.Module, num_in_ch: int = 3, max_batch: int = MAX_BATCH, max_side: int = MAX_SIDE
+) -> ExportedProgram:
+    """Export with batch, height and width dynamic, padding and cropping inside the graph.
+
+    Plain `torch.export.export` takes sizes apart that are 1 or fit the padding exactly; here they are one case. That
+    needs torch 2.9 or later.
+
+    Args:
+        net: An ASID in eval mode.
+        num_in_ch: Channels of its input.
+        max_batch: Largest batch of the exported program.
+        max_side: Largest height and width, in pixels.
+    """
+    sides = {'max': max_side, 'min': 1}
+    shapes = ({0: Dim('batch', min=1, max=max_batch), 2: Dim('height', **sides), 3: Dim('width', **sides)},)
+    example = next(net.parameters()).new_zeros(2, num_in_ch, 21, 34)
+    with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # made as it is imported
+        program = torch.export.export(
+            net, (example,), dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=True
+        )
+    _drop_size_asserts(program)
+    return program
+
+
+def _drop_size_asserts(program: ExportedProgram) -> None:
+    """Take out what tracing three blocks or more adds: that ESA's pooled map is larger than one pixel.
+
+    With that the program would refuse images of 16 pixels and less a side; only the choice of a convolution's
+    implementation, while tracing, rested on it.
+    """
+    graph = program.graph
+    for node in graph.find_nodes(op='call_function', target=torch.ops.aten._assert_scalar.default):
+        graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()

@@ -1,0 +1,76 @@
+"""A static page that enlarges pictures in the visitor's browser, by an exported network in ONNX Runtime Web."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from asid_plugin.archs import ASID
+from asid_plugin.files import whole_folder
+from asid_plugin.inference.tiling import Windows
+from asid_plugin.tiles import OVERLAP, TILE
+
+from .subject import ExportError
+from .web_runtime import RUNTIME, RUNTIME_VERSION, copy_runtime
+from .write import describe, export
+
+MODEL = 'asid.onnx'
+SETTINGS = 'settings.json'
+PAGE = (
+    'index.html',
+    'page.css',
+    'page.js',
+    'words.js',
+    'worker.js',
+    'picture.js',
+    'hidden.js',
+    'network.js',
+    'tiles.js',
+    'cubic.js',
+    'png.js',
+    'icon.svg',
+)
+SLIDER = ('comparison.css', 'comparison.js')
+"""Of the report of `asid evaluate`."""
+
+
+def export_web(net: ASID, folder: str | Path, runtime: Path | None = None) -> float:
+    """Write the page to a folder, which appears when it is whole, or not at all.
+
+    Args:
+        net: In eval mode, float32, on the CPU, for three channels.
+        folder: A new one, or an empty one.
+        runtime: The unpacked npm package of ONNX Runtime Web; None to have npm fetch it.
+
+    Returns:
+        The largest difference of the network from PyTorch's, as `export` does.
+
+    Raises:
+        BackendError: A package is not installed.
+        ExportError: The network cannot be exported, or the runtime is not to be had.
+        OSError: The folder is there and not empty, or cannot be written.
+    """
+    if (net.conv_first.in_channels, net.arguments['num_out_ch']) != (3, 3):
+        raise ExportError(f'{folder}: not written, the page needs a network from 3 channels to 3')
+    with whole_folder(folder) as unfinished:
+        copy_runtime(unfinished, runtime)
+        for origin, names in ((files('asid_plugin.export') / 'page', PAGE), (files('asid_plugin.evaluate'), SLIDER)):
+            for name in names:
+                (unfinished / name).write_bytes((origin / name).read_bytes())
+        (unfinished / SETTINGS).write_text(json.dumps(settings(net), indent=2) + '\n', encoding='utf-8')
+        return export(net, unfinished / MODEL)
+
+
+def settings(net: ASID) -> dict[str, object]:
+    """How the page runs the network, and where both come from."""
+    described = describe(net)
+    return {
+        'model': MODEL,
+        'scale': net.upscale,
+        'tile': TILE,
+        'overlap': OVERLAP,
+        'window': net.window_size,
+        'least': Windows(net.window_size).least,
+        'asid_plugin': described['asid_plugin'],
+        'weights_sha256': described['weights_sha256'],
+        RUNTIME: RUNTIME_VERSION,
+    }

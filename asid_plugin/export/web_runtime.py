@@ -1,0 +1,102 @@
+"""ONNX Runtime Web, of its npm package, for pages that run an exported network in a browser."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .subject import ExportError
+
+RUNTIME = 'onnxruntime-web'
+RUNTIME_VERSION = '1.30.0'
+RUNTIME_FILES = {
+    'ort.wasm.bundle.min.mjs': '11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90',
+    'ort-wasm-simd-threaded.wasm': '3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2',
+    'ort.webgpu.bundle.min.mjs': '0730816731ce2cdfb06f273da065d4a1c7091eb9d1756a83b2916c8a89d015e2',
+    'ort-wasm-simd-threaded.asyncify.wasm': '39f9f0894d478800487ed9f7dbe92618498db320cf55c8e3d89adff8dce658da',
+}
+"""The files of its folder dist that a page needs, by their SHA-256: a pair for WebAssembly, a pair for WebGPU."""
+LICENSES = ('LICENSE', 'ThirdPartyNotices.txt')
+"""Of the Python package onnxruntime, which is built of the same sources; the npm package comes without."""
+
+
+def copy_runtime(target: Path, source: Path | None = None) -> None:
+    """Copy the runtime's files and licenses into a folder.
+
+    Args:
+        target: The folder. Modules end in .js there, as not every web server knows .mjs as JavaScript.
+        source: The unpacked npm package, or its folder dist; None to have npm fetch it.
+
+    Raises:
+        ExportError: There is neither such a folder nor npm, or a file is missing or is not that of `RUNTIME_VERSION`.
+    """
+    with _opened(source) as read:
+        for name, digest in RUNTIME_FILES.items():
+            content = read(name)
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise ExportError(
+                    f'{source or RUNTIME}: {name} is not that of {RUNTIME} {RUNTIME_VERSION}, which the page is '
+                    f'tested with; npm pack {RUNTIME}@{RUNTIME_VERSION} fetches it'
+                )
+            (target / name.replace('.mjs', '.js')).write_bytes(content)
+    for name in LICENSES:
+        path = target / f'onnxruntime-{Path(name).stem}.txt'
+        path.write_bytes((files('onnxruntime') / name).read_bytes())
+
+
+@contextmanager
+def _opened(source: Path | None) -> Iterator[Callable[[str], bytes]]:
+    """A function that reads a file of the package's folder dist."""
+    if source is not None:
+        yield lambda name: _read(source, name)
+        return
+    with TemporaryDirectory() as folder, tarfile.open(_fetch(Path(folder))) as archive:
+
+        def read(name: str) -> bytes:
+            member = archive.extractfile(f'package/dist/{name}')
+            assert member is not None  # npm has checked the archive against the registry's hash
+            return member.read()
+
+        yield read
+
+
+def _read(folder: Path, name: str) -> bytes:
+    found = [path for path in (folder / name, folder / 'dist' / name) if path.is_file()]
+    if not found:
+        raise ExportError(f'--runtime {folder}: has no {name}; it should be the folder dist of {RUNTIME}, unpacked')
+    return found[0].read_bytes()
+
+
+def _fetch(folder: Path) -> Path:
+    """The archive of the package, which npm fetches (33 MB) or has in its cache, and checks."""
+    npm = shutil.which('npm')
+    if not npm:
+        raise ExportError(
+            f'--format web needs {RUNTIME} {RUNTIME_VERSION}: install npm, which fetches it, or give --runtime FOLDER, '
+            'the folder dist of that package'
+        )
+    package = f'{RUNTIME}@{RUNTIME_VERSION}'
+    command = [npm, 'pack', package, '--json', '--ignore-scripts', '--pack-destination', str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    archives = list(folder.glob('*.tgz'))
+    if done.returncode or len(archives) != 1:
+        raise ExportError(
+            f'npm pack {package} failed: {_reason(done)}; --runtime FOLDER takes the folder dist of that package'
+        )
+    return archives[0]
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The reason that npm gives, in one line."""
+    try:
+        error = json.loads(done.stdout)['error']
+        said = error.get('summary') or error['code']
+    except (AttributeError, KeyError, TypeError, ValueError):
+        said = done.stderr or f'exit status {done.returncode}'
+    return ' '.join(str(said).split())[:200]
