@@ -1,4 +1,4 @@
-"""The import hook through which BasicSR, MMEngine and spandrel know this package, without a line in them.
+"""The import hook through which BasicSR, MMEngine, spandrel and traiNNer-redux know us, without a line in them.
 
 `asid_plugin.pth`, installed beside the package, imports `asid_plugin` whenever an interpreter of the environment
 starts, and that calls `install`. From then on `import basicsr`, from site-packages or from a source tree, calls
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-HOSTS = ('basicsr', 'mmengine', 'spandrel')
-"""Packages that are watched; the module of the same name in `asid_plugin.hosts` acts on each."""
+HOSTS = ('basicsr', 'mmengine', 'spandrel', 'traiNNer.utils.registry')
+"""Modules that are watched; that of `asid_plugin.hosts` with the lowered name of their package acts on each."""
 
 
 class HostHook:
@@ -64,7 +64,7 @@ def _watch(loader: 'Loader') -> None:
 def _host(name: str) -> 'ModuleType':
     from importlib import import_module
 
-    return import_module(f'asid_plugin.hosts.{name}')
+    return import_module(f'asid_plugin.hosts.{name.partition(".")[0].lower()}')
 
 
 def install() -> None:

@@ -21,16 +21,21 @@ from typing import Any
 
 import torch
 
+from asid_plugin.checkpoints.archives import load_pickled
 from asid_plugin.errors import ASIDError
 
 from .lmdbs import lmdb_opened_twice
+from .older_names import names_that_moved
 from .option_files import option_files_that_run_code, values_that_run_code
-from .patching import cpu_as_cuda_device, leave_process_group_at_exit, on_gloo, rebind
+from .patching import cpu_as_cuda_device, leave_process_group_at_exit, on_gloo, rebind, replaced
 from .ranks import dist_params_of_pytorch
+from .real_world import filter_of_any_strides, models_that_insist_on_cuda
 from .resuming import batches_read_for_nothing, epochs_begun_anew, eta_of_minus_one, folders_archived_in_one_second
 from .torchvision import torchvision_ops
 from .validation_images import validation_images_of_several_sets
 from .waiting import waiting_for_data
+from .wandb_ids import wandb_without_ids
+from .weights import weights_of_our_networks
 
 
 class MissingWeightsError(ASIDError):
@@ -150,6 +155,8 @@ def local_rank_argument() -> None:
 
 def resume_without_cuda() -> None:
     """Let training resume on a machine without CUDA, where all of BasicSR's versions ask for the current GPU.
+
+    The state is read as the check of the options has read it: torch's own reader refuses some that passes there.
 
     `load_resume_state` belongs to the train script, `basicsr.train` or, as `python basicsr/train.py`, a
     `__main__` that defines it after the import hook ran. Either calls `parse_options` right before it, so that is
@@ -280,7 +287,7 @@ def _new_module(name: str, **content: Any) -> ModuleType:
 def _without_cuda_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def on_cpu(*args: Any, **kwargs: Any) -> Any:
-        with cpu_as_cuda_device():
+        with cpu_as_cuda_device(), replaced(torch, 'load', lambda file, **_: load_pickled(file)):
             return function(*args, **kwargs)
 
     return on_cpu
@@ -289,6 +296,7 @@ def _without_cuda_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
 BEFORE = [torchvision_ops, functional_tensor, lend_distutils]
 AFTER = [
     withdraw_distutils,
+    names_that_moved,
     lmdb_opened_twice,
     dist_without_cuda,
     process_group_left_open,
@@ -308,6 +316,10 @@ AFTER = [
     eta_of_minus_one,
     folders_archived_in_one_second,
     waiting_for_data,
+    filter_of_any_strides,
+    models_that_insist_on_cuda,
+    weights_of_our_networks,
+    wandb_without_ids,
 ]
 
 _LENT: list[ModuleType] = []

@@ -18,11 +18,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from asid_plugin.archs import autocast
-from asid_plugin.archs.windowed import WindowedSR
-from asid_plugin.checkpoints import CheckpointError, load_asid, read_state_dict, save_safetensors
+from asid_plugin.checkpoints import load_asid, save_safetensors
 from asid_plugin.compat.gpu import compute_as_built, constants_kept_from_broadcast
 from asid_plugin.compat.patching import expect_channels_last_gradients, left_unsaid, replaced
-from asid_plugin.compat.ranks import failing_together, state_of, stop_unless_alike
+from asid_plugin.compat.ranks import state_of, stop_unless_alike
+from asid_plugin.compat.weights import load_any
 from asid_plugin.errors import ASIDError
 from asid_plugin.files import remove_unfinished, staging
 from asid_plugin.inference.devices import enough_memory
@@ -293,29 +293,8 @@ class ASIDModel(ResumableModel):
     def load_network(
         self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
     ) -> None:
-        """BasicSR's, for any file that `read_state_dict` reads.
-
-        Args:
-            net: The network.
-            load_path: .pth or .ckpt (BasicSR's, MMEngine's or the authors') or .safetensors.
-            strict: All weights must be there and fit; else those that don't are left out, with a warning.
-            param_key: Preferred among the state dicts in the file.
-
-        Raises:
-            CheckpointError: The file is no checkpoint.
-            RuntimeError: `strict`, and the weights are of another network.
-        """
-        net = self.get_bare_model(net)
-        with failing_together():
-            state_dict = read_state_dict(load_path, param_key)
-            if isinstance(net, WindowedSR):
-                try:
-                    state_dict = net.reader.to_ours(state_dict)
-                except ValueError as error:
-                    raise CheckpointError(f'{load_path}: {error}') from None
-        get_root_logger().info(f'Loading {net.__class__.__name__} from {load_path}.')
-        self._print_different_keys_loading(net, state_dict, strict)
-        net.load_state_dict(state_dict, strict=strict)
+        """BasicSR's, for any file that `read_state_dict` reads; see `load_any`."""
+        load_any(self, net, load_path, strict, param_key)
 
     def validation(
         self, dataloader: DataLoader[Any], current_iter: int | str, tb_logger: Any, save_img: bool = False

@@ -13,6 +13,7 @@ class ASIDGeneralOptions(Section):
     """Keys at the top."""
 
     place = ''
+    read_by = ('ASIDModel',)
 
     compile = Option(
         FLAG_OR_SECTION,
@@ -31,6 +32,7 @@ class ASIDTrainOptions(Section):
     """How to train."""
 
     place = 'train'
+    read_by = ('ASIDModel',)
 
     fft_opt = Option(or_none(component('loss')), 'Another loss, built like pixel_opt.', default=None)
     distill_opt = Option(
@@ -66,6 +68,7 @@ class ASIDValOptions(Section):
     """How to validate or test."""
 
     place = 'val'
+    read_by = ('ASIDModel',)
 
     tile = Option(or_none(whole(16)), 'Side of the test tiles in LR pixels; the whole image without it.', default=None)
     tile_overlap = Option(whole(0), 'LR pixels that neighbouring tiles share.', default=OVERLAP)
@@ -85,6 +88,7 @@ class ASIDLoggerOptions(Section):
     """Reports and files of a training."""
 
     place = 'logger'
+    read_by = ('ASIDModel',)
 
     safetensors = Option(
         FLAG, 'Write the weights as .safetensors, too, beside each .pth; the averaged ones, if any.', default=False

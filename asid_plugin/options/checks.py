@@ -16,8 +16,9 @@ from .metrics import check_metrics
 from .network import argument, check_built_network, check_channels, check_path, check_upscale, network_class
 from .others import check_model, check_samples
 from .problems import Key, Options, Problem, is_number, mapping, shown
+from .real_world import check_degradations, check_discriminator
 from .resuming import check_resume
-from .schema import ONLY_ASID, options_schema
+from .schema import READ_BY, options_schema
 from .states import check_state
 from .structure import structural_problems, without
 from .training import check_train
@@ -53,6 +54,8 @@ def check_options(opt: Options) -> list[Problem]:
         check_logger,
         check_compile,
         check_model,
+        check_degradations,
+        check_discriminator,
         check_datasets,
         check_samples,
         check_built_network,
@@ -88,8 +91,8 @@ def check_structure(opt: Options) -> Iterator[Problem]:
     parsed += [('datasets', name, key) for name in mapping(opt, 'datasets') for key in _PARSED_DATASET]
     written = without(opt, parsed)
     for problem in structural_problems(written, options_schema(opt['is_train'])):
-        if problem.message == ONLY_ASID:
-            problem = replace(problem, message=f'{ONLY_ASID}, and model_type is {opt["model_type"]}')
+        if problem.message.startswith(READ_BY):
+            problem = replace(problem, message=f'{problem.message}, and model_type is {opt["model_type"]}')
         yield problem
 
 

@@ -9,6 +9,8 @@ from .basicsr_keys import PAIRED, RAW, DatasetOptions
 from .epochs import check_batch
 from .images import ImagesError, Share, count_pairs, lacking, root_of
 from .problems import Key, Options, Problem, mapping
+from .real_world import check_degraded
+from .real_world_keys import DEGRADED, REAL_PAIRED
 
 LEAST_MOST_WORKERS = 64
 """So many processes may load data on any machine."""
@@ -20,11 +22,16 @@ def channels_of(dataset: DatasetOptions) -> int:
 
 
 def check_datasets(opt: Options) -> Iterator[Problem]:
-    """Check the images that the section `datasets` names."""
+    """Check the images that the section `datasets` names; what other classes read, only they know."""
     yield from _check_names(opt)
     for name, dataset in mapping(opt, 'datasets').items():
-        if dataset.get('type') in PAIRED:  # what another class reads, only that class knows
-            yield from _check_paired(('datasets', name), dataset, opt)
+        kind, key = dataset.get('type'), ('datasets', name)
+        if kind in PAIRED or (kind == REAL_PAIRED and not dataset.get('meta_info')):
+            yield from _check_paired(key, dataset, opt)
+        elif kind == DEGRADED:
+            workers = dataset.get('num_worker_per_gpu', 0) if dataset['phase'] == 'train' else 0
+            yield from _check_loading(key, DatasetOptions(dataset), workers)
+            yield from check_degraded(key, dataset, opt)
 
 
 def _check_names(opt: Options) -> Iterator[Problem]:

@@ -85,6 +85,8 @@ class Section:
 
     place: ClassVar[str]
     """The section's key; empty for the keys at the top."""
+    read_by: ClassVar[tuple[str, ...]] = ()
+    """The classes, of models or of data sets, that alone read these keys; none where all do."""
 
     def __init__(self, given: Mapping[str, Any] | None) -> None:
         self.given = given or {}

@@ -1,14 +1,12 @@
 """The network of an option file, and the files that it starts from."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from basicsr.models.base_model import BaseModel
 from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
-from torch import Tensor, nn
 
 from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoints import CheckpointError, is_packaged, read_state_dict
@@ -79,18 +77,18 @@ def is_windowed(kind: object) -> bool:
 
 def check_path(opt: Options) -> Iterator[Problem]:
     """Check `path`: the files to start from."""
-    path, is_ours = PathOptions(mapping(opt, 'path')), opt.get('model_type') == 'ASIDModel'
+    path, reads_any = PathOptions(mapping(opt, 'path')), _reads_any(opt)
     goes_on = find_state(opt)  # with weights of its own
     weights = None if goes_on else path.pretrain_network_g
     for key, file, kind in (
         ('pretrain_network_g', weights, 'weights'),
         ('resume_state', path.resume_state, 'a training state'),
     ):
-        if file and not (os.path.isfile(file) or (is_ours and is_packaged(file))):
+        if file and not (os.path.isfile(file) or (reads_any and kind == 'weights' and is_packaged(file))):
             yield Problem(('path', key), f'no file {located(file)}; it should be {kind}, or ~')
-    if weights and (os.path.isfile(weights) or (is_ours and is_packaged(weights))):
+    if weights and (os.path.isfile(weights) or (reads_any and is_packaged(weights))):
         yield from _check_weights(('path', 'pretrain_network_g'), weights, opt)
-    if (is_ours or _reads_as_basicsr(opt)) and goes_on and 'network_g' not in (path.ignore_resume_networks or ()):
+    if reads_any and goes_on and 'network_g' not in (path.ignore_resume_networks or ()):
         yield from _check_resumed_weights(goes_on, opt)
     if opt.get('auto_resume') and not goes_on:
         experiment = Path('experiments', str(opt.get('name')))
@@ -120,8 +118,7 @@ def _check_weights(key: Key, file: str, opt: Options) -> Iterator[Problem]:
     """Check that the weights to start from are those of the network, where it is ours."""
     network, path = mapping(opt, 'network_g'), PathOptions(mapping(opt, 'path'))
     net_class = network_class(network)
-    as_basicsr = _reads_as_basicsr(opt)
-    if net_class is None or not is_windowed(net_class) or not (as_basicsr or opt.get('model_type') == 'ASIDModel'):
+    if net_class is None or not is_windowed(net_class) or not _reads_any(opt):
         return
     try:
         with without_memory():
@@ -136,8 +133,6 @@ def _check_weights(key: Key, file: str, opt: Options) -> Iterator[Problem]:
             net.check_fits(state_dict)
         else:
             net.reader.to_ours(state_dict)
-        if as_basicsr:
-            _check_for_basicsr(file, net, path, str(opt['model_type']))
     except CheckpointError as error:
         yield Problem(key, str(error))
     except RuntimeError as error:
@@ -146,27 +141,7 @@ def _check_weights(key: Key, file: str, opt: Options) -> Iterator[Problem]:
         yield Problem(key, printable(f'{file}: {error}'))
 
 
-def _reads_as_basicsr(opt: Options) -> bool:
-    """Whether the model reads weights by BasicSR's own function, which takes files that BasicSR saved alone."""
+def _reads_any(opt: Options) -> bool:
+    """Whether the model reads weights by a function of ours: `ASIDModel`, or one that has its reading from BasicSR."""
     model = registered(MODEL_REGISTRY).get(str(opt.get('model_type')))
-    return getattr(model, 'load_network', None) is BaseModel.load_network
-
-
-def _check_for_basicsr(file: str, net: nn.Module, path: PathOptions, model: str) -> None:
-    """Check that BasicSR can read weights that `read_state_dict` can.
-
-    Raises:
-        CheckpointError: It cannot.
-    """
-    key = path.param_key_g
-    try:
-        content = torch.load(file, map_location='cpu', weights_only=True)
-        weights = content if key is None else content[key if key in content else 'params']
-    except Exception:  # such files fail in any way
-        weights = None
-    entries = weights if isinstance(weights, Mapping) else {}
-    names = {str(name).removeprefix('module.') for name, value in entries.items() if isinstance(value, Tensor)}
-    right = net.state_dict().keys()
-    if not names or len(names) < len(entries) or (path.strict_load_g and names != right):
-        under = f' under the key {key}' if key else ''
-        raise CheckpointError(f'{file}: {model} reads weights as BasicSR saves them{under}; ASIDModel reads this file')
+    return opt.get('model_type') == 'ASIDModel' or getattr(model, 'load_network', None) is BaseModel.load_network

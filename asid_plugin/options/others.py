@@ -1,4 +1,4 @@
-"""BasicSR's models and datasets for other purposes, whose keys are not known here: held against a network of ours."""
+"""BasicSR's models and datasets for other purposes, held against a network of ours."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,10 @@ from .basicsr_keys import PAIRED
 from .building import refused
 from .network import is_windowed, network_class
 from .problems import Key, Options, Problem, mapping
+from .real_world_keys import DEGRADING
 from .schema import KNOWN_MODELS, registered
 from .signatures import is_known
 
-GANS = ('ESRGANModel', 'RealESRGANModel', 'SRGANModel')
-WITH_CUDA = ('RealESRGANModel', 'RealESRNetModel')
 OTHERS = (
     *('EDVRModel', 'HiFaceGANModel', 'StyleGAN2Model', 'VideoBaseModel', 'VideoGANModel'),
     *('VideoRecurrentGANModel', 'VideoRecurrentModel'),
@@ -26,18 +25,12 @@ OTHERS = (
 
 
 def check_model(opt: Options) -> Iterator[Problem]:
-    """Check that a model of BasicSR can train a network of ours, and has what it needs besides."""
+    """Check that a model of BasicSR can train a network of ours."""
     model = opt.get('model_type')
     if not is_windowed(network_class(mapping(opt, 'network_g'))):
         return
     if model in OTHERS:
         yield Problem(('model_type',), f'{model} is for other networks; right would be ASIDModel or SRModel')
-    if model in WITH_CUDA and not torch.cuda.is_available():
-        yield Problem(('model_type',), f'{model} needs a GPU, and this machine shows none')
-    if model in GANS and opt['is_train']:
-        for key in (('network_d',), ('train', 'gan_opt'), ('train', 'optim_d')):
-            if not mapping(opt, *key):
-                yield Problem(key, f'missing; {model} needs it')
 
 
 def check_samples(opt: Options) -> Iterator[Problem]:
@@ -50,6 +43,7 @@ def check_samples(opt: Options) -> Iterator[Problem]:
             and dataset['type'] not in PAIRED
             and is_known(kind)
             and opt.get('model_type') in KNOWN_MODELS
+            and not (dataset['phase'] == 'train' and opt['model_type'] in DEGRADING)  # which check_degradations is for
         ):
             compared = dataset['phase'] == 'train' or bool(mapping(opt, 'val', 'metrics'))
             yield from _check_sample(('datasets', name), dataset, ('lq', 'gt') if compared else ('lq',))

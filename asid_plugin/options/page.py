@@ -1,6 +1,6 @@
 """The page of documentation on option files, made of what is declared."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY
@@ -11,15 +11,16 @@ from .asid_keys import ASID_SECTIONS
 from .basicsr_keys import BASICSR_SECTIONS
 from .declaration import Needed, Option
 from .kinds import Schema
-from .schema import registered
+from .real_world_keys import REAL_WORLD_SECTIONS
+from .schema import KNOWN_MODELS, registered
 from .signatures import needed, parameter_schemas, sentences
 from .words import SECTION_WORDS, in_words
 
 _INTRODUCTION = """# Keys of option files
 
 Option files are BasicSR's, in YAML; those in [options/](../options) are examples. This page lists the keys that are
-checked before a run starts, for the models ASIDModel, SRModel and SwinIRModel. A section that names a class (`type`)
-has the arguments of that class besides; `~` is no value.
+checked before a run starts, for these models: {models}.
+A section that names a class (`type`) has the arguments of that class besides; `~` is no value.
 
 The page is made of the declarations in `asid_plugin/options` by `asid schema --page docs/options.md`.
 """
@@ -30,17 +31,22 @@ _GIVEN = {'img', 'img2'}
 
 def to_markdown() -> str:
     """The page."""
-    return '\n'.join([_INTRODUCTION, *_sections(), *_components()])
+    return '\n'.join([_INTRODUCTION.format(models=_listed(KNOWN_MODELS)), *_sections(), *_components()])
 
 
 def _sections() -> Iterator[str]:
-    added = {section.place: section for section in ASID_SECTIONS}
     for section in BASICSR_SECTIONS:
         yield f'## {f"`{section.place}`" if section.place else "At the top"}\n'
         yield _table('key', map(_option_row, section.declared().values())) + '\n'
-        if section.place in added:
-            yield 'Read by ASIDModel only:\n'
-            yield _table('key', map(_option_row, added[section.place].declared().values())) + '\n'
+        for added in (*ASID_SECTIONS, *REAL_WORLD_SECTIONS):
+            if added.place == section.place:
+                yield f'Read by {_listed(added.read_by)} only:\n'
+                yield _table('key', map(_option_row, added.declared().values())) + '\n'
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f'{", ".join(others)} and {last}' if others else last
 
 
 def _components() -> Iterator[str]:

@@ -5,7 +5,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from basicsr.utils.registry import (
     Registry,
 )
 
-from .asid_keys import ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, ASIDValOptions
+from .asid_keys import ASID_SECTIONS, ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, ASIDValOptions
 from .basicsr_keys import (
     PAIRED,
     DatasetOptions,
@@ -34,10 +34,22 @@ from .basicsr_keys import (
 )
 from .declaration import Needed, Section
 from .kinds import SECTION, Schema, refer
+from .real_world_keys import (
+    DEGRADED,
+    LOADED,
+    REAL_PAIRED,
+    REAL_WORLD_SECTIONS,
+    DegradationOptions,
+    DegradedDatasetOptions,
+    RealESRNetOptions,
+    RealPairedDatasetOptions,
+)
 from .signatures import component, of_type
 
-# Models whose every key is known here. Of others (GANs, say) only the parts that all models share are checked.
-KNOWN_MODELS = ('ASIDModel', 'SRModel', 'SwinIRModel')
+# Models whose every key is known here. Of others (of videos, say) only the parts that all models share are checked.
+KNOWN_MODELS = (
+    *('ASIDModel', 'ESRGANModel', 'RealESRGANModel', 'RealESRNetModel', 'SRGANModel', 'SRModel', 'SwinIRModel'),
+)
 _NO_OPTIMIZERS = ('Optimizer', 'LBFGS', 'SparseAdam')  # the base, and two that want another loop or other gradients
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
     k: v for k, v in vars(torch.optim).items() if inspect.isclass(v) and k not in _NO_OPTIMIZERS
@@ -48,7 +60,8 @@ SCHEDULERS = {
     'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR,
 }
 SHIPPED = Path(__file__).with_name('schema.json')
-ONLY_ASID = 'read by ASIDModel only'
+READ_BY = 'read by '
+"""Begins the message on a key that other models read."""
 _SECTION = SECTION.schema
 
 
@@ -104,6 +117,8 @@ def _definitions() -> dict[str, Schema]:
         'metric': component(registered(METRIC_REGISTRY), given=['img', 'img2'], extra=_properties(MetricOptions)),
         'adam': _optimizers(['Adam']),
         'optimizer': _optimizers(OPTIMIZERS),
+        'trained_data': _dataset(Needed.ALWAYS, Needed.TRAINING),
+        'tested_data': _dataset(Needed.ALWAYS),
         'training': _training(),
         'testing': _testing(),
     }
@@ -117,7 +132,8 @@ def _optimizers(names: Iterable[str]) -> Schema:
 
 def _training() -> Schema:
     now = (Needed.ALWAYS, Needed.TRAINING)
-    datasets = _datasets({'train': now, 'val(_.*)?': now[:1]}, 'training, which knows train and val (val_1, val_2 ...)')
+    data = {'train': 'trained_data', 'val(_.*)?': 'tested_data'}
+    datasets = _datasets(data, 'training, which knows train and val (val_1, val_2 ...)')
     datasets['allOf'] = [{'title': 'training', 'required': ['train']}]
     train = {
         **_SECTION,
@@ -147,57 +163,97 @@ def _testing() -> Schema:
         'if': writes,
         'then': {'required': ['suffix'], 'properties': {'suffix': ValOptions.suffix.schema}},
     }
-    datasets = _datasets({'test(_.*)?|val(_.*)?': now}, 'testing, which knows test and val (test_1, test_2 ...)')
+    data = {'test(_.*)?|val(_.*)?': 'tested_data'}
+    datasets = _datasets(data, 'testing, which knows test and val (test_1, test_2 ...)')
     return {'required': GeneralOptions.needed(Needed.TESTING), 'properties': {'datasets': datasets, 'val': val}}
 
 
-def _datasets(names: Mapping[str, Iterable[Needed]], phase: str) -> Schema:
+def _datasets(names: Mapping[str, str], phase: str) -> Schema:
     """Schema of the section `datasets`.
 
     Args:
-        names: Patterns of the datasets' names, and when the keys are needed that a paired dataset of this name needs.
+        names: Patterns of the datasets' names, and the definitions that such a dataset fits.
         phase: What they are for, in words.
     """
     return {
-        'patternProperties': {f'^({name})$': _dataset(when) for name, when in names.items()},
+        'patternProperties': {f'^({name})$': refer(definition) for name, definition in names.items()},
         'propertyNames': {'pattern': f'^({"|".join(names)})$', 'errorMessage': f'not for {phase}'},
     }
 
 
-def _dataset(when: Iterable[Needed]) -> Schema:
-    paired = {
-        'required': DatasetOptions.needed(*when),
-        'properties': _properties(DatasetOptions),
-        'additionalProperties': False,
-    }
+def _dataset(*when: Needed) -> Schema:
+    """Schema of a dataset, with the keys that it needs at these times."""
+    every = _properties(DatasetOptions)
+    others: dict[str, Any] = every | {'type': True}
+    degraded = {name: others[name] for name in LOADED} | _properties(DegradedDatasetOptions)
+    paired = {name: schema for name, schema in others.items() if name not in ('color', 'meta_info_file')}
+    needed = DatasetOptions.needed(*when)
+    known: list[tuple[Iterable[str], dict[str, Schema], list[str]]] = [
+        (PAIRED, every, needed),
+        ([REAL_PAIRED], paired | _properties(RealPairedDatasetOptions), needed),
+        ([DEGRADED], degraded, [*filter(LOADED.__contains__, needed), *DegradedDatasetOptions.needed(*when)]),
+    ]
     return {
         **_SECTION,
         'required': ['type'],
         'properties': {'type': {'enum': sorted(registered(DATASET_REGISTRY))}},
-        'if': of_type(PAIRED),  # what another class reads, only that class knows
-        'then': paired,
+        'allOf': [  # what another class reads, only that class knows
+            {
+                'if': of_type(types),
+                'then': {
+                    'required': names,
+                    'properties': properties,
+                    'additionalProperties': False,
+                },
+            }
+            for types, properties, names in known
+        ],
     }
 
 
 def _by_model() -> list[Schema]:
     """The rules that depend on `model_type`: known keys, keys that are read, and optimizers."""
     models = registered(MODEL_REGISTRY)
-    basicsr = [name for name, model in models.items() if model.__module__.startswith('basicsr.')]
-    closed = _closed(GeneralOptions, ASIDGeneralOptions)
+    basicsr = {name for name, model in models.items() if model.__module__.startswith('basicsr.')}
+    basicsr |= set(KNOWN_MODELS) - {'ASIDModel'}  # of which another tree may have its own
+    added = [section for section in (*ASID_SECTIONS, *REAL_WORLD_SECTIONS) if section.place in _COMMON]
+    closed = _closed(*_COMMON[''], *(section for section in added if not section.place))
     closed['properties'] |= {
-        'path': _closed(PathOptions),
-        'dist_params': _closed(DistOptions),
-        'train': _closed(TrainOptions, ASIDTrainOptions),
-        'val': _closed(ValOptions, ASIDValOptions),
+        place: _closed(*sections, *(section for section in added if section.place == place))
+        for place, sections in _COMMON.items()
+        if place not in ('', 'logger')  # `logger` is closed where it is read, in training
     }
     return [
         {'if': of_type(models.keys() - KNOWN_MODELS, 'model_type'), 'else': closed},
         {
-            'if': of_type(basicsr, 'model_type'),
-            'then': _without_asid(),
-            'else': {'properties': {'train': {'properties': {'optim_g': refer('optimizer')}}}},
+            'if': of_type(basicsr, 'model_type'),  # which know no optimizer but Adam
+            'then': _at('train', {'properties': {'optim_g': refer('adam')}}),
+            'else': _at('train', {'properties': {'optim_g': refer('optimizer')}}),
         },
+        *(_unread(section, basicsr if section in ASID_SECTIONS else KNOWN_MODELS) for section in added),
+        *(
+            {'if': of_type(section.read_by, 'model_type'), 'then': _at(section.place, {'properties': keys})}
+            for section in added
+            if section in REAL_WORLD_SECTIONS and (keys := section.properties())
+        ),
+        *(rule for model in KNOWN_MODELS for section in added for rule in _needed(section, model)),
     ]
+
+
+_COMMON: dict[str, list[type[Section]]] = {
+    '': [GeneralOptions],
+    'path': [PathOptions],
+    'dist_params': [DistOptions],
+    'train': [TrainOptions],
+    'val': [ValOptions],
+    'logger': [LoggerOptions],
+}
+"""The sections that all models read, by their places."""
+
+
+def _at(place: str, schema: Schema) -> Schema:
+    """Schema of all options that is this one of the section at a place."""
+    return {'properties': {place: schema}} if place else schema
 
 
 def _closed(*sections: type[Section]) -> Schema:
@@ -205,13 +261,24 @@ def _closed(*sections: type[Section]) -> Schema:
     return {'properties': dict.fromkeys(_properties(*sections), True), 'additionalProperties': False}
 
 
-def _without_asid() -> Schema:
-    """Schema for BasicSR's own models, which know no optimizer but Adam, and nothing of what `ASIDModel` adds."""
-    unread = {'enum': [None, False, 0], 'errorMessage': ONLY_ASID}
-    general, train, val, logger = (
-        dict.fromkeys(section.declared(), unread)
-        for section in (ASIDGeneralOptions, ASIDTrainOptions, ASIDValOptions, ASIDLoggerOptions)
-    )
-    train['optim_g'] = refer('adam')
-    sections = {'train': train, 'val': val, 'logger': logger}
-    return {'properties': {**general, **{name: {'properties': keys} for name, keys in sections.items()}}}
+def _unread(section: type[Section], models: Iterable[str]) -> Schema:
+    """Rule for those of some models that do not read the keys of a section."""
+    *others, last = section.read_by
+    readers = f'{", ".join(others)} and {last}' if others else last
+    unread = {'enum': [None, False, 0], 'errorMessage': f'{READ_BY}{readers} only'}
+    return {
+        'if': of_type(set(models) - set(section.read_by), 'model_type'),
+        'then': _at(section.place, {'properties': dict.fromkeys(section.declared(), unread)}),
+    }
+
+
+def _needed(section: type[Section], model: str) -> Iterator[Schema]:
+    """The rule for the keys of a section that a model needs in training, if it needs any."""
+    names = section.needed(Needed.TRAINING)
+    if not names or model not in section.read_by:
+        return
+    training: Schema = {'required': ['model_type', 'train'], 'properties': {'model_type': {'const': model}}}
+    if section in (DegradationOptions, RealESRNetOptions):
+        off = {'required': ['high_order_degradation'], 'properties': {'high_order_degradation': {'const': False}}}
+        training['not'] = off
+    yield {'if': training, 'then': _at(section.place, {'title': model, 'required': names})}

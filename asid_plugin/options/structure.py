@@ -9,6 +9,7 @@ from .asid_keys import ASID_SECTIONS
 from .basicsr_keys import BASICSR_SECTIONS
 from .kinds import Schema
 from .problems import Key, Options, Problem, is_int, is_number, nearest, shown, unknown
+from .real_world_keys import REAL_WORLD_SECTIONS
 from .words import in_words
 
 _extend: Any = validators.extend  # which jsonschema does not annotate
@@ -16,7 +17,7 @@ _extend: Any = validators.extend  # which jsonschema does not annotate
 _TYPES = Draft4Validator.TYPE_CHECKER.redefine_many(
     {'integer': lambda _, value: is_int(value), 'number': lambda _, value: is_number(value)}
 )
-_SECTIONS = (*BASICSR_SECTIONS, *ASID_SECTIONS)
+_SECTIONS = (*BASICSR_SECTIONS, *ASID_SECTIONS, *REAL_WORLD_SECTIONS)
 _Validator = _extend(Draft7Validator, type_checker=_TYPES)
 
 

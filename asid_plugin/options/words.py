@@ -38,6 +38,8 @@ def _in_words(schema: Schema) -> str:
     kind = 'integer' if schema.get('multipleOf') == 1 else schema['type']
     if kind == 'array' and 'items' in schema:
         item = schema['items']
+        if 'enum' in item:
+            return f'{_number_of_items(schema)} of {in_words(item)}'
         return ' '.join([_number_of_items(schema), _ITEM_WORDS[item['type']], *_limits(item)])
     example = [f'like {schema["examples"][0]}'] if 'examples' in schema else []
     return ' '.join([_TYPE_WORDS[kind], *example, *_limits(schema)])
@@ -50,6 +52,8 @@ def _limits(schema: Schema) -> list[str]:
 
 def _number_of_items(schema: Schema) -> str:
     least, most = schema.get('minItems', 0), schema.get('maxItems')
+    if least == most:
+        return f'a list of {least}'
     return f'a list of {least} to {most}' if most else f'a list of {least} or more' if least else 'a list of'
 
 

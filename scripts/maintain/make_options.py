@@ -1,10 +1,10 @@
 """Make the option files of every variant from those of ASID x2, which are written by hand, and the page about them.
 
-    python scripts/maintain/make_options.py            # after a change of the variants or of the two templates
+    python scripts/maintain/make_options.py            # after a change of the variants or of the templates
     python scripts/maintain/make_options.py --check    # only say which files would change; exit status 1 if any would
 
-The variants are the rows of `asid_plugin/published/variants.py`; the templates are `options/train_ASID_x2.yml` and
-`options/test_ASID_x2.yml`; the page is `options/README.md`.
+The variants are the rows of `asid_plugin/published/variants.py`; the templates are `options/train_ASID_x2.yml`,
+`options/test_ASID_x2.yml` and `options/realesrgan/train_ASID_realesrnet_x2.yml`; the page is `options/README.md`.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from asid_plugin.published.variants import TABLE1, TABLE2, TABLE3, TABLE4, VARIA
 OPTIONS = Path(__file__).resolve().parents[2] / 'options'
 TEMPLATE_UPSCALE = 2
 PACKAGED = 'ASID'  # whose weights come with the package
+REALESRNET = 'realesrgan/train_ASID_realesrnet_x{}.yml'
+REALESRNET_UPSCALES = (2, 4)  # BasicSR degrades images of 400 pixels, which 3 does not divide
 ABLATION_HEADER = """\
 # yaml-language-server: $schema=../../asid_plugin/options/schema.json
 # {name} x{k} as in the paper's ablation studies: DIV2K, 640 k iterations (200 epochs) of 16 patches of 64x64 LR pixels.
@@ -54,7 +56,8 @@ which BasicSR's own `train.py` takes, and which may be written into a file: of `
 `NAME_raw.lmdb`.
 
 `realsr/` fine-tunes on RealSR (the supplement's Table 1); `photos/` trained the weights that come with the package, and
-fine-tunes them on photographs of one's own; `demo_…` are the quick start's. `mmengine/` and `mmagic/` hold configs for
+fine-tunes them on photographs of one's own; `realesrgan/` fine-tunes them on images that are degraded on the fly, for
+photographs as they are; `demo_…` are the quick start's. `mmengine/` and `mmagic/` hold configs for
 MMEngine and mmagic. This page and the files of the table are made by
 `scripts/maintain/make_options.py`.
 """
@@ -133,6 +136,21 @@ def ablation_file(template: str, variant: Variant, upscale: int = TEMPLATE_UPSCA
     )
 
 
+def realesrnet_file(template: str, upscale: int) -> str:
+    """The options that fine-tune on images which BasicSR degrades itself."""
+    k = TEMPLATE_UPSCALE
+    return substitute(
+        template,
+        {
+            rf'realesrnet_x{k}\b': f'realesrnet_x{upscale}',
+            rf'^# ASID x{k}\b': f'# ASID x{upscale}',
+            rf'^(\s*(?:up)?scale): {k}$': rf'\1: {upscale}',
+            rf'^gt_size: {64 * k}\b': f'gt_size: {64 * upscale}',
+            rf'packaged:x{k}$': f'packaged:x{upscale}',
+        },
+    )
+
+
 def where_reported(variant: Variant) -> str:
     """Where the paper has a network: 'Table 3 (ID+CS), Figure 7 (N = 3)'."""
     places = [f'{TABLES[table]} ({name})' for table, name in variant.reported.items()]
@@ -165,6 +183,9 @@ def option_files() -> Iterator[tuple[Path, str]]:
         if variant.ablation:
             path = Path('ablation', f'train_{variant.ablation}_x{TEMPLATE_UPSCALE}.yml')
             yield path, ablation_file(templates['train'], variant)
+    template = (OPTIONS / REALESRNET.format(TEMPLATE_UPSCALE)).read_text(encoding='utf-8')
+    for k in REALESRNET_UPSCALES:
+        yield Path(REALESRNET.format(k)), realesrnet_file(template, k)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

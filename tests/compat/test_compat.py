@@ -366,7 +366,7 @@ def test_a_training_state_is_loaded(tmp_path: Path, option_file: None) -> None:
 
 def test_a_training_state_with_code_in_it_is_refused(tmp_path: Path, option_file: None) -> None:
     torch.save(training_state() | {'extra': Payload(tmp_path / 'executed')}, tmp_path / '3.state')
-    with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
+    with pytest.raises(pickle.UnpicklingError, match=r'pathlib.Path.touch|refused|getattr'):
         resume(tmp_path / '3.state')
     assert not (tmp_path / 'executed').exists()
 
@@ -377,6 +377,6 @@ def test_a_network_with_code_in_it_is_refused(tmp_path: Path) -> None:
     torch.save({'params': net.state_dict()}, tmp_path / 'good.pth')
     model.load_network(nn.Linear(2, 1), str(tmp_path / 'good.pth'))
     torch.save({'params': net.state_dict(), 'extra': Payload(tmp_path / 'executed')}, tmp_path / 'bad.pth')
-    with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
+    with pytest.raises(pickle.UnpicklingError, match=r'pathlib.Path.touch|refused|getattr'):
         model.load_network(net, str(tmp_path / 'bad.pth'))
     assert not (tmp_path / 'executed').exists()

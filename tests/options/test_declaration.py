@@ -22,12 +22,13 @@ from asid_plugin.options.basicsr_arguments import ARGUMENTS
 from asid_plugin.options.basicsr_keys import BASICSR_SECTIONS, PathOptions, TrainOptions
 from asid_plugin.options.declaration import Needed, Section
 from asid_plugin.options.page import to_markdown
+from asid_plugin.options.real_world_keys import REAL_WORLD_SECTIONS
 from asid_plugin.options.schema import SCHEDULERS, registered
 from asid_plugin.options.signatures import parameters
 from asid_plugin.options.structure import structural_problems
 from helpers import command
 
-SECTIONS = (*BASICSR_SECTIONS, *ASID_SECTIONS)
+SECTIONS = (*BASICSR_SECTIONS, *ASID_SECTIONS, *REAL_WORLD_SECTIONS)
 ROOT = Path(__file__).parents[2]
 
 
@@ -68,14 +69,16 @@ def test_defaults_are_values_that_the_key_may_have(section: type[Section]):
 
 def test_defaults_of_basicsrs_keys_are_basicsrs():
     """Every `get('key', default)` in BasicSR's code for the keys that are declared."""
-    declared = {name: option for section in BASICSR_SECTIONS for name, option in section.declared().items()}
+    sections = (*REAL_WORLD_SECTIONS, *BASICSR_SECTIONS)
+    declared = {name: option for section in sections for name, option in section.declared().items()}
     read = {}
-    for file in ('train.py', 'data/__init__.py', 'models/sr_model.py', 'models/base_model.py'):
+    models = [f'models/{name}_model.py' for name in ('base', 'sr', 'srgan', 'realesrnet', 'realesrgan')]
+    for file in ('train.py', 'data/__init__.py', *models):
         for node in ast.walk(ast.parse((Path(basicsr.__file__).parent / file).read_text(encoding='utf-8'))):
             if isinstance(node, ast.Call) and getattr(node.func, 'attr', None) == 'get' and len(node.args) == 2:
                 read[ast.literal_eval(node.args[0])] = ast.literal_eval(node.args[1])
     found = {name: default for name, default in read.items() if name in declared}
-    assert len(found) >= 10
+    assert len(found) >= 16
     assert {name: declared[name].default for name in found} == found
 
 

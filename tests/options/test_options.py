@@ -29,6 +29,7 @@ from basicsr.utils.lmdb_util import LmdbMaker
 
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints.archives import load_pickled
+from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.options.beginning import check_forced
 from asid_plugin.options.building import check_built
 from asid_plugin.options.checks import check_general, check_options
@@ -172,10 +173,11 @@ def test_our_option_files_lack_only_images_and_weights(file, tmp_path, monkeypat
         train.parse_options(str(tmp_path), is_train='test' not in file.stem)
     lines = capsys.readouterr().err.splitlines()
     assert all(': no folder datasets/' in line or ': no file experiments/' in line for line in lines)
+    roots = [key for dataset in read(file)['datasets'].values() for key in dataset if key.startswith('dataroot_')]
     opt = read(file)
     weights = [opt['path']['pretrain_network_g'], opt.get('train', {}).get('teacher')]
     named = [file for file in weights if file and not file.startswith('packaged:')]
-    assert len(lines) == 2 * len(opt['datasets']) + len(named)
+    assert len(lines) == len(roots) + len(named)
 
 
 def test_the_recipe_is_the_papers():
@@ -202,6 +204,8 @@ network_g:type = DELETED
     network_g: type: None is unknown; known are
 network_g:num_feat = 50
     network_g: ASID: num_feat must be a multiple of 4, got 50
+network_g:input_range = both
+    network_g: input_range: 'both' should be signed or unit
 network_g:sharing = intre
     network_g: sharing: 'intre' should be inter, intra or none; did you mean intra?
 network_g:distillation = false
@@ -365,8 +369,6 @@ path:pretrain_model_g = ~
     path: pretrain_model_g: unknown; did you mean pretrain_network_g?
 path:pretrain_network_g = packaged:x5
     path: pretrain_network_g: packaged:x5: no such weights in the package; there are packaged:x2,
-path:pretrain_network_g = packaged:x2; model_type = SRModel; train:optim_g:type = Adam
-    path: pretrain_network_g: no file packaged:x2
 path:pretrain_network_g = [a.pth]
     path: pretrain_network_g: ['a.pth'] should be text, or ~
 path:resume_state = 7
@@ -506,9 +508,23 @@ def test_weights_of_another_network(problems):
     assert problems(edits | {'path:strict_load_g': False}) == []
 
 
+def test_weights_of_neosrs_network(problems, work: Path):
+    network = {'num_feat': 16, 'num_block': 2, 'input_range': 'unit', 'position_bias': False, 'channel_scale': 'fixed'}
+    edits = {f'network_g:{key}': value for key, value in network.items()} | {'path:pretrain_network_g': 'net.pth'}
+    net = ASID(**network)
+    torch.save({'params': net.state_dict()}, work / 'net.pth')
+    assert problems(edits) == []
+    (line,) = problems(edits | {'network_g:input_range': 'signed'})
+    assert "input_range is 'unit' there and 'signed' here" in line
+    theirs = to_author_layout(ASID(num_feat=16, num_block=2).state_dict())
+    torch.save({'params': theirs}, work / 'net.pth')
+    (line,) = problems(edits)
+    assert '`asid convert --from neosr IN OUT`' in line
+
+
 @pytest.mark.slow
-def test_weights_that_basicsr_reads_itself(problems, work: Path):
-    """`SRModel` hands the file to `torch.load`, and knows neither other layouts nor packaged weights."""
+def test_weights_that_any_model_reads(problems, work: Path):
+    """`SRModel` reads weights of our networks as `ASIDModel` does."""
     basicsr = {'model_type': 'SRModel', 'train:optim_g:type': 'Adam'}
 
     def lines(file: str, **more) -> list[str]:
@@ -525,12 +541,11 @@ def test_weights_that_basicsr_reads_itself(problems, work: Path):
     [line] = lines('basicsr.pth', **{'network_g:num_block': 8})
     assert line.startswith('path: pretrain_network_g: basicsr.pth: these weights are of another ASID: num_block is 3')
     save_file(state_dict, work / 'a.safetensors')
-    said = 'SRModel reads weights as BasicSR saves them under the key params; ASIDModel reads this file'
-    for name in ('bare.pth', 'a.safetensors', WEIGHTS):
-        assert lines(name) == [f'path: pretrain_network_g: {name}: {said}']
-        assert problems({'path:pretrain_network_g': name}) == []
-    assert lines('bare.pth', **{'path:param_key_g': None}) == []
+    for name in ('bare.pth', 'a.safetensors', 'packaged:x2', WEIGHTS):
+        assert lines(name) == []
     assert len(lines('number.pth')) == 1
+    [line] = lines('packaged:x4')
+    assert line.startswith('path: pretrain_network_g: packaged:x4: ')
 
 
 def test_auto_resume_does_not_throw_a_result_away(problems):
@@ -834,17 +849,18 @@ def test_only_runs_that_use_the_plugin_are_checked(problems):
 
 
 def test_asid_in_a_model_of_basicsr(problems):
-    assert problems({'model_type': 'SRModel', 'train:optim_g:type': 'Adam'}) == []
+    of_basicsr = {'model_type': 'SRModel', 'train:optim_g:type': 'Adam'}
+    assert problems(of_basicsr) == problems(of_basicsr | {'path:pretrain_network_g': 'packaged:x2'}) == []
     assert problems({'model_type': 'SRModel', 'train:grad_clip': 1.0, 'compile': True, 'logger:safetensors': True}) == [
+        "train: optim_g: type: 'AdamW' is unknown; did you mean Adam?",
         'compile: read by ASIDModel only, and model_type is SRModel',
         'train: grad_clip: read by ASIDModel only, and model_type is SRModel',
-        "train: optim_g: type: 'AdamW' is unknown; did you mean Adam?",
         'logger: safetensors: read by ASIDModel only, and model_type is SRModel',
     ]
-    # What a GAN's model reads besides is not known here, and passes.
-    gan = {'model_type': 'SRGANModel', 'train:optim_g:type': 'Adam', 'network_d': {'type': 'UNetDiscriminatorSN'}}
+    discriminator = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3}
+    gan = {'model_type': 'SRGANModel', 'train:optim_g:type': 'Adam', 'network_d': discriminator}
     gan['train:optim_d'] = {'type': 'Adam', 'lr': 1e-4}
-    assert problems(gan | {'train:gan_opt': {'type': 'GANLoss'}}) == []
+    assert problems(gan | {'train:gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla'}}) == []
 
 
 @pytest.mark.slow

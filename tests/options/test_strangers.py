@@ -245,14 +245,6 @@ ASID_X2 = {'type': 'ASID', 'num_feat': 16, 'num_block': 1}
         ({'model_type': 'SRModel'}, []),
         ({'model_type': 'EDVRModel'}, ['model_type: EDVRModel is for other networks; right would be ASIDModel or']),
         ({'model_type': 'StyleGAN2Model'}, ['model_type: StyleGAN2Model is for other networks; right would be']),
-        (
-            {
-                'model_type': 'SRGANModel',
-                'network_d': {'type': 'VGGStyleDiscriminator'},
-                'train': {'gan_opt': {'a': 1}},
-            },
-            ['train: optim_d: missing; SRGANModel needs it'],
-        ),
     ],
 )
 def test_models_for_other_purposes(opt: dict[str, Any], problems: list[str]):

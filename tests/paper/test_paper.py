@@ -183,7 +183,8 @@ def test_the_option_files_are_those_of_the_variants(capsys: pytest.CaptureFixtur
     made = {path for path, _ in make_options.option_files()}
     assert made >= {path.relative_to(ROOT / 'options') for path in (ROOT / 'options' / 'ablation').glob('*.yml')}
     full = {(kind, v.name, k) for v in VARIANTS if v.full for kind in ('train', 'test') for k in v.upscales}
-    assert len(made) == len(full) + sum(bool(v.ablation) for v in VARIANTS)
+    ablations = sum(bool(v.ablation) for v in VARIANTS)
+    assert len(made) == len(full) + ablations + len(make_options.REALESRNET_UPSCALES)
 
 
 def test_a_new_row_makes_an_option_file() -> None:

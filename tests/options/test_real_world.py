@@ -1,0 +1,172 @@
+"""What is said of mistakes in option files that let BasicSR degrade images, or train with a discriminator."""
+
+import ast
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+import asid_plugin  # noqa: F401  # before basicsr
+
+# isort: split
+import basicsr
+from basicsr import train
+
+from asid_plugin.options.real_world_keys import (
+    DegradationOptions,
+    DegradedDatasetOptions,
+    RealESRGANOptions,
+    RealESRNetOptions,
+)
+
+ROOT = Path(__file__).parents[2]
+DELETED = object()
+
+
+@pytest.fixture
+def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., list]:
+    """A function that starts BasicSR with the option file for x2, edited, and returns the lines with which it ends."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / 'datasets/DF2K/some'
+    folder.mkdir(parents=True)
+    for name in ('a.png', 'b.png'):
+        cv2.imwrite(str(folder / name), np.zeros((40, 50, 3), np.uint8))
+    Path('datasets/DF2K.txt').write_text('some/a.png\nsome/b.png\n')
+    written = yaml.safe_load((ROOT / 'options/realesrgan/train_ASID_realesrnet_x2.yml').read_text())
+    written['datasets']['train'] |= {'num_worker_per_gpu': 1, 'dataset_enlarge_ratio': 1000}
+    written['train']['total_iter'] = 100
+    written['logger']['use_tb_logger'] = False
+
+    def start(edits: dict[str, Any] | None = None) -> list[str]:
+        options = deepcopy(written)
+        for key, value in (edits or {}).items():
+            *sections, last = key.split(':')
+            section = options
+            for name in sections:
+                section = section[name]
+            if value is DELETED:
+                del section[last]
+            else:
+                section[last] = value
+        Path('a.yml').write_text(yaml.safe_dump(options))
+        monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', 'a.yml'])
+        try:
+            train.parse_options(str(tmp_path), is_train=True)
+        except SystemExit:
+            return [line.removeprefix('a.yml: ') for line in capsys.readouterr().err.splitlines()]
+        return []
+
+    return start
+
+
+def test_the_files_are_right(problems: Callable[..., list]) -> None:
+    assert problems() == []
+
+
+@pytest.mark.parametrize(
+    ('edits', 'lines'),
+    [
+        ({'gt_usn': True}, ['gt_usn: unknown; did you mean gt_usm?']),
+        ({'jpeg_range': DELETED}, ['jpeg_range: missing; RealESRNetModel needs it']),
+        ({'resize_prob': [0.5, 0.5]}, ['resize_prob: [0.5, 0.5] should be a list of 3 numbers of at least 0']),
+        ({'jpeg_range': [30, 100]}, ['jpeg_range: 100 should be a number of at least 1 and below 100']),
+        ({'noise_range2': [9, 1]}, ['noise_range2: [9, 1] should ascend']),
+        ({'l1_gt_usm': True}, ['l1_gt_usm: read by RealESRGANModel only, and model_type is RealESRNetModel']),
+        ({'queue_size': 100}, ['queue_size: 100 is not a multiple of batch_size_per_gpu, 12']),
+        ({'gt_size': 402}, ['gt_size: 402 should be a multiple of scale, 2, up to 400']),
+        (
+            {'datasets:train:kernel_list': ['iso', 'anios']},
+            ["datasets: train: kernel_list: 'anios' should be iso, aniso, generalized_iso, generalized_aniso, "
+             'plateau_iso or plateau_aniso; did you mean aniso?'],
+        ),
+        (
+            {'datasets:train:kernel_prob2': [1, 2]},
+            ['datasets: train: kernel_prob2: 2 numbers, but kernel_list2 has 6 kinds'],
+        ),
+        ({'datasets:train:blur_sigma': [2, 2]}, ['datasets: train: blur_sigma: [2, 2] should ascend']),
+        ({'datasets:train:sinc_pro': 0.1}, ['datasets: train: sinc_pro: unknown; did you mean sinc_prob?']),
+        (
+            {'datasets:train:meta_info': DELETED},
+            ['datasets: train: meta_info: missing; it lists the images, one a line; '
+             '(cd datasets/DF2K && find * -type f) > datasets/DF2K.txt makes it'],
+        ),
+        ({'train:amp': 'bf16'}, ['train: amp: read by ASIDModel only, and model_type is RealESRNetModel']),
+        (
+            {'model_type': 'SRModel', 'path:pretrain_network_g': None},
+            ['gt_usm: read by RealESRNetModel only, and model_type is SRModel'],
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
+)  # fmt: skip
+def test_mistakes_are_named(problems: Callable[..., list], edits: dict[str, Any], lines: list[str]) -> None:
+    found = problems(edits)
+    if edits.get('model_type') == 'SRModel':
+        assert lines[0] in found and any("of a sample, 'lq' is missing" in line for line in found)
+    else:
+        assert found == lines
+
+
+def test_a_list_that_is_not_of_the_folder(problems: Callable[..., list]) -> None:
+    Path('datasets/DF2K.txt').write_text('some/a.png\nsome/c.png\n')
+    assert problems() == ['datasets: train: meta_info: no some/c.png in datasets/DF2K, which datasets/DF2K.txt lists']
+    Path('datasets/DF2K/some/c.png').write_bytes(b'no image')
+    [line] = problems()
+    assert line.startswith('datasets: train: dataroot_gt: datasets/DF2K/some/c.png: ')
+
+
+def test_pairs_need_no_keys_of_degradations(problems: Callable[..., list]) -> None:
+    edits = dict.fromkeys(DegradationOptions.needed(*{o.default for o in DegradationOptions.declared().values()
+                                                      if not isinstance(o.default, bool | int)}), DELETED)  # fmt: skip
+    [line] = problems({**edits, 'high_order_degradation': False})
+    assert line.startswith('datasets: train: type: RealESRGANDataset, but high_order_degradation is false')
+
+
+def test_a_discriminator_is_needed(problems: Callable[..., list]) -> None:
+    gan = {'model_type': 'RealESRGANModel', 'gt_usm': DELETED}
+    assert sorted(problems(gan)) == [
+        *(f'{key}: missing; RealESRGANModel needs it' for key in ('gan_gt_usm', 'l1_gt_usm', 'network_d')),
+        'percep_gt_usm: missing; RealESRGANModel needs it',
+        *(f'train: {key}: missing; RealESRGANModel needs it' for key in ('gan_opt', 'optim_d')),
+    ]
+    right = {
+        **gan,
+        **dict.fromkeys(('l1_gt_usm', 'percep_gt_usm', 'gan_gt_usm'), True),
+        'network_d': {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3},
+        'train:gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla'},
+        'train:optim_d': {'type': 'Adam', 'lr': 1e-4},
+    }
+    assert problems(right) == []
+    wrong = {'train:ldl_opt': {'type': 'L1Loss'}, 'train:ema_decay': 0, 'train:net_d_itres': 1}
+    assert sorted(problems(right | wrong)) == [
+        'train: ema_decay: missing; ldl_opt compares with the averaged network',
+        'train: net_d_itres: unknown; did you mean net_d_iters?',
+    ]
+
+
+def keys_read(file: str, owner: str) -> set[str]:
+    """The keys that a file of BasicSR reads of `OWNER[...]` or `OWNER.get(...)`."""
+    read = set()
+    for node in ast.walk(ast.parse((Path(basicsr.__file__).parent / file).read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == owner:
+            read.add(ast.literal_eval(node.slice))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == f'{owner}.get':
+            read.add(ast.literal_eval(node.args[0]))
+    return read
+
+
+def test_the_keys_are_those_that_basicsr_reads() -> None:
+    common = DegradationOptions.declared().keys() | {'scale'}
+    models = {'realesrnet': RealESRNetOptions, 'realesrgan': RealESRGANOptions}
+    for name, section in models.items():
+        file = f'models/{name}_model.py'
+        assert keys_read(file, 'self.opt') | keys_read(file, 'opt') == common | section.declared().keys()
+    file = 'data/realesrgan_dataset.py'
+    read = keys_read(file, 'self.opt') | keys_read(file, 'opt')
+    assert DegradedDatasetOptions.declared().keys() - read == {'gt_size'}
+    assert read - DegradedDatasetOptions.declared().keys() == {'dataroot_gt', 'io_backend', 'use_hflip', 'use_rot'}
