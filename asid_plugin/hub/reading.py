@@ -26,7 +26,7 @@ PICKLES = ('pytorch_model.bin', 'model.pth', 'model.pt', 'model.ckpt')
 MOST_BYTES = 2**30
 """Of weights; those of ASID-D8 have three millions."""
 OF_PACKAGED = {
-    'license': 'apache-2.0',
+    'license': 'other',
     'terms': 'T91 and BSDS400 are sets for research; whether weights that were trained on them may be used in a '
     'product is for you to settle',
 }
