@@ -5,6 +5,7 @@ import asid_plugin  # noqa: F401, I001  # also where its .pth file is not instal
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker('slow')
         if item.get_closest_marker('gpu') and not torch.cuda.is_available():
             item.add_marker(needs_gpu)
+
+
+@pytest.fixture(autouse=True)
+def no_sampler_of_another_test() -> None:
+    """Forget the sampler that a training in this process made last: a model takes it for that of its training set."""
+    sampling = sys.modules.get('asid_plugin.compat.sampling')
+    if sampling is not None:
+        sampling._LATEST.clear()
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 
-from asid_plugin.checkpoints.archives import load_pickled
 from asid_plugin.errors import ASIDError
 
 from .lmdbs import lmdb_opened_twice
@@ -287,6 +286,8 @@ def _new_module(name: str, **content: Any) -> ModuleType:
 def _without_cuda_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def on_cpu(*args: Any, **kwargs: Any) -> Any:
+        from asid_plugin.checkpoints.archives import load_pickled
+
         with cpu_as_cuda_device(), replaced(torch, 'load', lambda file, **_: load_pickled(file)):
             return function(*args, **kwargs)
 

@@ -5,9 +5,6 @@ from typing import Any
 
 from torch import nn
 
-from asid_plugin.archs.windowed import WindowedSR
-from asid_plugin.checkpoints import CheckpointError, read_state_dict
-
 from .ranks import failing_together
 
 
@@ -21,6 +18,8 @@ def weights_of_our_networks() -> None:
     def load_network(
         self: BaseModel, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
     ) -> None:
+        from asid_plugin.archs.windowed import WindowedSR  # not where BasicSR is imported: it may be another project's
+
         load = load_any if isinstance(self.get_bare_model(net), WindowedSR) else original
         load(self, net, load_path, strict, param_key)
 
@@ -42,6 +41,9 @@ def load_any(model: Any, net: nn.Module, load_path: str, strict: bool = True, pa
         RuntimeError: `strict`, and the weights are of another network.
     """
     from basicsr.utils import get_root_logger
+
+    from asid_plugin.archs.windowed import WindowedSR
+    from asid_plugin.checkpoints import CheckpointError, read_state_dict
 
     net = model.get_bare_model(net)
     with failing_together():

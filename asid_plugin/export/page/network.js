@@ -22,8 +22,8 @@ export async function loadNetwork(address, device, {height, width}) {
   });
 
   async function network(planes) {
-    const {sr} = await session.run({lq: new ort.Tensor('float32', planes, [1, 3, height, width])});
-    return sr.data;
+    const {output} = await session.run({input: new ort.Tensor('float32', planes, [1, 3, height, width])});
+    return output.data;
   }
 
   return {network, threads};
