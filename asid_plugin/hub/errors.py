@@ -1,4 +1,4 @@
-"""What can go wrong with a network on a hub, in one line."""
+"""Errors of networks on a hub, in one line."""
 
 from asid_plugin.errors import ASIDError
 

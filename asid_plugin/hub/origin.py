@@ -16,7 +16,7 @@ LONGEST = 10_000
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file says of its weights.
+    """The metadata of the file that weights come from, as far as `KEYS` name them.
 
     Attributes:
         metadata: Those of `KEYS` that it has.

@@ -489,17 +489,22 @@ NO_STEP_OF_OURS = {'Optimizer', 'LBFGS', 'SparseAdam'}
 
 
 @pytest.mark.filterwarnings('ignore')  # torch's, of options that it will rename
-@pytest.mark.parametrize('shape', [(), (3,), (2, 3), (2, 3, 1, 1)], ids=str)
-@pytest.mark.parametrize('name', sorted(OPTIMIZERS.keys() - NO_STEP_OF_OURS))
+@pytest.mark.parametrize(
+    ('name', 'shape'),
+    [
+        (name, shape)
+        for name in sorted(OPTIMIZERS.keys() - NO_STEP_OF_OURS)
+        for shape in ((), (3,), (2, 3), (2, 3, 1, 1))
+        if name != 'Muon' or len(shape) == 2  # it takes matrices only
+    ],
+    ids=str,
+)
 def test_every_optimizer_of_torch_goes_on(name: str, shape: tuple[int, ...]):
-    """Adafactor remembers other things of matrices than of vectors; Muon takes matrices only."""
+    """Adafactor remembers other things of matrices than of vectors."""
     weight = torch.nn.Parameter(torch.zeros(shape))
     weight.grad = -torch.ones_like(weight)
-    try:
-        optimizer = OPTIMIZERS[name]([weight])
-        optimizer.step()
-    except (ValueError, TypeError) as error:
-        pytest.skip(f'{name} does not take weights of the shape {shape}: {error}')
+    optimizer = OPTIMIZERS[name]([weight])
+    optimizer.step()
     resumed = OPTIMIZERS[name]([weight])
     resumed.load_state_dict(optimizer.state_dict())
     check_optimizer(resumed)

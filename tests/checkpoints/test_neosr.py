@@ -74,7 +74,7 @@ def test_of_other_windows_and_depths_too():
 
 @torch.no_grad()
 def test_the_restatement_is_another_network_than_the_papers():
-    """What is alike in both is told apart from what is not: with the paper's range and options they are equal."""
+    """With the paper's range and options both networks are equal; only the arguments make the difference."""
     weights = theirs(pe=True)
     x = torch.rand(1, 3, 16, 24, dtype=torch.float64)
     paper = reference.asid(x, network_of_the_paper(weights), 2, 'inter', reference.VECTORISED)

@@ -160,7 +160,7 @@ def dims(value):
 
 
 def test_a_fixed_size_and_opset(tmp_path, capsys):
-    """What chaiNNer reads of a file: channels, size and scale, from shapes that onnx infers strictly."""
+    """Channels, size and scale as chaiNNer reads them, from shapes that onnx infers strictly."""
     net = checkpoint(tmp_path, **SMALL)
     argv = [tmp_path / 'asid.pth', tmp_path / 'asid.onnx', '--size', '21x16', '--opset', 18]
     assert command('export')(argv) == 0

@@ -1,4 +1,4 @@
-"""What is said of mistakes in option files that let BasicSR degrade images, or train with a discriminator."""
+"""Messages for mistakes in option files that let BasicSR degrade images, or train with a discriminator."""
 
 import ast
 import sys
