@@ -30,7 +30,7 @@ from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
 
 from asid_plugin.checkpoints import load_asid
 from asid_plugin.compat.real_world import CPUForCUDA
-from asid_plugin.options.real_world_keys import DEGRADING
+from asid_plugin.options.real_world_keys import DEGRADING, GANS
 from asid_plugin.options.schema import KNOWN_MODELS
 from helpers import TINY
 
@@ -108,6 +108,17 @@ def test_images_are_degraded_without_a_gpu(model: str) -> None:
         tiny.optimize_parameters(iteration)
         assert all(value == value for value in tiny.log_dict.values())
     assert tiny.queue_ptr == 4
+
+
+@pytest.mark.parametrize('model', GANS)
+def test_a_discriminator_is_loss_enough(model: str) -> None:
+    options = opt(model)
+    del options['train']['pixel_opt']
+    tiny = build_model(options)
+    tiny.lq, tiny.gt = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 32, 32)
+    tiny.gt_usm = tiny.gt
+    tiny.optimize_parameters(1)
+    assert {'l_g_gan', 'l_d_real'} <= tiny.log_dict.keys() and not any('pix' in name for name in tiny.log_dict)
 
 
 WITHOUT_CUDA = (AssertionError, RuntimeError)
