@@ -57,7 +57,10 @@ def export_web(net: ASID, folder: str | Path, runtime: Path | None = None) -> fl
             for name in names:
                 (unfinished / name).write_bytes((origin / name).read_bytes())
         (unfinished / SETTINGS).write_text(json.dumps(settings(net), indent=2) + '\n', encoding='utf-8')
-        return export(net, unfinished / MODEL)
+        try:
+            return export(net, unfinished / MODEL)
+        except ExportError as error:
+            raise ExportError(str(error).replace(str(unfinished), str(folder))) from error
 
 
 def settings(net: ASID) -> dict[str, object]:
