@@ -6,6 +6,7 @@ from torch import Tensor
 
 from asid_plugin.archs import ASID
 from asid_plugin.archs.asid_arch import MOST_IN_WINDOW
+from asid_plugin.errors import one_line
 from asid_plugin.layouts.author_layout import is_author_layout
 from asid_plugin.layouts.neosr_layout import from_neosr_layout, is_untrained
 
@@ -38,4 +39,4 @@ def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8
         ours = from_neosr_layout(weights, flash is not False, window_size)
         return fitting(ASID, ours)[1]
     except ValueError as error:
-        raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
+        raise CheckpointError(f'{path}: {one_line(error)}') from None

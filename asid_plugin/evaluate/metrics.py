@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from asid_plugin.errors import one_line
+
 from .benchmarks import Pixels
 from .protocol import to_tensor
 from .results import EvaluationError, Metric
@@ -63,10 +65,9 @@ class Scorer:
             return float(self.score(*(to_tensor(_inside(image, border)).to(self.device) for image in images)))
         except Exception as error:  # any metric's own way to fail
             height, width = sr.shape[:2]
-            reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
             raise EvaluationError(
                 f'--metrics {self.metric.name}: {type(error).__name__} at {width - 2 * border}x{height - 2 * border} '
-                f'pixels: {reason}'
+                f'pixels: {one_line(error)}'
             ) from error
 
 
@@ -124,11 +125,10 @@ def _prepare(pyiqa: Any, name: str, full_reference: bool, device: str) -> Scorer
             warnings.simplefilter('ignore')  # of its dependencies
             score = pyiqa.create_metric(name, device=torch.device(device))
     except Exception as error:  # any metric's own way to fail
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
         weights = ''
         if isinstance(error, OSError):  # which those of a connection are
             weights = f'; its weights are downloaded at first use, to {torch.hub.get_dir()}, and that failed'
-        raise EvaluationError(f'--metrics {name}: pyiqa cannot prepare it{weights}: {reason}') from error
+        raise EvaluationError(f'--metrics {name}: pyiqa cannot prepare it{weights}: {one_line(error)}') from error
     metric = Metric(name, bool(score.lower_better), full_reference)
     return Scorer(metric, score, device, f'pyiqa {version("pyiqa")}')
 

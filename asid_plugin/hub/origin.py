@@ -29,7 +29,7 @@ class Origin:
     @classmethod
     def of(cls, net: nn.Module, metadata: Mapping[str, str]) -> 'Origin':
         """The origin of a network that has just been loaded from a file with these metadata."""
-        kept = {key: metadata[key] for key in KEYS if len(metadata.get(key, ' ' * (LONGEST + 1))) <= LONGEST}
+        kept = {key: metadata[key] for key in KEYS if key in metadata and len(metadata[key]) <= LONGEST}
         return cls(kept, fingerprint(net))
 
 

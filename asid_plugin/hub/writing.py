@@ -6,11 +6,12 @@ from typing import Any
 
 from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoints import save_safetensors
+from asid_plugin.errors import one_line
 from asid_plugin.files import staging
 
 from .card import model_card
 from .config import NAME as CONFIG
-from .errors import HubError, need_library, one_line
+from .errors import HubError, need_library
 from .origin import metadata_of
 from .reading import WEIGHTS
 

@@ -333,7 +333,7 @@ def test_what_is_no_name_of_a_repository_is_said(name: str):
 
 def test_a_repository_offline_is_one_line():
     message = refusal('somebody/asid-x2')
-    assert message.startswith('somebody/asid-x2: no such folder, and not to be had from the hub: ')
+    assert message.startswith('somebody/asid-x2: no such folder, and it cannot be fetched from the hub: ')
 
 
 # the hub's own client, against a hub on this machine
@@ -386,9 +386,32 @@ for name in ('bad/pickle', 'bad/huge', 'bad/config', 'bad/none', 'good/alone'):
         assert pickle.startswith('bad/pickle: the repository has no model.safetensors (pickles are not read')
         assert huge == f'bad/huge: model.safetensors: {2**40} bytes; at most {2**30} are read'
         assert 'num_block is 999999999 there and 2 here' in config
-        assert none.startswith('bad/none: no such folder, and not to be had from the hub: ')
+        assert none.startswith('bad/none: no such folder, and it cannot be fetched from the hub: ')
         assert alone == 'good/alone 2'
         assert hub.sent == 2 * len(weights) + len(hub.files['bad/config/config.json'])
+
+
+@pytest.mark.slow
+def test_a_config_is_left_out_only_where_the_repository_has_none(tmp_path: Path):
+    """It tells x1 with 12 channels from x2 with 3, which have the same weights."""
+    tiny(num_out_ch=12, upscale=1).save_pretrained(tmp_path / 'net')
+    weights, config = ((tmp_path / 'net' / name).read_bytes() for name in ('model.safetensors', 'config.json'))
+    code = """
+import huggingface_hub.constants as constants
+for name in ('me/none', 'me/lost'):
+    for constants.HF_HUB_OFFLINE in (False, True):
+        try:
+            print(name, ASID.from_pretrained(name).upscale, end=' & ')
+        except ASIDError as error:
+            print(error, end=' & ')
+"""
+    with local_hub() as hub:
+        hub.files |= {'me/none/model.safetensors': weights, 'me/lost/model.safetensors': weights}
+        hub.files['me/lost/config.json'] = config
+        hub.silent.add('me/lost/config.json')
+        *none, lost, offline, _ = on_hub(hub, code, tmp_path / 'cache').split(' & ')
+    assert none == ['me/none 2'] * 2
+    assert lost.startswith('me/lost: no such folder, and') and offline.startswith('me/lost: no such folder, and')
 
 
 # torch.hub
