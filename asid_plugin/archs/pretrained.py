@@ -12,7 +12,7 @@ class Pretrained:
     """The methods of huggingface_hub's `PyTorchModelHubMixin`, without its import: `asid_plugin.hub` carries them out.
 
     Attributes:
-        origin: An `asid_plugin.hub.Origin`, which tells where the weights come from; None if nothing is known.
+        origin: An `asid_plugin.hub.Origin`, the metadata of the weights; None if nothing is known.
     """
 
     origin: Any = None
@@ -37,8 +37,8 @@ class Pretrained:
 
         Args:
             save_directory: The folder, made if need be.
-            **options: `license`, the identifier of the weights' licence on the hub, and what the `save_pretrained` of
-                `PyTorchModelHubMixin` takes.
+            **options: `license`, the identifier of the weights' licence on the hub, and the options of
+                `PyTorchModelHubMixin.save_pretrained`.
 
         Raises:
             ASIDError: huggingface_hub is not installed.
@@ -47,12 +47,17 @@ class Pretrained:
         _hub().save_pretrained(self, save_directory, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload what `save_pretrained` writes to a repository, which is made if need be; returns the commit's URL.
+        """Upload the files that `save_pretrained` writes to a repository, which is made if need be.
+
+        A model card that is there is replaced; the option `ignore_patterns='README.md'` keeps it.
 
         Args:
             repo_id: OWNER/NAME.
-            **options: `license`, as in `save_pretrained`, and what the `push_to_hub` of `PyTorchModelHubMixin` takes:
-                private, token, branch, create_pr, commit_message.
+            **options: `license`, as in `save_pretrained`, and the options of `PyTorchModelHubMixin.push_to_hub`:
+                private, token, branch, create_pr, commit_message, ignore_patterns.
+
+        Returns:
+            The URL of the commit.
 
         Raises:
             ASIDError: huggingface_hub is not installed, or the hub refuses.

@@ -46,7 +46,7 @@ def export_web(net: ASID, folder: str | Path, runtime: Path | None = None) -> fl
 
     Raises:
         BackendError: A package is not installed.
-        ExportError: The network cannot be exported, or the runtime is not to be had.
+        ExportError: The network cannot be exported, or the runtime cannot be fetched.
         OSError: The folder is there and not empty, or cannot be written.
     """
     if (net.conv_first.in_channels, net.arguments['num_out_ch']) != (3, 3):

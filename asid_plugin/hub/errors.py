@@ -11,7 +11,7 @@ def need_library(purpose: str) -> None:
     """See that huggingface_hub is installed.
 
     Args:
-        purpose: What needs it, for the message.
+        purpose: The beginning of the message: the method or name that needs it.
 
     Raises:
         HubError: It is not installed.

@@ -23,22 +23,22 @@ from .origin import Origin
 
 WEIGHTS = 'model.safetensors'
 PICKLES = ('pytorch_model.bin', 'model.pth', 'model.pt', 'model.ckpt')
-"""Files that others have weights in."""
+"""Files in which others keep weights; they are only named in messages."""
 MOST_BYTES = 2**30
-"""Of weights; those of ASID-D8 have three millions."""
+"""Of a file of weights; that of ASID-D8 has three million."""
 OF_PACKAGED = {
     'license': 'other',
     'terms': 'T91 and BSDS400 are sets for research; whether weights that were trained on them may be used in a '
     'product is for you to settle',
 }
-"""Metadata of the package's own weights that their files do not have."""
+"""Metadata of the packaged weights that their files lack."""
 
 Net = TypeVar('Net', bound=WindowedSR)
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a network: its weights, its config.json, if there is one, and what it is called in messages."""
+    """The files of a network: its weights, its config.json, if there is one, and its name in messages."""
 
     name: str
     weights: Path
@@ -64,7 +64,7 @@ def from_pretrained(
         token: For the hub; by default the one that `hf auth login` has kept.
         cache_dir: Where downloads are kept; by default where huggingface_hub keeps them.
         force_download: Download again.
-        local_files_only: Take what was downloaded before.
+        local_files_only: Take files that were downloaded before.
 
     Raises:
         HubError: There is no such folder or repository, or no network of this class in it that can be read.

@@ -60,12 +60,12 @@ def push_to_hub(net: WindowedSR, repo_id: str, *, license: str | None = None, **
 
 
 def _on_hub(purpose: str, net: WindowedSR, license: str | None, repo_id: str = '') -> Any:
-    """A network in the hub's own mixin, whose methods save and upload it."""
+    """The network in the hub's mixin, whose methods save and upload it."""
     need_library(purpose)
     from huggingface_hub import ModelCard, PyTorchModelHubMixin
 
     class OnHub(PyTorchModelHubMixin):
-        """Saves the network that is given it, not itself: networks need no base class of the hub's so."""
+        """Saves the network instead of itself, so that networks need no base class of the hub."""
 
         def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
             folder = Path(save_directory)

@@ -44,7 +44,7 @@ def check_degradations(opt: Options) -> Iterator[Problem]:
 
 
 def check_discriminator(opt: Options) -> Iterator[Problem]:
-    """Check what a loss of a model with a discriminator needs besides."""
+    """Check that the averaged network is there with which `ldl_opt` compares."""
     train = mapping(opt, 'train')
     if opt.get('model_type') in GANS and train.get('ldl_opt') and not TrainOptions(train).ema_decay:
         yield Problem(('train', 'ema_decay'), 'missing; ldl_opt compares with the averaged network')

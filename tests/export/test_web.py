@@ -64,7 +64,7 @@ def folder(weights: Path) -> Path:
     except export.ExportError as error:
         if 'npm pack' not in str(error):
             raise
-        pytest.skip(f'ONNX Runtime Web is not to be had: {error}')
+        pytest.skip(f'ONNX Runtime Web cannot be fetched: {error}')
     for name in web_runtime.RUNTIME_FILES:  # as the unpacked package has them
         (weights.parent / name.replace('.mjs', '.js')).rename(weights.parent / name)
     folder = weights.parent / 'page'

@@ -16,7 +16,7 @@ class LocalHub(ThreadingHTTPServer):
 
     Attributes:
         files: The files in them, by 'OWNER/NAME/PATH'.
-        claimed: Sizes that are told in the place of the true ones.
+        claimed: Sizes to answer in the place of the true ones.
         sent: Bytes of files that were asked for.
         silent: Files to which it gives no answer.
     """

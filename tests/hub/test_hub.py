@@ -71,7 +71,7 @@ def with_config(folder: Path, **entries: object) -> Path:
     return folder
 
 
-# what is written comes back
+# written and read again
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_other_entries_of_a_config_are_left_alone(folder: Path):
         (b'[' * 60_000, 'not JSON (RecursionError)'),
         (b'[1]', 'holds a list, not the arguments of a network'),
         (b'{"num_feat": ' + b'1' * 5000 + b'}', 'not JSON'),
-        (b' ' * 2**17 + b'{}', 'bytes, which arguments of a network are not'),
+        (b' ' * 2**17 + b'{}', 'bytes, too many for the arguments of a network'),
     ],
     ids=lambda value: repr(value)[:12],
 )
@@ -336,7 +336,7 @@ def test_a_repository_offline_is_one_line():
     assert message.startswith('somebody/asid-x2: no such folder, and it cannot be fetched from the hub: ')
 
 
-# the hub's own client, against a hub on this machine
+# the hub's client, against a hub on this machine
 
 
 def on_hub(hub: LocalHub, code: str, cache: Path) -> str:
