@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import asid_plugin  # noqa: F401  # before basicsr
@@ -121,6 +122,19 @@ def test_a_list_that_is_not_of_the_folder(problems: Callable[..., list]) -> None
     Path('datasets/DF2K/some/c.png').write_bytes(b'no image')
     [line] = problems()
     assert line.startswith('datasets: train: dataroot_gt: datasets/DF2K/some/c.png: ')
+
+
+def test_a_batch_of_several_gpus_is_mixed_whole(problems: Callable[..., list], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    lines = ['queue_size: 180 is not a multiple of batch_size_per_gpu, 12, times 2 GPUs']
+    assert problems({'num_gpu': 2}) == lines
+    assert problems({'num_gpu': 2, 'queue_size': 192}) == []
+
+
+def test_a_folder_is_quoted_in_the_command(problems: Callable[..., list]) -> None:
+    Path('datasets/DF2K').rename('datasets/a; touch harm')
+    [line] = problems({'datasets:train:dataroot_gt': 'datasets/a; touch harm', 'datasets:train:meta_info': None})
+    assert line.endswith("(cd 'datasets/a; touch harm' && find * -type f) > 'datasets/a; touch harm.txt' makes it")
 
 
 def test_pairs_need_no_keys_of_degradations(problems: Callable[..., list]) -> None:
