@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -427,6 +428,13 @@ def fails(weights: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., s
         return err[7:-1]
 
     return fails
+
+
+def test_a_missing_package_is_named_before_the_runtime_is_fetched(fails, weights: Path, monkeypatch):
+    monkeypatch.setattr(web, 'copy_runtime', lambda *_: pytest.fail('fetched'))
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    message = "onnxruntime is not installed: pip install 'asid-plugin[export]'"
+    assert fails('--format', 'web', weights, 'new') == message
 
 
 def test_a_network_that_cannot_be_exported_is_named_by_the_folder(weights: Path, tmp_path: Path, monkeypatch, capsys):
