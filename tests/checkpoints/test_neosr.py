@@ -105,6 +105,13 @@ def test_a_state_dict_tells_each_argument(arguments: dict):
             one.load_state_dict(other.state_dict())
 
 
+@pytest.mark.parametrize('marker', [torch.tensor([0.0, 255.0]), torch.tensor([0.0]), torch.zeros(1).expand(10**9)])
+def test_ranges_of_strangers_are_refused(marker: Tensor):
+    state_dict = ASID(num_feat=16, num_block=1, input_range='unit').state_dict()
+    with pytest.raises(ValueError, match='input_range must be 0 and 1, the only range that is marked in a file'):
+        infer_arguments(state_dict | {'input_range': marker})
+
+
 def test_windows_without_biases_differ():
     net, other = (ASID(num_feat=16, num_block=1, position_bias=False, window_size=p) for p in (8, 4))
     with pytest.raises(RuntimeError, match='window_size is 4 there and 8 here'):
