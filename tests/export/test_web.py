@@ -1,6 +1,8 @@
 """`asid export --format web`: the page in a real headless Chromium, against `asid upscale`."""
 
+import base64
 import http.server
+import io
 import json
 import os
 import re
@@ -22,6 +24,7 @@ import torch
 
 from asid_plugin import evaluate, export
 from asid_plugin.archs import ASID
+from asid_plugin.evaluate.protocol import bicubic
 from asid_plugin.export import subject, web, web_runtime
 from asid_plugin.inference.tiling import Windows, ramp, spans
 from helpers import command
@@ -187,6 +190,17 @@ def test_the_download_is_what_upscale_writes(page: Chrome, weights: Path, tmp_pa
     assert got.shape == want.shape
     off = np.abs(got - want)
     print(f'{name}: {got.shape}, {np.count_nonzero(off)} of {off.size} values are off, by {off.max()} at most')
+    assert off.max() <= 1 and np.count_nonzero(off) <= 0.01 * off.size
+
+
+def test_the_other_half_of_the_slider_is_bicubic_interpolation(page: Chrome, tmp_path: Path):
+    """MATLAB's, but for the borders, which are replicated."""
+    lq = photograph(40, 60)
+    PIL.Image.fromarray(lq).save(tmp_path / 'a.png')
+    enlarged(page, tmp_path / 'a.png', tmp_path)
+    encoded = page.execute_script('return document.getElementById("before").toDataURL()').partition(',')[2]
+    got = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(encoded))).convert('RGB'))[4:-4, 4:-4]
+    off = np.abs(got.astype(int) - bicubic(lq, 2)[4:-4, 4:-4])
     assert off.max() <= 1 and np.count_nonzero(off) <= 0.01 * off.size
 
 
