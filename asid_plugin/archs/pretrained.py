@@ -37,11 +37,11 @@ class Pretrained:
 
         Args:
             save_directory: The folder, made if need be.
-            **options: `license`, the identifier of the weights' licence on the hub, and the options of
-                `PyTorchModelHubMixin.save_pretrained`.
+            **options: `license`, the identifier of the weights' licence on the hub; `push_to_hub=True` uploads the
+                network too, with `repo_id` (by default the name of the folder) and the options of `push_to_hub`.
 
         Raises:
-            ASIDError: huggingface_hub is not installed.
+            ASIDError: huggingface_hub is not installed, or the hub refuses.
             OSError: The folder cannot be written.
         """
         _hub().save_pretrained(self, save_directory, **options)

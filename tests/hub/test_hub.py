@@ -19,6 +19,7 @@ from torch import nn
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.checkpoints import WeightsError
 from asid_plugin.errors import ASIDError
+from asid_plugin.hub import HubError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -203,6 +204,19 @@ def test_a_license_is_given_and_a_card_that_is_there_is_kept(tmp_path: Path):
     (tmp_path / 'README.md').write_text('mine')
     tiny(seed=1).save_pretrained(tmp_path)
     assert (tmp_path / 'README.md').read_text() == 'mine' and equal(ASID.from_pretrained(tmp_path), tiny(seed=1))
+
+
+def test_a_network_that_cannot_be_uploaded_is_saved_all_the_same(tmp_path: Path):
+    with pytest.raises(HubError, match='^me/net: not uploaded: '):
+        tiny().save_pretrained(tmp_path, push_to_hub=True, repo_id='me/net', private=True)
+    assert "ASID.from_pretrained('me/net')" in card_of(tmp_path).content
+    assert equal(ASID.from_pretrained(tmp_path), tiny())
+
+
+def test_a_mistyped_option_is_named(tmp_path: Path):
+    with pytest.raises(TypeError, match='licence: no such option without push_to_hub=True'):
+        tiny().save_pretrained(tmp_path / 'net', licence='mit')
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize('arch', [ASID, OmniSR])
