@@ -1,16 +1,15 @@
-"""Corrections to BasicSR's models and data sets for Real-ESRGAN: they expect a GPU, and pass over damaged images."""
+"""Corrections to BasicSR's models for Real-ESRGAN and for videos, which expect a GPU."""
 
 import functools
 from collections.abc import Callable
 from contextlib import nullcontext
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .patching import rebind
+from .patching import classes_of, rebind
 
 ON_CUDA = {
     'realesrnet_model.RealESRNetModel': ('__init__', '_dequeue_and_enqueue'),
@@ -42,10 +41,9 @@ def models_that_insist_on_cuda() -> None:
     Their subclasses inherit it; every other model stays as it is.
     """
     for name, methods in ON_CUDA.items():
-        module, kind = name.split('.')
-        model = getattr(import_module(f'basicsr.models.{module}'), kind)
-        for method in methods:
-            setattr(model, method, _on_cpu(getattr(model, method)))
+        for model in classes_of('basicsr.models', [name]):
+            for method in methods:
+                setattr(model, method, _on_cpu(getattr(model, method)))
 
 
 def _on_cpu(original: Callable[..., Any]) -> Callable[..., Any]:

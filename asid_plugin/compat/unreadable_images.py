@@ -1,8 +1,9 @@
 """Images that BasicSR's data sets cannot read: an error names them, whatever the data set would do with them."""
 
 import functools
-from importlib import import_module
 from typing import Any
+
+from .patching import classes_of
 
 DATASETS = (
     'paired_image_dataset.PairedImageDataset',
@@ -18,9 +19,7 @@ def images_without_a_name() -> None:
     "'NoneType' object has no attribute 'astype'" is all that they say of a PNG that is cut short. Where a file is
     missing, `RealESRGANDataset` even takes another one at random, with a line in the log.
     """
-    for name in DATASETS:
-        module, kind = name.split('.')
-        dataset = getattr(import_module(f'basicsr.data.{module}'), kind)
+    for dataset in classes_of('basicsr.data', DATASETS):
         dataset.__getitem__ = _with_names(dataset.__getitem__)
 
 

@@ -14,7 +14,9 @@ import asid_plugin  # noqa: F401  # before basicsr
 
 # isort: split
 from basicsr.data import build_dataset
+from basicsr.data.paired_image_dataset import PairedImageDataset
 
+from asid_plugin.compat.patching import classes_of
 from asid_plugin.pairs import SampleError
 from helpers import write_pairs
 
@@ -55,6 +57,11 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, options: Callable
         with pytest.raises(SampleError, match=rf'^{file}: '):
             dataset[index]
     assert dataset[index - 1]['gt'].shape[0] == 3
+
+
+def test_a_trimmed_basicsr_lacks_some_classes() -> None:
+    names = ['gone_dataset.GoneDataset', 'paired_image_dataset.PairedImageDataset']
+    assert list(classes_of('basicsr.data', names)) == [PairedImageDataset]
 
 
 def test_an_image_that_an_lmdb_lacks_is_named(tmp_path: Path) -> None:
