@@ -131,6 +131,11 @@ def test_a_batch_of_several_gpus_is_mixed_whole(problems: Callable[..., list], m
     assert problems({'num_gpu': 2, 'queue_size': 192}) == []
 
 
+def test_a_list_may_have_a_number_for_its_name(problems: Callable[..., list]) -> None:
+    Path('datasets/DF2K.txt').rename('1e5')
+    assert problems({'datasets:train:meta_info': '1e5'}) == []
+
+
 def test_a_folder_is_quoted_in_the_command(problems: Callable[..., list]) -> None:
     Path('datasets/DF2K').rename('datasets/a; touch harm')
     [line] = problems({'datasets:train:dataroot_gt': 'datasets/a; touch harm', 'datasets:train:meta_info': None})
