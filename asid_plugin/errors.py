@@ -18,5 +18,15 @@ class ASIDError(ValueError):
         return '\n  '.join(map(printable, self.args))
 
 
+def one_line(error: BaseException, most: int = 200) -> str:
+    """The message of another library's error in one line, or the error's type if it has none.
+
+    Args:
+        error: The error.
+        most: Characters, at most.
+    """
+    return ' '.join(str(error).split())[:most] or type(error).__name__
+
+
 class UsageError(ASIDError):
     """Arguments that cannot be carried out."""

@@ -88,8 +88,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         OSError: The file cannot be written; it has the name of the file. A pipe or device is never replaced.
     """
     path = Path(path)
-    if is_special(path):
-        raise FileExistsError(errno.EEXIST, 'is there and is no regular file', str(path))
+    refuse_special(path)
     with naming(path), staging(path.parent) as folder:
         yield folder / path.name
 
@@ -146,6 +145,12 @@ def is_special(path: str | Path) -> bool:
     """Whether there is something that is neither a file nor a folder: a pipe, a socket or a device."""
     path = Path(path)
     return path.exists() and not (path.is_file() or path.is_dir())
+
+
+def refuse_special(path: Path) -> None:
+    """Raise a `FileExistsError` for a pipe, a socket or a device, which a file shall not replace."""
+    if is_special(path):
+        raise FileExistsError(errno.EEXIST, 'is there and is no regular file', str(path))
 
 
 def _clear(made: Path) -> None:

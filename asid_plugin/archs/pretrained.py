@@ -12,7 +12,7 @@ class Pretrained:
     """The methods of huggingface_hub's `PyTorchModelHubMixin`, without its import: `asid_plugin.hub` carries them out.
 
     Attributes:
-        origin: An `asid_plugin.hub.Origin`, which tells where the weights come from; None if nothing is known.
+        origin: An `asid_plugin.hub.Origin`, the metadata of the weights; None if nothing is known.
     """
 
     origin: Any = None
@@ -37,22 +37,27 @@ class Pretrained:
 
         Args:
             save_directory: The folder, made if need be.
-            **options: `license`, the identifier of the weights' licence on the hub, and what the `save_pretrained` of
-                `PyTorchModelHubMixin` takes.
+            **options: `license`, the identifier of the weights' licence on the hub; `push_to_hub=True` uploads the
+                network too, with `repo_id` (by default the name of the folder) and the options of `push_to_hub`.
 
         Raises:
-            ASIDError: huggingface_hub is not installed.
+            ASIDError: huggingface_hub is not installed, or the hub refuses.
             OSError: The folder cannot be written.
         """
         _hub().save_pretrained(self, save_directory, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload what `save_pretrained` writes to a repository, which is made if need be; returns the commit's URL.
+        """Upload the files that `save_pretrained` writes to a repository, which is made if need be.
+
+        A model card that is there is replaced; the option `ignore_patterns='README.md'` keeps it.
 
         Args:
             repo_id: OWNER/NAME.
-            **options: `license`, as in `save_pretrained`, and what the `push_to_hub` of `PyTorchModelHubMixin` takes:
-                private, token, branch, create_pr, commit_message.
+            **options: `license`, as in `save_pretrained`, and the options of `PyTorchModelHubMixin.push_to_hub`:
+                private, token, branch, create_pr, commit_message, ignore_patterns.
+
+        Returns:
+            The URL of the commit.
 
         Raises:
             ASIDError: huggingface_hub is not installed, or the hub refuses.

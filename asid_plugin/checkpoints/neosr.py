@@ -1,4 +1,4 @@
-"""Checkpoint files of neosr's ASID, read as what they are; `read_state_dict` takes none of them for the paper's."""
+"""Checkpoint files of neosr's ASID; `read_state_dict` refuses them, because it would take them for the paper's."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from torch import Tensor
 
 from asid_plugin.archs import ASID
 from asid_plugin.archs.asid_arch import MOST_IN_WINDOW
+from asid_plugin.errors import one_line
 from asid_plugin.layouts.author_layout import is_author_layout
 from asid_plugin.layouts.neosr_layout import from_neosr_layout, is_untrained
 
@@ -13,16 +14,16 @@ from .reading import CheckpointError, any_state_dict_of, fitting, read_content
 
 
 def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8) -> dict[str, Tensor]:
-    """Read the weights of neosr's `asid` or `asid_d8`, in our layout, with all that tells it from the paper's network.
+    """Read the weights of neosr's `asid` or `asid_d8`, in our layout, with entries for arguments that no weight shows.
 
     Args:
         path: .pth as neosr saves it, or .safetensors.
         flash: Its option `flash_attn`; None to find out, which is possible where it was trained with it from the
             beginning.
-        window_size: Its option of that name, where it has no position biases to tell it.
+        window_size: Its option of that name, read only where there are no position biases.
 
     Raises:
-        CheckpointError: The file holds no such network, or does not tell whether it has `flash_attn`.
+        CheckpointError: The file holds no such network, or does not show whether it has `flash_attn`.
     """
     weights = any_state_dict_of(path, read_content(Path(path)))
     if not is_author_layout(weights):
@@ -38,4 +39,4 @@ def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8
         ours = from_neosr_layout(weights, flash is not False, window_size)
         return fitting(ASID, ours)[1]
     except ValueError as error:
-        raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
+        raise CheckpointError(f'{path}: {one_line(error)}') from None

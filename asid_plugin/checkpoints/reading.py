@@ -11,7 +11,7 @@ from torch import Tensor
 
 from asid_plugin.archs import ASID
 from asid_plugin.archs.windowed import WindowedSR
-from asid_plugin.errors import ASIDError
+from asid_plugin.errors import ASIDError, one_line
 from asid_plugin.layouts.author_layout import JUNK, is_author_layout
 from asid_plugin.layouts.parts import AmbiguityError, choose, network_prefixes
 from asid_plugin.layouts.state_dict import TO_CONVERT
@@ -181,7 +181,7 @@ def load_asid(path: str | Path) -> ASID:
     try:
         return build(ASID, state_dict)
     except ValueError as error:
-        raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
+        raise CheckpointError(f'{path}: {one_line(error)}') from None
 
 
 def build(arch: type[Net], state_dict: Mapping[str, Tensor]) -> Net:

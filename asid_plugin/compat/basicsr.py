@@ -31,6 +31,7 @@ from .ranks import dist_params_of_pytorch
 from .real_world import filter_of_any_strides, models_that_insist_on_cuda
 from .resuming import batches_read_for_nothing, epochs_begun_anew, eta_of_minus_one, folders_archived_in_one_second
 from .torchvision import torchvision_ops
+from .unreadable_images import images_without_a_name
 from .validation_images import validation_images_of_several_sets
 from .waiting import waiting_for_data
 from .wandb_ids import wandb_without_ids
@@ -175,41 +176,6 @@ def resume_without_cuda() -> None:
         return original(*args, **kwargs)
 
     rebind(original, parse_options)
-
-
-def images_without_a_name() -> None:
-    """Name the image that a `PairedImageDataset` cannot read, where all of BasicSR's versions name a Python type only.
-
-    "'NoneType' object has no attribute 'astype'" is all that they say of a PNG that is cut short.
-    """
-    from basicsr.data.paired_image_dataset import PairedImageDataset
-
-    original = PairedImageDataset.__getitem__
-
-    @functools.wraps(original)
-    def getitem(self: PairedImageDataset, index: int) -> Any:
-        try:
-            return original(self, index)
-        except Exception:
-            _raise_if_unreadable(self, index)
-            raise
-
-    PairedImageDataset.__getitem__ = getitem
-
-
-def _raise_if_unreadable(dataset: Any, index: int) -> None:
-    """Raise a SampleError for the GT or LQ image of a pair if it cannot be read."""
-    from asid_plugin.pairs import SampleError, decode
-
-    for key in ('gt', 'lq'):
-        path = dataset.paths[index][f'{key}_path']
-        in_lmdb = dataset.io_backend_opt.get('db_paths')
-        name = f'{dataset.opt[f"dataroot_{key}"]}: {path}' if in_lmdb else path
-        try:
-            content = dataset.file_client.get(path, key)
-        except OSError as error:
-            raise SampleError(f'{name}: {error.strerror}') from error
-        decode(content, name)
 
 
 def prefetcher_that_hangs() -> None:

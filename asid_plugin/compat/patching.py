@@ -6,8 +6,10 @@ import gc
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -20,6 +22,19 @@ def rebind(original: Callable[..., Any], replacement: Callable[..., Any]) -> Non
             for key, value in list(vars(module).items()):
                 if value is original:
                     setattr(module, key, replacement)
+
+
+def classes_of(package: str, names: Iterable[str]) -> Iterator[Any]:
+    """Classes of BasicSR by module and name; those that a trimmed copy of it lacks are left out.
+
+    Args:
+        package: Such as 'basicsr.data'.
+        names: Such as 'paired_image_dataset.PairedImageDataset'.
+    """
+    for name in names:
+        module, kind = name.split('.')
+        if find_spec(f'{package}.{module}') is not None:
+            yield getattr(import_module(f'{package}.{module}'), kind)
 
 
 @contextmanager

@@ -1,17 +1,23 @@
-"""Mends of BasicSR's training on images that it degrades itself, Real-ESRGAN's, which expects a GPU."""
+"""Corrections to BasicSR's models for Real-ESRGAN and for videos, which expect a GPU."""
 
 import functools
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .patching import rebind
+from .patching import classes_of, rebind
 
-STEPS = ('feed_data', 'dist_validation')
-"""Methods of a model that make tensors of their own: the degraded images, and the figures of a video."""
+ON_CUDA = {
+    'realesrnet_model.RealESRNetModel': ('__init__', '_dequeue_and_enqueue'),
+    'realesrgan_model.RealESRGANModel': ('__init__', '_dequeue_and_enqueue'),
+    'video_base_model.VideoBaseModel': ('dist_validation',),
+    'video_recurrent_model.VideoRecurrentModel': ('dist_validation',),
+}
+"""Models of BasicSR by module and class, and their methods that ask for a GPU whatever `num_gpu` is."""
 
 
 class CPUForCUDA(TorchFunctionMode):
@@ -30,34 +36,24 @@ class CPUForCUDA(TorchFunctionMode):
 
 
 def models_that_insist_on_cuda() -> None:
-    """Let every model run with `num_gpu: 0`, where those of all of BasicSR's versions put some tensors on a GPU.
+    """Let the models of `ON_CUDA` run with `num_gpu: 0`, where all of BasicSR's versions put some tensors on a GPU.
 
-    `RealESRNetModel` and `RealESRGANModel` do so with what degrades the images, `VideoBaseModel` and
-    `VideoRecurrentModel` with their figures; models of other trees have it from them. All are built by `build_model`.
+    Their subclasses inherit it; every other model stays as it is.
     """
-    from basicsr import models
-
-    original = models.build_model
-
-    @functools.wraps(original)
-    def build_model(opt: dict[str, Any]) -> Any:
-        if opt['num_gpu'] != 0:
-            return original(opt)
-        with CPUForCUDA():
-            model = original(opt)
-        for name in STEPS:
-            if hasattr(model, name):
-                setattr(model, name, _on_cpu(getattr(model, name)))
-        return model
-
-    rebind(original, build_model)
+    for name, methods in ON_CUDA.items():
+        for model in classes_of('basicsr.models', [name]):
+            for method in methods:
+                setattr(model, method, _on_cpu(getattr(model, method)))
 
 
 def _on_cpu(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a model, on the CPU where the model's options have `num_gpu: 0`."""
+
     @functools.wraps(original)
-    def on_cpu(*args: Any, **kwargs: Any) -> Any:
-        with CPUForCUDA():
-            return original(*args, **kwargs)
+    def on_cpu(self: Any, *args: Any, **kwargs: Any) -> Any:
+        opt = self.opt if hasattr(self, 'opt') else kwargs.get('opt') or args[0]  # `__init__` is given them
+        with CPUForCUDA() if opt['num_gpu'] == 0 else nullcontext():
+            return original(self, *args, **kwargs)
 
     return on_cpu
 

@@ -1,4 +1,4 @@
-"""The mend of BasicSR's start of Weights & Biases."""
+"""A correction to BasicSR's start of Weights & Biases."""
 
 import functools
 from typing import Any

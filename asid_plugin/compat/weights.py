@@ -9,7 +9,7 @@ from .ranks import failing_together
 
 
 def weights_of_our_networks() -> None:
-    """Let every model read any weights of our networks, `packaged:xK` too; BasicSR reads files that it saved alone."""
+    """Let every model read any weights of our networks, `packaged:xK` too; BasicSR reads only files that it saved."""
     from basicsr.models.base_model import BaseModel
 
     original = BaseModel.load_network

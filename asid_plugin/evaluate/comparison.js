@@ -1,4 +1,5 @@
-// The slider between two pictures or canvases, which lie on each other in a .stage.
+// The slider between two pictures or canvases. They lie on each other in the .stage of a figure, which has a .title, and
+// .frame > .scroller > .stage.
 
 // How far a key moves the divider, as a share of what is seen.
 const STEPS = {
@@ -6,7 +7,30 @@ const STEPS = {
   ArrowRight: .02, ArrowUp: .02, PageUp: .1, End: 1,
 };
 
+const ZOOMS = ['fit', '1', '2', '4'];
+
+function element(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+/** Add the buttons of the zoom and the divider, which are of no use without this script. */
+function addControls(figure) {
+  const button = (zoom, text) =>
+    element('button', {type: 'button', 'data-zoom': zoom, 'aria-pressed': zoom === 'fit'}, text);
+  const buttons = ZOOMS.map((zoom) => button(zoom, zoom === 'fit' ? zoom : `${zoom}×`));
+  const zooms = element('div', {class: 'zoom', role: 'group', 'aria-label': 'zoom'}, ...buttons);
+  figure.querySelector('.title').append(zooms);
+  figure.querySelector('.frame').append(element('div', {
+    class: 'divider', role: 'slider', tabindex: 0, 'aria-label': 'divider between the left and the right image',
+    'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': 50,
+  }));
+}
+
 function setUpComparison(figure) {
+  addControls(figure);
   const [frame, scroller, stage, divider] =
     ['.frame', '.scroller', '.stage', '.divider'].map((name) => figure.querySelector(name));
   const images = [...stage.children];

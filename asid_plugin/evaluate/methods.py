@@ -18,6 +18,7 @@ from asid_plugin.checkpoints import CheckpointError, build, read_state_dict
 from asid_plugin.checkpoints.packaged import is_packaged
 from asid_plugin.cost.complexity import count_parameters
 from asid_plugin.cost.yardstick import pad_to_windows
+from asid_plugin.errors import one_line
 from asid_plugin.inference.devices import is_out_of_memory
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled, tiles_at_once
 from asid_plugin.options.basicsr_keys import PathOptions
@@ -324,7 +325,7 @@ def load_checkpoint(path: Path, running: Running) -> Loaded:
         try:
             net = build(arch, state_dict)
         except ValueError as error:
-            raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
+            raise CheckpointError(f'{path}: {one_line(error)}') from None
         is_omnisr = arch is OmniSR and arguments['channel_split'] == 1
         variant = find({'type': arch.__name__, **arguments})
         name = variant.name if variant else 'Omni-SR' if is_omnisr else path.stem
@@ -392,7 +393,7 @@ def _load_weights(net: nn.Module, path: PathOptions) -> None:
     try:
         net.load_state_dict(state_dict)
     except RuntimeError as error:
-        raise EvaluationError(f'{file}: {" ".join(str(error).split())[:200]}') from error
+        raise EvaluationError(f'{file}: {one_line(error)}') from error
 
 
 def _loaded(name: str, net: nn.Module, running: Running) -> Loaded:
@@ -412,7 +413,7 @@ def _load_with_spandrel(path: Path, state_dict: dict[str, Tensor], running: Runn
     except spandrel.UnsupportedModelError:
         raise EvaluationError(f'{path}: neither an ASID nor a network that spandrel knows') from None
     except Exception as error:  # forty architectures' own ways to fail
-        raise EvaluationError(f'{path}: spandrel cannot load it: {" ".join(str(error).split())[:200]}') from error
+        raise EvaluationError(f'{path}: spandrel cannot load it: {one_line(error)}') from error
     name = _as_the_paper(model.architecture.name)
     if not isinstance(model, spandrel.ImageModelDescriptor):
         raise EvaluationError(f'{path}: {name} needs more than an image')

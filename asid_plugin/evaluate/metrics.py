@@ -1,7 +1,7 @@
 """Further metrics than PSNR and SSIM, by pyiqa, where it is installed.
 
-Of the libraries of such metrics it is the one that has those without a reference too (NIQE, BRISQUE, MUSIQ), and that
-tells of each which way is better. It may be used for non-commercial purposes only, and most metrics download weights
+Unlike other libraries it has metrics without a reference too (NIQE, BRISQUE, MUSIQ), and knows of each metric whether
+lower or higher is better. It may be used for non-commercial purposes only, and most metrics download weights
 when they are first made.
 """
 
@@ -15,6 +15,8 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+
+from asid_plugin.errors import one_line
 
 from .benchmarks import Pixels
 from .protocol import to_tensor
@@ -52,7 +54,7 @@ class Scorer:
 
         Args:
             sr: (H, W, 3), RGB.
-            hr: The same of what is to be reached; metrics without a reference don't look at it.
+            hr: The reference, of the same shape; metrics without one ignore it.
             border: Pixels left out on each side.
 
         Raises:
@@ -61,12 +63,11 @@ class Scorer:
         images = (sr, hr) if self.metric.full_reference else (sr,)
         try:
             return float(self.score(*(to_tensor(_inside(image, border)).to(self.device) for image in images)))
-        except Exception as error:  # any metric's own way to fail
+        except Exception as error:  # each metric fails in another way
             height, width = sr.shape[:2]
-            reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
             raise EvaluationError(
                 f'--metrics {self.metric.name}: {type(error).__name__} at {width - 2 * border}x{height - 2 * border} '
-                f'pixels: {reason}'
+                f'pixels: {one_line(error)}'
             ) from error
 
 
@@ -109,7 +110,7 @@ def _known(name: str, with_case: Mapping[str, str]) -> str:
         close = get_close_matches(name.lower(), [*OWN, *with_case], n=3)
         meant = f'; did you mean {" or ".join(close)}?' if close else ''
         raise EvaluationError(
-            f'--metrics {name}: unknown{meant} (psnr, ssim, and what pyiqa knows: lpips, dists, niqe, musiq …)'
+            f'--metrics {name}: unknown{meant} (psnr, ssim, and those of pyiqa: lpips, dists, niqe, musiq …)'
         )
     known = with_case[name.lower()]
     of_others = _OF_OTHER_THINGS.get(DEFAULT_CONFIGS[known]['metric_opts']['type'])
@@ -123,12 +124,11 @@ def _prepare(pyiqa: Any, name: str, full_reference: bool, device: str) -> Scorer
         with redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of its dependencies
             score = pyiqa.create_metric(name, device=torch.device(device))
-    except Exception as error:  # any metric's own way to fail
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
+    except Exception as error:  # each metric fails in another way
         weights = ''
         if isinstance(error, OSError):  # which those of a connection are
             weights = f'; its weights are downloaded at first use, to {torch.hub.get_dir()}, and that failed'
-        raise EvaluationError(f'--metrics {name}: pyiqa cannot prepare it{weights}: {reason}') from error
+        raise EvaluationError(f'--metrics {name}: pyiqa cannot prepare it{weights}: {one_line(error)}') from error
     metric = Metric(name, bool(score.lower_better), full_reference)
     return Scorer(metric, score, device, f'pyiqa {version("pyiqa")}')
 

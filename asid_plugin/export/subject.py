@@ -94,7 +94,7 @@ def export_any_size(
 
 
 def _drop_size_asserts(program: ExportedProgram) -> None:
-    """Take out what tracing three blocks or more adds: that ESA's pooled map is larger than one pixel.
+    """Take out an assertion that tracing three blocks or more adds: that ESA's pooled map is larger than one pixel.
 
     With that the program would refuse images of 16 pixels and less a side; only the choice of a convolution's
     implementation, while tracing, rested on it.

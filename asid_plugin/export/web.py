@@ -6,12 +6,13 @@ from pathlib import Path
 
 from asid_plugin.archs import ASID
 from asid_plugin.files import whole_folder
+from asid_plugin.inference.runtimes import backend
 from asid_plugin.inference.tiling import Windows
 from asid_plugin.tiles import OVERLAP, TILE
 
 from .subject import ExportError
 from .web_runtime import RUNTIME, RUNTIME_VERSION, copy_runtime
-from .write import describe, export
+from .write import EXPORT_FORMATS, describe, export
 
 MODEL = 'asid.onnx'
 SETTINGS = 'settings.json'
@@ -46,18 +47,23 @@ def export_web(net: ASID, folder: str | Path, runtime: Path | None = None) -> fl
 
     Raises:
         BackendError: A package is not installed.
-        ExportError: The network cannot be exported, or the runtime is not to be had.
+        ExportError: The network cannot be exported, or the runtime cannot be fetched.
         OSError: The folder is there and not empty, or cannot be written.
     """
     if (net.conv_first.in_channels, net.arguments['num_out_ch']) != (3, 3):
         raise ExportError(f'{folder}: not written, the page needs a network from 3 channels to 3')
+    for package in EXPORT_FORMATS['onnx'].packages:  # before the runtime is fetched
+        backend(package)
     with whole_folder(folder) as unfinished:
         copy_runtime(unfinished, runtime)
         for origin, names in ((files('asid_plugin.export') / 'page', PAGE), (files('asid_plugin.evaluate'), SLIDER)):
             for name in names:
                 (unfinished / name).write_bytes((origin / name).read_bytes())
         (unfinished / SETTINGS).write_text(json.dumps(settings(net), indent=2) + '\n', encoding='utf-8')
-        return export(net, unfinished / MODEL)
+        try:
+            return export(net, unfinished / MODEL)
+        except ExportError as error:
+            raise ExportError(str(error).replace(str(unfinished), str(folder))) from error
 
 
 def settings(net: ASID) -> dict[str, object]:

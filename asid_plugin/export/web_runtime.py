@@ -4,7 +4,9 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -22,6 +24,8 @@ RUNTIME_FILES = {
     'ort-wasm-simd-threaded.asyncify.wasm': '39f9f0894d478800487ed9f7dbe92618498db320cf55c8e3d89adff8dce658da',
 }
 """The files of its folder dist that a page needs, by their SHA-256: a pair for WebAssembly, a pair for WebGPU."""
+MOST_BYTES = 2**27
+"""Of one of these files; the largest has 27 MB."""
 LICENSES = ('LICENSE', 'ThirdPartyNotices.txt')
 """Of the Python package onnxruntime, which is built of the same sources; the npm package comes without."""
 
@@ -56,14 +60,9 @@ def _opened(source: Path | None) -> Iterator[Callable[[str], bytes]]:
     if source is not None:
         yield lambda name: _read(source, name)
         return
-    with TemporaryDirectory() as folder, tarfile.open(_fetch(Path(folder))) as archive:
-
-        def read(name: str) -> bytes:
-            member = archive.extractfile(f'package/dist/{name}')
-            assert member is not None  # npm has checked the archive against the registry's hash
-            return member.read()
-
-        yield read
+    with TemporaryDirectory() as folder:
+        archive = _fetch(Path(folder))
+        yield lambda name: _read_packed(archive, name)
 
 
 def _read(folder: Path, name: str) -> bytes:
@@ -73,8 +72,22 @@ def _read(folder: Path, name: str) -> bytes:
     return found[0].read_bytes()
 
 
+def _read_packed(archive: Path, name: str) -> bytes:
+    try:
+        with tarfile.open(archive) as package:
+            member = package.extractfile(f'package/dist/{name}')
+            content = member.read(MOST_BYTES) if member else b''
+    except (KeyError, OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise ExportError(f'{archive.name}: no {name} can be read from it ({type(error).__name__})') from error
+    return content
+
+
 def _fetch(folder: Path) -> Path:
-    """The archive of the package, which npm fetches (33 MB) or has in its cache, and checks."""
+    """The archive of the package, which npm fetches (33 MB) or has in its cache.
+
+    npm runs in the temporary folder, so that it reads no .npmrc in the user's current folder. Such a file can name
+    another registry, and send variables of the environment to it.
+    """
     npm = shutil.which('npm')
     if not npm:
         raise ExportError(
@@ -82,8 +95,9 @@ def _fetch(folder: Path) -> Path:
             'the folder dist of that package'
         )
     package = f'{RUNTIME}@{RUNTIME_VERSION}'
-    command = [npm, 'pack', package, '--json', '--ignore-scripts', '--pack-destination', str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [npm, 'pack', package, '--json', '--ignore-scripts', '--prefix', str(folder)]
+    print(f'npm fetches {package}, 33 MB', file=sys.stderr)
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     archives = list(folder.glob('*.tgz'))
     if done.returncode or len(archives) != 1:
         raise ExportError(

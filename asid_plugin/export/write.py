@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints import CheckpointError
-from asid_plugin.files import staging
+from asid_plugin.files import refuse_special, staging
 from asid_plugin.inference.runtimes import (
     METADATA_FILE,
     ExportedNetwork,
@@ -166,11 +166,13 @@ def export(
         BackendError: A package that the format needs is not installed.
         ExportError: The file does not run, a result is not finite, or differs from PyTorch by more than the tolerance;
             a size, opset or weight out of range; or torch is too old.
+        OSError: The file cannot be written, or is a pipe or device.
     """
     if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
         raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')
     path, form = Path(path), EXPORT_FORMATS[file_format]
     _check_request(file_format, size, opset)
+    refuse_special(path)
     for package in form.packages:
         backend(package, form.extra)
     with _about(path, 'not written'):

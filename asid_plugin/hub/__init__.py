@@ -6,6 +6,7 @@ A folder holds model.safetensors, config.json with the network's arguments, and 
 from .errors import HubError
 from .origin import Origin
 from .reading import from_pretrained
-from .writing import push_to_hub, save_pretrained
+from .writing import save_pretrained
+from .writing import upload as push_to_hub
 
 __all__ = ['HubError', 'Origin', 'from_pretrained', 'push_to_hub', 'save_pretrained']

@@ -1,4 +1,4 @@
-"""The model card of a network, README.md on the hub: of what its weights' metadata tell, and nothing else."""
+"""The model card of a network, README.md on the hub, made from the metadata of its weights alone."""
 
 from collections.abc import Mapping
 
@@ -113,7 +113,7 @@ def _training(metadata: Mapping[str, str]) -> str:
         "SHA-256 of the options' file": metadata.get('options_sha256'),
     }
     lines = [f'- {key}: {markdown.text(value)}' for key, value in facts.items() if value]
-    return '\n'.join(lines) or 'The file of the weights does not tell how they were trained.'
+    return '\n'.join(lines) or 'The file of the weights does not say how they were trained.'
 
 
 def _results(metadata: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""config.json: the arguments of a network, from whoever wrote them."""
+"""config.json: the arguments of a network, in a file that anybody may have written."""
 
 import inspect
 import json
@@ -25,7 +25,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise HubError(f'{path}: {path.stat().st_size} bytes, which arguments of a network are not')
+            raise HubError(f'{path}: {path.stat().st_size} bytes, too many for the arguments of a network')
         config = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise HubError(f'{path}: {error.strerror}') from None
@@ -41,9 +41,9 @@ def read_config(path: Path) -> dict[str, Any]:
 def with_config(
     arch: type[WindowedSR], inferred: Mapping[str, Any], config: Mapping[str, Any], weights: Mapping[str, Tensor]
 ) -> dict[str, Any]:
-    """The arguments of a network: those that its weights tell, and of a config.json those that they do not.
+    """The arguments of a network: from its weights, and from config.json where the weights leave a choice.
 
-    Entries that are no arguments are left alone, as the hub's own tools do.
+    Other entries of config.json are ignored, as the hub's tools do.
 
     Args:
         arch: The class of the network.

@@ -11,7 +11,7 @@ def need_library(purpose: str) -> None:
     """See that huggingface_hub is installed.
 
     Args:
-        purpose: What needs it, for the message.
+        purpose: The beginning of the message: the method or name that needs it.
 
     Raises:
         HubError: It is not installed.
@@ -22,8 +22,3 @@ def need_library(purpose: str) -> None:
         if error.name != 'huggingface_hub':
             raise
         raise HubError(f"{purpose} needs huggingface_hub: pip install 'asid-plugin[hub]'") from None
-
-
-def one_line(error: BaseException) -> str:
-    """An error of another library in one line of a sensible length."""
-    return ' '.join(str(error).split())[:300] or type(error).__name__

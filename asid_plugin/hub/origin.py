@@ -1,4 +1,4 @@
-"""Where a network's weights come from, as the metadata of their file tell it."""
+"""Where a network's weights come from, by the metadata of their file."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ class Origin:
 
     Attributes:
         metadata: Those of `KEYS` that it has.
-        fingerprint: Of the weights that it holds, to tell whether a network still has them.
+        fingerprint: A checksum of the weights in the file; a network that was trained on has another.
     """
 
     metadata: Mapping[str, str]
@@ -29,7 +29,7 @@ class Origin:
     @classmethod
     def of(cls, net: nn.Module, metadata: Mapping[str, str]) -> 'Origin':
         """The origin of a network that has just been loaded from a file with these metadata."""
-        kept = {key: metadata[key] for key in KEYS if len(metadata.get(key, ' ' * (LONGEST + 1))) <= LONGEST}
+        kept = {key: metadata[key] for key in KEYS if key in metadata and len(metadata[key]) <= LONGEST}
         return cls(kept, fingerprint(net))
 
 
@@ -56,7 +56,7 @@ def results_of(metadata: Mapping[str, str]) -> list[tuple[str, str, float, float
 
 
 def fingerprint(net: nn.Module) -> str:
-    """A checksum of a network's weights, whatever their precision was widened to."""
+    """A checksum of a network's weights as float32; that of float16 weights stays the same when they are widened."""
     digest = hashlib.sha256()
     for key, value in net.state_dict().items():
         digest.update(f'{key} {tuple(value.shape)}'.encode())

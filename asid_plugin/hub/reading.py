@@ -13,31 +13,32 @@ from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoints import CheckpointError, WeightsError, is_packaged, packaged_file, read_state_dict
 from asid_plugin.checkpoints.packaged import metadata as metadata_in
 from asid_plugin.checkpoints.reading import fitting
+from asid_plugin.errors import one_line
 
 from .config import MOST_BYTES as MOST_BYTES_OF_CONFIG
 from .config import NAME as CONFIG
 from .config import read_config, with_config
-from .errors import HubError, need_library, one_line
+from .errors import HubError, need_library
 from .origin import Origin
 
 WEIGHTS = 'model.safetensors'
 PICKLES = ('pytorch_model.bin', 'model.pth', 'model.pt', 'model.ckpt')
-"""Files that others have weights in."""
+"""Files in which others keep weights; they are only named in messages."""
 MOST_BYTES = 2**30
-"""Of weights; those of ASID-D8 have three millions."""
+"""Of a file of weights; that of ASID-D8 has three million."""
 OF_PACKAGED = {
     'license': 'other',
     'terms': 'T91 and BSDS400 are sets for research; whether weights that were trained on them may be used in a '
     'product is for you to settle',
 }
-"""Metadata of the package's own weights that their files do not have."""
+"""Metadata of the packaged weights that their files lack."""
 
 Net = TypeVar('Net', bound=WindowedSR)
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a network: its weights, its config.json, if there is one, and what it is called in messages."""
+    """The files of a network: its weights, its config.json, if there is one, and its name in messages."""
 
     name: str
     weights: Path
@@ -63,7 +64,7 @@ def from_pretrained(
         token: For the hub; by default the one that `hf auth login` has kept.
         cache_dir: Where downloads are kept; by default where huggingface_hub keeps them.
         force_download: Download again.
-        local_files_only: Take what was downloaded before.
+        local_files_only: Take files that were downloaded before.
 
     Raises:
         HubError: There is no such folder or repository, or no network of this class in it that can be read.
@@ -118,7 +119,7 @@ def in_repository(repo_id: str, options: dict[str, Any]) -> Files:
     except HFValidationError:
         raise HubError(f'{repo_id}: no such folder or file, and no name of a repository (OWNER/NAME)') from None
     except Exception as error:  # of the connection, of any library that is beneath
-        raise HubError(f'{repo_id}: no such folder, and not to be had from the hub: {one_line(error)}') from None
+        raise HubError(f'{repo_id}: no such folder, and it cannot be fetched from the hub: {one_line(error)}') from None
     if weights is None:
         raise HubError(f'{repo_id}: the repository has no {WEIGHTS}{_about_pickles()}')
     return Files(repo_id, weights, config)
@@ -126,15 +127,16 @@ def in_repository(repo_id: str, options: dict[str, Any]) -> Files:
 
 def _download(repo_id: str, file: str, most: int, options: dict[str, Any]) -> Path | None:
     """Download a file, unless it is larger than can be right; None where the repository has no such file."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
         size = hf_hub_download(repo_id, file, dry_run=True, **options).file_size
         _check_size(f'{repo_id}: {file}', size or 0, most)
         path = Path(hf_hub_download(repo_id, file, **options))
-    except LocalEntryNotFoundError:  # the hub was not asked
-        if file == WEIGHTS:
+    except LocalEntryNotFoundError:  # the hub was not asked, or did not answer
+        known = try_to_load_from_cache(repo_id, file, options['cache_dir'], options['revision'])
+        if known is not _CACHED_NO_EXIST:
             raise
         return None
     except EntryNotFoundError:

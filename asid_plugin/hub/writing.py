@@ -6,35 +6,52 @@ from typing import Any
 
 from asid_plugin.archs.windowed import WindowedSR
 from asid_plugin.checkpoints import save_safetensors
+from asid_plugin.errors import one_line
 from asid_plugin.files import staging
 
 from .card import model_card
 from .config import NAME as CONFIG
-from .errors import HubError, need_library, one_line
+from .errors import HubError, need_library
 from .origin import metadata_of
 from .reading import WEIGHTS
 
 CARD = 'README.md'
 
 
-def save_pretrained(net: WindowedSR, save_directory: str | Path, *, license: str | None = None, **options: Any) -> None:
+def save_pretrained(
+    net: WindowedSR,
+    save_directory: str | Path,
+    *,
+    license: str | None = None,
+    push_to_hub: bool = False,
+    repo_id: str | None = None,
+    **options: Any,
+) -> None:
     """Write a network to a folder, all of its files or none; a model card that is there is kept.
 
     Args:
         net: The network.
         save_directory: The folder, made if need be.
-        license: Of the weights, an identifier of the hub's such as 'mit'; by default that of the file which they come
+        license: Of the weights, an identifier of the hub such as 'mit'; by default that of the file which they come
             from, else 'unknown'.
-        **options: Of `PyTorchModelHubMixin.save_pretrained`.
+        push_to_hub: Upload it then.
+        repo_id: OWNER/NAME; by default the name of the folder.
+        **options: With `push_to_hub`, those of the function of that name.
 
     Raises:
-        HubError: huggingface_hub is not installed.
+        HubError: huggingface_hub is not installed, or the hub refuses.
         OSError: The folder cannot be written.
+        TypeError: There are options, and nothing is uploaded.
     """
-    _on_hub('save_pretrained', net, license).save_pretrained(save_directory, **options)
+    if options and not push_to_hub:
+        raise TypeError(f'save_pretrained: {", ".join(options)}: no such option without push_to_hub=True')
+    name = repo_id or Path(save_directory).name
+    _on_hub('save_pretrained', net, license, repo_id or '').save_pretrained(save_directory, repo_id=name)
+    if push_to_hub:
+        upload(net, name, license=license, **options)
 
 
-def push_to_hub(net: WindowedSR, repo_id: str, *, license: str | None = None, **options: Any) -> str:
+def upload(net: WindowedSR, repo_id: str, *, license: str | None = None, **options: Any) -> str:
     """Upload a network to a repository, which is made if need be.
 
     Args:
@@ -49,9 +66,9 @@ def push_to_hub(net: WindowedSR, repo_id: str, *, license: str | None = None, **
     Raises:
         HubError: huggingface_hub is not installed, or the hub refuses.
     """
-    upload = _on_hub('push_to_hub', net, license, repo_id).push_to_hub
+    on_hub = _on_hub('push_to_hub', net, license, repo_id)
     try:
-        return str(upload(repo_id, **options))
+        return str(on_hub.push_to_hub(repo_id, **options))
     except TypeError:  # an option that it does not have
         raise
     except Exception as error:  # of the hub or the connection, of any library that is beneath
@@ -59,17 +76,17 @@ def push_to_hub(net: WindowedSR, repo_id: str, *, license: str | None = None, **
 
 
 def _on_hub(purpose: str, net: WindowedSR, license: str | None, repo_id: str = '') -> Any:
-    """A network in the hub's own mixin, whose methods save and upload it."""
+    """The network in the hub's mixin, whose methods save and upload it."""
     need_library(purpose)
     from huggingface_hub import ModelCard, PyTorchModelHubMixin
 
     class OnHub(PyTorchModelHubMixin):
-        """Saves the network that is given it, not itself: networks need no base class of the hub's so."""
+        """Saves the network instead of itself, so that networks need no base class of the hub."""
 
         def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
             folder = Path(save_directory)
             with staging(folder) as unfinished:
-                done = super().save_pretrained(unfinished, **{'repo_id': folder.name, **options})
+                done = super().save_pretrained(unfinished, **options)
                 if (folder / CARD).exists():
                     (unfinished / CARD).unlink()
             return done

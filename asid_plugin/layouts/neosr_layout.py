@@ -1,4 +1,4 @@
-"""The state dict of neosr's ASID: it has the authors' names and shapes, and says too little of the network.
+"""The state dict of neosr's ASID: the authors' names and shapes, from which not all arguments follow.
 
 That network sees images in [0, 1], always. It has position biases only where its option `pe` asks for them. By its
 option `flash_attn`, a default, channel attention takes the scale of scaled dot-product attention for the temperature,
@@ -31,12 +31,12 @@ def is_untrained(state_dict: Mapping[str, Tensor]) -> bool:
 
 
 def from_neosr_layout(state_dict: Mapping[str, Tensor], flash: bool, window_size: int = 8) -> dict[str, Tensor]:
-    """Translate a state dict of neosr's `asid` or `asid_d8` to ours, with all that tells the network from the paper's.
+    """Translate a state dict of neosr's `asid` or `asid_d8` to ours, with entries for arguments that no weight shows.
 
     Args:
         state_dict: Flat.
         flash: Its `flash_attn`; the temperatures, which are not used then, are left out.
-        window_size: P, looked at only where there are no position biases, whose number tells it.
+        window_size: P, read only where there are no position biases; their number gives P.
 
     Raises:
         ValueError: A tensor has a shape that no such network has; the message names it.

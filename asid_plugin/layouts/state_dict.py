@@ -103,7 +103,7 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         'sharing': _infer_sharing(weights, num_block),
         'distillation': 'body.0.aggregate.weight' in weights,
         'channel_split': 'body.0.units.0.fuse.weight' in weights,
-        'input_range': 'unit' if INPUT_RANGE in weights else 'signed',
+        'input_range': _infer_range(weights),
         'position_bias': WINDOW not in weights,
         'channel_scale': 'learned' if TEMPERATURE in weights else 'fixed',
     }
@@ -145,6 +145,14 @@ def _infer_window(weights: Mapping[str, Tensor]) -> int:
     if WINDOW in weights:
         return shape_of(weights, WINDOW, 2)[0]
     return window_of(shape_of(weights, POSITION_BIAS, 1)[0])
+
+
+def _infer_range(weights: Mapping[str, Tensor]) -> str:
+    if INPUT_RANGE not in weights:
+        return 'signed'
+    if shape_of(weights, INPUT_RANGE, 1) != (2,) or weights[INPUT_RANGE].tolist() != [0, 1]:
+        raise ValueError(f'{INPUT_RANGE} must be 0 and 1, the only range that is marked in a file')
+    return 'unit'
 
 
 def infer_output(num_up: int, num_in_ch: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from asid_plugin.archs import autocast  # with ASID and its blocks, for MMEngine's own MODELS
 from asid_plugin.checkpoints import CheckpointError, read_state_dict
 from asid_plugin.compat.patching import expect_channels_last_gradients
+from asid_plugin.errors import one_line
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
 from asid_plugin.mmengine.registry import MODELS
 from asid_plugin.models.sent_losses import nan_unless_finite
@@ -83,7 +84,7 @@ class SuperResolver(BaseModel):
         try:
             self.generator.load_state_dict(state_dict)
         except RuntimeError as error:
-            raise CheckpointError(f'{path}: {" ".join(str(error).split())[:200]}') from None
+            raise CheckpointError(f'{path}: {one_line(error)}') from None
 
     def forward(
         self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None = None, mode: str = 'tensor'

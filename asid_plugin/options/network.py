@@ -16,10 +16,14 @@ from .basicsr_keys import PAIRED, DatasetOptions, PathOptions
 from .building import check_built, without_memory
 from .datasets import channels_of
 from .problems import Key, Options, Problem, is_number, located, mapping
+from .real_world_keys import DEGRADED, REAL_PAIRED
 from .resuming import StateError, find_state, read_state
 from .schema import network_schema, registered
 from .signatures import parameters
 from .structure import structural_problems, without
+
+REAL = (DEGRADED, REAL_PAIRED)
+"""Further data sets of colour images."""
 
 
 def network_class(network: Options) -> Callable[..., Any] | None:
@@ -64,7 +68,7 @@ def check_channels(opt: Options) -> Iterator[Problem]:
     for key in ('num_in_ch', 'num_out_ch'):
         for name, dataset in datasets.items():
             channels, given = channels_of(DatasetOptions(dataset)), argument(network, key)
-            if dataset.get('type') in PAIRED and is_number(given) and given != channels:
+            if dataset.get('type') in (*PAIRED, *REAL) and is_number(given) and given != channels:
                 message = f'{given}, but the images of datasets:{name} have {channels}'
                 yield Problem(('network_g', key), message)
                 break

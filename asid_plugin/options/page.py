@@ -7,12 +7,11 @@ from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY
 
 from asid_plugin import markdown
 
-from .asid_keys import ASID_SECTIONS
 from .basicsr_keys import BASICSR_SECTIONS
 from .declaration import Needed, Option
 from .kinds import Schema
-from .real_world_keys import REAL_WORLD_SECTIONS
 from .schema import KNOWN_MODELS, registered
+from .sections import ADDED
 from .signatures import needed, parameter_schemas, sentences
 from .words import SECTION_WORDS, in_words
 
@@ -38,7 +37,7 @@ def _sections() -> Iterator[str]:
     for section in BASICSR_SECTIONS:
         yield f'## {f"`{section.place}`" if section.place else "At the top"}\n'
         yield _table('key', map(_option_row, section.declared().values())) + '\n'
-        for added in (*ASID_SECTIONS, *REAL_WORLD_SECTIONS):
+        for added in ADDED:
             if added.place == section.place:
                 yield f'Read by {_listed(added.read_by)} only:\n'
                 yield _table('key', map(_option_row, added.declared().values())) + '\n'

@@ -1,6 +1,7 @@
 """Training on images that BasicSR degrades itself: whether its keys agree, and with the images that they name."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -32,19 +33,21 @@ def check_degradations(opt: Options) -> Iterator[Problem]:
         yield Problem(('datasets', 'train', 'type'), f'{given}; right is {right}')
     if not options.high_order_degradation:
         return
-    scale, batch = opt.get('scale', 1), train.get('batch_size_per_gpu')
+    scale, per_gpu = opt.get('scale', 1), train.get('batch_size_per_gpu', 0)
+    gpus = 1 if opt.get('dist') else max(1, opt.get('num_gpu', 1))  # of one process, whose batches are mixed
     if CROP % scale:
         fitting = [str(k) for k in range(2, 9) if CROP % k == 0]
         message = f'{scale} does not divide {CROP}, the side of the images that {DEGRADED} gives; right is'
         yield Problem(('scale',), f'{message} {", ".join(fitting)}')
     elif 'gt_size' in opt and (opt['gt_size'] % scale or opt['gt_size'] > CROP):
         yield Problem(('gt_size',), f'{opt["gt_size"]} should be a multiple of scale, {scale}, up to {CROP}')
-    if batch and options.queue_size % batch:
-        yield Problem(('queue_size',), f'{options.queue_size} is not a multiple of batch_size_per_gpu, {batch}')
+    if per_gpu and options.queue_size % (per_gpu * gpus):
+        batch = f'batch_size_per_gpu, {per_gpu}' + (f', times {gpus} GPUs' if gpus > 1 else '')
+        yield Problem(('queue_size',), f'{options.queue_size} is not a multiple of {batch}')
 
 
 def check_discriminator(opt: Options) -> Iterator[Problem]:
-    """Check what a loss of a model with a discriminator needs besides."""
+    """Check that the averaged network is there with which `ldl_opt` compares."""
     train = mapping(opt, 'train')
     if opt.get('model_type') in GANS and train.get('ldl_opt') and not TrainOptions(train).ema_decay:
         yield Problem(('train', 'ema_decay'), 'missing; ldl_opt compares with the averaged network')
@@ -92,7 +95,8 @@ def _count_files(root: Path, dataset: Options, share: Share) -> int:
     listed = DegradedDatasetOptions(dataset).meta_info
     if not listed or not os.path.isfile(listed):
         there = 'missing' if not listed else f'no file {located(listed)}'
-        how = f'it lists the images, one a line; (cd {root} && find * -type f) > {listed or f"{root}.txt"} makes it'
+        folder, target = (shlex.quote(str(path)) for path in (root, listed or f'{root}.txt'))
+        how = f'it lists the images, one a line; (cd {folder} && find * -type f) > {target} makes it'
         raise ImagesError(('meta_info', f'{there}; {how}'))
     try:
         names = [line.strip().split(' ')[0] for line in read_lines(Path(listed))]  # as BasicSR reads them

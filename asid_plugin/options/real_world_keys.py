@@ -11,7 +11,7 @@ GANS = ('ESRGANModel', 'RealESRGANModel', 'SRGANModel')
 DEGRADING = ('RealESRGANModel', 'RealESRNetModel')
 """Models that make LQ images of the GT images while they train."""
 DEGRADED = 'RealESRGANDataset'
-"""Gives what they need: GT images, and kernels to blur them with."""
+"""The data set for them: GT images, and kernels to blur them with."""
 REAL_PAIRED = 'RealESRGANPairedDataset'
 """`PairedImageDataset` with another list of the images."""
 LOADED = (

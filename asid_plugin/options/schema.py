@@ -44,6 +44,7 @@ from .real_world_keys import (
     RealESRNetOptions,
     RealPairedDatasetOptions,
 )
+from .sections import ADDED
 from .signatures import component, of_type
 
 # Models whose every key is known here. Of others (of videos, say) only the parts that all models share are checked.
@@ -216,7 +217,7 @@ def _by_model() -> list[Schema]:
     models = registered(MODEL_REGISTRY)
     basicsr = {name for name, model in models.items() if model.__module__.startswith('basicsr.')}
     basicsr |= set(KNOWN_MODELS) - {'ASIDModel'}  # of which another tree may have its own
-    added = [section for section in (*ASID_SECTIONS, *REAL_WORLD_SECTIONS) if section.place in _COMMON]
+    added = [section for section in ADDED if section.place in _COMMON]
     closed = _closed(*_COMMON[''], *(section for section in added if not section.place))
     closed['properties'] |= {
         place: _closed(*sections, *(section for section in added if section.place == place))

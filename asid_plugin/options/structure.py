@@ -5,11 +5,9 @@ from typing import Any
 
 from jsonschema import Draft4Validator, Draft7Validator, validators
 
-from .asid_keys import ASID_SECTIONS
-from .basicsr_keys import BASICSR_SECTIONS
 from .kinds import Schema
 from .problems import Key, Options, Problem, is_int, is_number, nearest, shown, unknown
-from .real_world_keys import REAL_WORLD_SECTIONS
+from .sections import SECTIONS
 from .words import in_words
 
 _extend: Any = validators.extend  # which jsonschema does not annotate
@@ -17,7 +15,6 @@ _extend: Any = validators.extend  # which jsonschema does not annotate
 _TYPES = Draft4Validator.TYPE_CHECKER.redefine_many(
     {'integer': lambda _, value: is_int(value), 'number': lambda _, value: is_number(value)}
 )
-_SECTIONS = (*BASICSR_SECTIONS, *ASID_SECTIONS, *REAL_WORLD_SECTIONS)
 _Validator = _extend(Draft7Validator, type_checker=_TYPES)
 
 
@@ -69,7 +66,7 @@ def _keys(path: Iterable[str | int]) -> Iterator[str]:
 
 def _unknown(key: Key, known: Iterable[str], options: Any, base: Key) -> str:
     name = key[-1]
-    declared = [f'{section.place}:{name}' for section in _SECTIONS if name in section.declared() and section.place]
+    declared = [f'{section.place}:{name}' for section in SECTIONS if name in section.declared() and section.place]
     here = ':'.join(key)
     others = [place for place in elsewhere(name, options, base) if place != here]
     places = [place for place in dict.fromkeys(others or declared) if place != here]

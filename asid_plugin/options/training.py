@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from basicsr.archs.vgg_arch import NAMES as VGG_LAYERS
-from basicsr.utils.registry import LOSS_REGISTRY
+from basicsr.models.srgan_model import SRGANModel
+from basicsr.utils.registry import LOSS_REGISTRY, MODEL_REGISTRY
 
 from asid_plugin.checkpoints import CheckpointError, is_packaged, load_asid
 
@@ -27,18 +28,20 @@ def check_train(opt: Options) -> Iterator[Problem]:
     if not opt['is_train'] or 'train' not in opt:
         return
     train = opt['train']
-    yield from _check_losses(train)
+    yield from _check_losses(train, opt.get('model_type'))
     yield from _check_optimizer(train)
     yield from _check_teacher(ASIDTrainOptions(train), opt.get('scale'))
     yield from _check_parts(train, mapping(opt, 'datasets', 'train').get('batch_size_per_gpu'))
 
 
-def _check_losses(train: Options) -> Iterator[Problem]:
+def _check_losses(train: Options, model: Any) -> Iterator[Problem]:
     losses, options = registered(LOSS_REGISTRY), TrainOptions(train)
     for name in PIXEL_LOSSES:
         yield from _check_pixel_loss(('train', name), mapping(train, name), losses)
     yield from _check_perceptual_loss(mapping(train, 'perceptual_opt'), losses)
-    if options.pixel_opt is None and options.perceptual_opt is None:
+    kind = registered(MODEL_REGISTRY).get(model)
+    adversarial = isinstance(kind, type) and issubclass(kind, SRGANModel)  # which needs no other loss
+    if options.pixel_opt is None and options.perceptual_opt is None and not adversarial:
         yield Problem(('train', 'pixel_opt'), 'missing; a loss is needed, such as type: L1Loss')
 
 

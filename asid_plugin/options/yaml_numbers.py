@@ -4,15 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .asid_keys import ASID_SECTIONS
-from .basicsr_keys import BASICSR_SECTIONS
 from .problems import Key, Problem
+from .sections import SECTIONS
 
 TEXT_KEYS = {'type', 'path', 'wandb', 'plugin'} | {
-    name
-    for section in (*BASICSR_SECTIONS, *ASID_SECTIONS)
-    for name, option in section.declared().items()
-    if option.kind.is_text
+    name for section in SECTIONS for name, option in section.declared().items() if option.kind.is_text
 }
 """Keys where digits are text all the same."""
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?', re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""neosr's ASID: held to a plain re-statement of it, told from the paper's, and converted."""
+"""neosr's ASID: compared with a plain re-statement of it, told apart from the paper's, and converted."""
 
 import json
 import re
@@ -103,6 +103,13 @@ def test_a_state_dict_tells_each_argument(arguments: dict):
         message = f'{name} is {other.arguments[name]!r} there and {one.arguments[name]!r} here'
         with pytest.raises(RuntimeError, match=re.escape(message)):
             one.load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize('marker', [torch.tensor([0.0, 255.0]), torch.tensor([0.0]), torch.zeros(1).expand(10**9)])
+def test_ranges_of_strangers_are_refused(marker: Tensor):
+    state_dict = ASID(num_feat=16, num_block=1, input_range='unit').state_dict()
+    with pytest.raises(ValueError, match='input_range must be 0 and 1, the only range that is marked in a file'):
+        infer_arguments(state_dict | {'input_range': marker})
 
 
 def test_windows_without_biases_differ():

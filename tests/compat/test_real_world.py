@@ -1,6 +1,7 @@
 """BasicSR's models that degrade images while they train, on a CPU, and the weights that every model starts from."""
 
 import inspect
+import math
 import subprocess
 import sys
 import textwrap
@@ -8,20 +9,29 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 import asid_plugin  # noqa: F401  # before basicsr
 
 # isort: split
-import basicsr.train
+from basicsr.data import build_dataset
 from basicsr.models import build_model, realesrnet_model
 from basicsr.models.base_model import BaseModel
+from basicsr.models.realesrnet_model import RealESRNetModel
+from basicsr.models.sr_model import SRModel
 from basicsr.utils import img_process_util
+from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
 
 from asid_plugin.checkpoints import load_asid
 from asid_plugin.compat.real_world import CPUForCUDA
+from asid_plugin.options.real_world_keys import DEGRADING, GANS
+from asid_plugin.options.schema import KNOWN_MODELS
 from helpers import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +96,7 @@ def batch(num: int) -> dict[str, torch.Tensor]:
     return {'gt': images, 'kernel1': kernel, 'kernel2': kernel, 'sinc_kernel': kernel}
 
 
-@pytest.mark.parametrize('model', ['RealESRNetModel', 'RealESRGANModel'])
+@pytest.mark.parametrize('model', DEGRADING)
 def test_images_are_degraded_without_a_gpu(model: str) -> None:
     torch.manual_seed(0)
     tiny = build_model(opt(model))
@@ -100,29 +110,84 @@ def test_images_are_degraded_without_a_gpu(model: str) -> None:
     assert tiny.queue_ptr == 4
 
 
-def test_without_the_mend_a_gpu_is_insisted_on() -> None:
-    with pytest.raises((AssertionError, RuntimeError), match='CUDA|NVIDIA'):
-        inspect.unwrap(build_model)(opt('RealESRNetModel'))
+@pytest.mark.parametrize('model', GANS)
+def test_a_discriminator_is_loss_enough(model: str) -> None:
+    options = opt(model)
+    del options['train']['pixel_opt']
+    tiny = build_model(options)
+    tiny.lq, tiny.gt = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 32, 32)
+    tiny.gt_usm = tiny.gt
+    tiny.optimize_parameters(1)
+    assert {'l_g_gan', 'l_d_real'} <= tiny.log_dict.keys() and not any('pix' in name for name in tiny.log_dict)
 
 
-def test_every_holder_has_the_mended_functions() -> None:
-    assert inspect.unwrap(build_model) is not build_model
-    assert basicsr.train.build_model is build_model
-    mended = img_process_util.filter2D
-    assert inspect.unwrap(mended) is not mended
-    assert realesrnet_model.filter2D is mended
+WITHOUT_CUDA = (AssertionError, RuntimeError)
+"""Errors of torch that is asked for CUDA where there is none."""
 
 
-def test_what_asks_for_cuda_stays_on_the_cpu() -> None:
-    """`VideoBaseModel` makes its figures so, and asks for a device by its name."""
+@pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without CUDA')
+def test_basicsr_itself_insists_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RealESRNetModel, '__init__', inspect.unwrap(RealESRNetModel.__init__))
+    with pytest.raises(WITHOUT_CUDA, match='CUDA|NVIDIA'):
+        build_model(opt('RealESRNetModel'))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without CUDA')
+def test_other_models_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a model asks for CUDA in methods of its own, it gets CUDA."""
+
+    class TheirModel(SRModel):
+        def feed_data(self, data: dict[str, torch.Tensor]) -> None:
+            self.lq = data['lq'].cuda()
+
+    monkeypatch.setitem(MODEL_REGISTRY._obj_map, 'TheirModel', TheirModel)
+    model = build_model(opt('TheirModel'))
+    with pytest.raises(WITHOUT_CUDA, match='CUDA|NVIDIA'):
+        model.feed_data({'lq': torch.rand(1, 3, 8, 8)})
+    assert inspect.unwrap(SRModel.__init__) is SRModel.__init__
+
+
+class CentreFrame(nn.Module):
+    """The middle one of several frames, each pixel four times: a network for `VideoBaseModel`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.factor * F.interpolate(x[:, x.shape[1] // 2], scale_factor=2)
+
+
+def test_a_video_is_validated_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size, value in (('gt', 16, 100), ('lq', 8, 110)):
+        for folder in ('a', 'b'):
+            (tmp_path / name / folder).mkdir(parents=True)
+            for i in range(3):
+                cv2.imwrite(str(tmp_path / name / folder / f'{i}.png'), np.full((size, size, 3), value + i, np.uint8))
+    roots = {f'dataroot_{name}': str(tmp_path / name) for name in ('gt', 'lq')}
+    frames = {'num_frame': 3, 'padding': 'reflection', 'cache_data': False, 'io_backend': {'type': 'disk'}}
+    dataset = build_dataset({'type': 'VideoTestDataset', 'name': 'Vid4', **roots, **frames})
+    monkeypatch.setitem(ARCH_REGISTRY._obj_map, 'CentreFrame', CentreFrame)
+    metrics = {'psnr': {'type': 'calculate_psnr', 'crop_border': 0, 'test_y_channel': False}}
+    video = build_model(opt('VideoBaseModel', {'type': 'CentreFrame'}) | {'val': {'metrics': metrics}})
+    video.validation(DataLoader(dataset), 1, None, False)
+    expected = torch.full((3, 1), 20 * math.log10(255 / 10))  # every frame is off by 10
+    assert video.metric_results.keys() == {'a', 'b'}
+    assert all(torch.allclose(figures, expected) for figures in video.metric_results.values())
+
+
+def test_every_holder_has_the_corrected_filter() -> None:
+    corrected = img_process_util.filter2D
+    assert inspect.unwrap(corrected) is not corrected
+    assert realesrnet_model.filter2D is corrected
+
+
+def test_tensors_for_cuda_stay_on_the_cpu() -> None:
     with CPUForCUDA():
         made = [torch.zeros(2, 3, device='cuda'), torch.ones(1).cuda(), nn.Linear(1, 1).cuda().weight]
         made.append(torch.zeros(1, device=torch.device('cuda', 0)))
         assert torch.zeros(1, device='meta').device.type == 'meta'
     assert [x.device.type for x in made] == ['cpu'] * 4
-    if not torch.cuda.is_available():
-        with pytest.raises((AssertionError, RuntimeError)):
-            torch.zeros(1, device='cuda')
 
 
 @pytest.mark.parametrize('kernels', [1, 2])
@@ -145,10 +210,10 @@ def test_a_basicsr_that_was_imported_first_is_mended() -> None:
     from asid_plugin.startup import HostHook, install
     mends.before_import()  # as little as BasicSR needs to be imported
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, HostHook)]
-    import basicsr.train, basicsr.models.realesrnet_model as theirs, basicsr.models.base_model as base
-    before = basicsr.train.build_model, theirs.filter2D, base.BaseModel.load_network
+    import basicsr.models.realesrnet_model as theirs, basicsr.models.base_model as base
+    before = theirs.RealESRNetModel.__init__, theirs.filter2D, base.BaseModel.load_network
     install()
-    after = basicsr.train.build_model, theirs.filter2D, base.BaseModel.load_network
+    after = theirs.RealESRNetModel.__init__, theirs.filter2D, base.BaseModel.load_network
     print([new.__wrapped__ is old for old, new in zip(before, after)])
     from basicsr.losses.losses import L1Loss
     from basicsr.utils.matlab_functions import rgb2ycbcr
@@ -159,10 +224,7 @@ def test_a_basicsr_that_was_imported_first_is_mended() -> None:
     assert done.stdout == '[True, True, True]\n', done.stderr
 
 
-MODELS = ['SRModel', 'SRGANModel', 'ESRGANModel', 'RealESRNetModel', 'RealESRGANModel', 'SwinIRModel', 'ASIDModel']
-
-
-@pytest.mark.parametrize('model', MODELS)
+@pytest.mark.parametrize('model', KNOWN_MODELS)
 def test_every_model_starts_from_the_packages_weights(model: str) -> None:
     network = {'type': 'ASID', 'upscale': 2, 'window_size': 8}
     built = build_model(opt(model, network, 'packaged:x2', train=False))

@@ -117,7 +117,7 @@ def test_a_metric_that_fails_is_known_before_anything_is_upscaled(set5: Path):
     scorer = Scorer(Metric('big', False, False), fails, 'cpu', '')
     with pytest.raises(EvaluationError) as error:
         evaluate(find_sets([set5], 2), [Never()], 2, progress=False, scorers=[scorer])
-    assert str(error.value) == 'HR on Set5/0: --metrics big: ValueError at 44x44 pixels: too small'
+    assert str(error.value) == 'HR on Set5/0: --metrics big: ValueError at 44x44 pixels: too small for me'
 
 
 # names

@@ -80,16 +80,28 @@ def test_a_name_tells_upscayl_the_scale():
     assert {name: scale_by_name(name) for name in names} == names
 
 
-def test_what_ncnn_cannot_do_is_said_and_nothing_written(tmp_path, capsys, monkeypatch):
+def test_a_size_too_small_for_ncnn_is_named_and_nothing_written(tmp_path, capsys):
+    pytest.importorskip('ncnn', reason='ncnn is not installed')
     saved(tmp_path, **SMALL, upscale=2)
-    argv = [tmp_path / 'asid.pth', tmp_path / 'a.param']
-    if pytest.importorskip('ncnn', reason='ncnn is not installed'):
-        assert command('export')([*argv, '--size', '64x8']) == 2
-        assert 'a.param: cannot be written, size 64x8: ncnn needs sides of at least 9' in capsys.readouterr().err
+    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.param', '--size', '64x8']) == 2
+    assert 'a.param: cannot be written, size 64x8: ncnn needs sides of at least 9' in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ['asid.pth']
+
+
+def test_without_ncnn_the_extra_is_named_and_nothing_written(tmp_path, capsys, monkeypatch):
+    saved(tmp_path, **SMALL, upscale=2)
     monkeypatch.setitem(sys.modules, 'ncnn', None)
-    assert command('export')(argv) == 2
+    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.param']) == 2
     assert capsys.readouterr().err == "error: ncnn is not installed: pip install 'asid-plugin[ncnn]'\n"
     assert os.listdir(tmp_path) == ['asid.pth']
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs pipes')
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / 'a.param')
+    with pytest.raises(FileExistsError, match='is there and is no regular file'):
+        export(random_net(**SMALL), tmp_path / 'a.param', 'ncnn')
+    assert (tmp_path / 'a.param').is_fifo() and os.listdir(tmp_path) == ['a.param']
 
 
 def test_channels_must_be_kept(tmp_path):

@@ -1,10 +1,14 @@
 """`asid export --format web`: the page in a real headless Chromium, against `asid upscale`."""
 
+import base64
 import http.server
+import io
 import json
 import os
 import re
 import shutil
+import sys
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +24,8 @@ import torch
 
 from asid_plugin import evaluate, export
 from asid_plugin.archs import ASID
-from asid_plugin.export import web, web_runtime
+from asid_plugin.evaluate.protocol import bicubic
+from asid_plugin.export import subject, web, web_runtime
 from asid_plugin.inference.tiling import Windows, ramp, spans
 from helpers import command
 
@@ -63,7 +68,7 @@ def folder(weights: Path) -> Path:
     except export.ExportError as error:
         if 'npm pack' not in str(error):
             raise
-        pytest.skip(f'ONNX Runtime Web is not to be had: {error}')
+        pytest.skip(f'ONNX Runtime Web cannot be fetched: {error}')
     for name in web_runtime.RUNTIME_FILES:  # as the unpacked package has them
         (weights.parent / name.replace('.mjs', '.js')).rename(weights.parent / name)
     folder = weights.parent / 'page'
@@ -188,6 +193,17 @@ def test_the_download_is_what_upscale_writes(page: Chrome, weights: Path, tmp_pa
     assert off.max() <= 1 and np.count_nonzero(off) <= 0.01 * off.size
 
 
+def test_the_other_half_of_the_slider_is_bicubic_interpolation(page: Chrome, tmp_path: Path):
+    """MATLAB's, but for the borders, which are replicated."""
+    lq = photograph(40, 60)
+    PIL.Image.fromarray(lq).save(tmp_path / 'a.png')
+    enlarged(page, tmp_path / 'a.png', tmp_path)
+    encoded = page.execute_script('return document.getElementById("before").toDataURL()').partition(',')[2]
+    got = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(encoded))).convert('RGB'))[4:-4, 4:-4]
+    off = np.abs(got.astype(int) - bicubic(lq, 2)[4:-4, 4:-4])
+    assert off.max() <= 1 and np.count_nonzero(off) <= 0.01 * off.size
+
+
 def test_a_photograph_is_turned_as_its_exif_says(page: Chrome, weights: Path, tmp_path: Path):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # a quarter turn
@@ -198,10 +214,13 @@ def test_a_photograph_is_turned_as_its_exif_says(page: Chrome, weights: Path, tm
     assert np.abs(got - want).max() <= 2, 'the decoders of JPEG may differ'
 
 
-def test_several_threads_where_the_server_isolates_the_page(chromium: Chrome, folder: Path, weights: Path, tmp_path):
+def test_several_threads_where_the_server_isolates_the_page(
+    chromium: Chrome, folder: Path, weights: Path, policy: str, tmp_path: Path
+):
+    """And binds all of its files, workers among them, by the page's policy."""
     path = tmp_path / 'a.png'
     PIL.Image.fromarray(photograph(30, 90)).save(path)
-    with served(folder, ISOLATION) as (address, _):
+    with served(folder, ISOLATION | {'Content-Security-Policy': policy}) as (address, _):
         for page in opened(chromium, address):
             got = np.asarray(PIL.Image.open(enlarged(page, path, tmp_path))).astype(int)
             threads = min(page.execute_script('return navigator.hardwareConcurrency'), 8)
@@ -311,9 +330,41 @@ def test_nothing_is_fetched_from_elsewhere_and_no_more_than_is_needed(chromium: 
     }
 
 
-def test_only_its_own_scripts_run_on_the_page():
+@pytest.fixture(scope='module')
+def policy() -> str:
+    """The page's Content-Security-Policy."""
     html = (PAGE / 'index.html').read_text(encoding='utf-8')
-    policy = ' '.join(re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1].split())
+    return ' '.join(re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1].split())
+
+
+def test_the_readmes_header_is_the_pages_policy(policy: str):
+    readme = (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')
+    [header] = re.findall('^    Content-Security-Policy: (.*)$', readme, re.MULTILINE)
+    assert header == f"{policy}; frame-ancestors 'none'"
+
+
+def test_the_worker_is_bound_by_its_own_header_alone(chromium: Chrome, policy: str, tmp_path: Path):
+    """By the HTML standard: a worker from the network takes the policy that its script is sent with."""
+    shutil.copy(PAGE / 'index.html', tmp_path)
+    (tmp_path / 'worker.js').write_text(
+        'onmessage = ({data}) => fetch(data).then(() => postMessage(true), () => postMessage(false));'
+    )
+    reaches = """
+        const [address, done] = arguments, worker = new Worker('worker.js');
+        worker.onmessage = ({data}) => done(data);
+        worker.postMessage(address);"""
+    with served(tmp_path, {'Access-Control-Allow-Origin': '*'}) as (elsewhere, asked):
+        for headers, expected in (({}, True), ({'Content-Security-Policy': policy}, False)):
+            asked.clear()
+            with served(tmp_path, headers) as (address, _):
+                chromium.get(address)
+                assert chromium.execute_async_script(reaches, f'{elsewhere}index.html') is expected
+                assert [path for path, _ in asked] == ['/index.html'] * expected
+    chromium.get_log('browser')  # in which Chromium says why
+
+
+def test_only_its_own_scripts_run_on_the_page(policy: str):
+    html = (PAGE / 'index.html').read_text(encoding='utf-8')
     assert policy == (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'"
@@ -384,11 +435,58 @@ def fails(weights: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., s
     def fails(*argv: object) -> str:
         there = sorted(tmp_path.rglob('*'))
         assert command('export')([*map(str, argv)]) == 2
-        err = capsys.readouterr().err
+        err = capsys.readouterr().err.removeprefix(
+            f'npm fetches onnxruntime-web@{web_runtime.RUNTIME_VERSION}, 33 MB\n'
+        )
         assert err.startswith('error: ') and err.count('\n') == 1 and sorted(tmp_path.rglob('*')) == there
         return err[7:-1]
 
     return fails
+
+
+def test_a_missing_package_is_named_before_the_runtime_is_fetched(fails, weights: Path, monkeypatch):
+    monkeypatch.setattr(web, 'copy_runtime', lambda *_: pytest.fail('fetched'))
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    message = "onnxruntime is not installed: pip install 'asid-plugin[export]'"
+    assert fails('--format', 'web', weights, 'new') == message
+
+
+def test_a_network_that_cannot_be_exported_is_named_by_the_folder(weights: Path, tmp_path: Path, monkeypatch, capsys):
+    def fails(*_arguments: object) -> None:
+        raise RuntimeError('not today')
+
+    monkeypatch.setattr(subject, 'export_any_size', fails)
+    monkeypatch.setattr(web, 'copy_runtime', lambda *_: None)
+    assert command('export')([weights, '-o', tmp_path / 'page', '--format', 'web']) == 2
+    assert capsys.readouterr().err == f'error: {tmp_path}/page/asid.onnx: cannot be written: not today\n'
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not shutil.which('npm'), reason='needs npm')
+def test_npm_reads_no_settings_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """They could send variables of the environment to any server."""
+    monkeypatch.setenv('SECRET', 'secret')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'package.json').write_text('{"name": "theirs", "version": "1.0.0"}')
+    with served(tmp_path, {}) as (address, asked):
+        (tmp_path / '.npmrc').write_text(f'registry={address}${{SECRET}}/\n')
+        (tmp_path / 'mine').write_text(f'registry={address}mine/\n')
+        monkeypatch.setenv('npm_config_userconfig', str(tmp_path / 'mine'))
+        with pytest.raises(export.ExportError, match='npm pack .* failed: '):
+            web_runtime.copy_runtime(tmp_path)
+    assert {path.split('/')[1] for path, _ in asked} == {'mine'}
+
+
+def test_an_archive_that_is_none_is_a_line(tmp_path: Path):
+    package = tmp_path / 'a.tgz'
+    with tarfile.open(package, 'w:gz') as archive:
+        archive.add(PAGE / 'icon.svg', 'package/dist/icon.svg')
+    assert web_runtime._read_packed(package, 'icon.svg') == (PAGE / 'icon.svg').read_bytes()
+    with pytest.raises(export.ExportError, match=r'^a.tgz: no b.mjs can be read from it \(KeyError\)$'):
+        web_runtime._read_packed(package, 'b.mjs')
+    package.write_bytes(package.read_bytes()[:100])
+    with pytest.raises(export.ExportError, match=r'^a.tgz: no icon.svg can be read from it'):
+        web_runtime._read_packed(package, 'icon.svg')
 
 
 def test_what_keeps_the_page_from_being_written_is_one_line(fails, weights: Path, tmp_path: Path, monkeypatch):

@@ -13,7 +13,13 @@ class Registry:
         self.kept = {}
 
     def register(self):
-        return lambda item: self.kept.setdefault(item.__name__.lower(), item)
+        def keep(item):
+            name = item.__name__.lower()
+            assert name not in self.kept
+            self.kept[name] = item
+            return item
+
+        return keep
 
     def get(self, name):
         return self.kept[name.lower()]
@@ -42,6 +48,8 @@ def test_its_networks_are_registered_with_its_registry(tmp_path: Path) -> None:
     code = f"""
 from traiNNer.utils.registry import SPANDREL_REGISTRY
 print('torch' in sys.modules)
+import asid_plugin.hosts.trainner as host
+host.after_import(sys.modules['traiNNer.utils.registry'])  # again, which changes nothing
 options = {network!r}
 net = SPANDREL_REGISTRY.get(options.pop('type'))(**options, scale=4)
 deep = SPANDREL_REGISTRY.get('asid_d8')(scale=2, num_feat=16)

@@ -16,8 +16,9 @@ class LocalHub(ThreadingHTTPServer):
 
     Attributes:
         files: The files in them, by 'OWNER/NAME/PATH'.
-        claimed: Sizes that are told in the place of the true ones.
+        claimed: Sizes to answer in the place of the true ones.
         sent: Bytes of files that were asked for.
+        silent: Files to which it gives no answer.
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,7 @@ class LocalHub(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.claimed: dict[str, int] = {}
         self.sent = 0
+        self.silent: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -82,6 +84,9 @@ class Handler(BaseHTTPRequestHandler):
     def _file(self, body: bool) -> None:
         owner, name, *rest = self.path.strip('/').split('/')
         key = '/'.join([owner, name, *rest[2:]])
+        if key in self.server.silent:
+            self.close_connection = True
+            return
         if rest[:1] != ['resolve'] or key not in self.server.files:
             known = any(file.startswith(f'{owner}/{name}/') for file in self.server.files)
             self._json({}, 404, {'X-Error-Code': 'EntryNotFound' if known else 'RepoNotFound', 'X-Repo-Commit': COMMIT})

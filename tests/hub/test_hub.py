@@ -19,6 +19,7 @@ from torch import nn
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.checkpoints import WeightsError
 from asid_plugin.errors import ASIDError
+from asid_plugin.hub import HubError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,7 +72,7 @@ def with_config(folder: Path, **entries: object) -> Path:
     return folder
 
 
-# what is written comes back
+# written and read again
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,19 @@ def test_a_license_is_given_and_a_card_that_is_there_is_kept(tmp_path: Path):
     assert (tmp_path / 'README.md').read_text() == 'mine' and equal(ASID.from_pretrained(tmp_path), tiny(seed=1))
 
 
+def test_a_network_that_cannot_be_uploaded_is_saved_all_the_same(tmp_path: Path):
+    with pytest.raises(HubError, match='^me/net: not uploaded: '):
+        tiny().save_pretrained(tmp_path, push_to_hub=True, repo_id='me/net', private=True)
+    assert "ASID.from_pretrained('me/net')" in card_of(tmp_path).content
+    assert equal(ASID.from_pretrained(tmp_path), tiny())
+
+
+def test_a_mistyped_option_is_named(tmp_path: Path):
+    with pytest.raises(TypeError, match='licence: no such option without push_to_hub=True'):
+        tiny().save_pretrained(tmp_path / 'net', licence='mit')
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize('arch', [ASID, OmniSR])
 def test_the_cards_snippet_runs(tmp_path: Path, arch: type[ASID | OmniSR]):
     tiny(arch).save_pretrained(tmp_path)
@@ -284,7 +298,7 @@ def test_other_entries_of_a_config_are_left_alone(folder: Path):
         (b'[' * 60_000, 'not JSON (RecursionError)'),
         (b'[1]', 'holds a list, not the arguments of a network'),
         (b'{"num_feat": ' + b'1' * 5000 + b'}', 'not JSON'),
-        (b' ' * 2**17 + b'{}', 'bytes, which arguments of a network are not'),
+        (b' ' * 2**17 + b'{}', 'bytes, too many for the arguments of a network'),
     ],
     ids=lambda value: repr(value)[:12],
 )
@@ -333,10 +347,10 @@ def test_what_is_no_name_of_a_repository_is_said(name: str):
 
 def test_a_repository_offline_is_one_line():
     message = refusal('somebody/asid-x2')
-    assert message.startswith('somebody/asid-x2: no such folder, and not to be had from the hub: ')
+    assert message.startswith('somebody/asid-x2: no such folder, and it cannot be fetched from the hub: ')
 
 
-# the hub's own client, against a hub on this machine
+# the hub's client, against a hub on this machine
 
 
 def on_hub(hub: LocalHub, code: str, cache: Path) -> str:
@@ -386,9 +400,32 @@ for name in ('bad/pickle', 'bad/huge', 'bad/config', 'bad/none', 'good/alone'):
         assert pickle.startswith('bad/pickle: the repository has no model.safetensors (pickles are not read')
         assert huge == f'bad/huge: model.safetensors: {2**40} bytes; at most {2**30} are read'
         assert 'num_block is 999999999 there and 2 here' in config
-        assert none.startswith('bad/none: no such folder, and not to be had from the hub: ')
+        assert none.startswith('bad/none: no such folder, and it cannot be fetched from the hub: ')
         assert alone == 'good/alone 2'
         assert hub.sent == 2 * len(weights) + len(hub.files['bad/config/config.json'])
+
+
+@pytest.mark.slow
+def test_a_config_is_left_out_only_where_the_repository_has_none(tmp_path: Path):
+    """It tells x1 with 12 channels from x2 with 3, which have the same weights."""
+    tiny(num_out_ch=12, upscale=1).save_pretrained(tmp_path / 'net')
+    weights, config = ((tmp_path / 'net' / name).read_bytes() for name in ('model.safetensors', 'config.json'))
+    code = """
+import huggingface_hub.constants as constants
+for name in ('me/none', 'me/lost'):
+    for constants.HF_HUB_OFFLINE in (False, True):
+        try:
+            print(name, ASID.from_pretrained(name).upscale, end=' & ')
+        except ASIDError as error:
+            print(error, end=' & ')
+"""
+    with local_hub() as hub:
+        hub.files |= {'me/none/model.safetensors': weights, 'me/lost/model.safetensors': weights}
+        hub.files['me/lost/config.json'] = config
+        hub.silent.add('me/lost/config.json')
+        *none, lost, offline, _ = on_hub(hub, code, tmp_path / 'cache').split(' & ')
+    assert none == ['me/none 2'] * 2
+    assert lost.startswith('me/lost: no such folder, and') and offline.startswith('me/lost: no such folder, and')
 
 
 # torch.hub

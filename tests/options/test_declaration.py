@@ -17,18 +17,17 @@ from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY
 
 from asid_plugin.models.asid_model import AMP_DTYPES
 from asid_plugin.options.asid_arguments import SENTENCES
-from asid_plugin.options.asid_keys import AMP, ASID_SECTIONS, ASIDTrainOptions, ASIDValOptions
+from asid_plugin.options.asid_keys import AMP, ASIDTrainOptions, ASIDValOptions
 from asid_plugin.options.basicsr_arguments import ARGUMENTS
-from asid_plugin.options.basicsr_keys import BASICSR_SECTIONS, PathOptions, TrainOptions
+from asid_plugin.options.basicsr_keys import PathOptions, TrainOptions
 from asid_plugin.options.declaration import Needed, Section
 from asid_plugin.options.page import to_markdown
-from asid_plugin.options.real_world_keys import REAL_WORLD_SECTIONS
 from asid_plugin.options.schema import SCHEDULERS, registered
+from asid_plugin.options.sections import SECTIONS
 from asid_plugin.options.signatures import parameters
 from asid_plugin.options.structure import structural_problems
 from helpers import command
 
-SECTIONS = (*BASICSR_SECTIONS, *ASID_SECTIONS, *REAL_WORLD_SECTIONS)
 ROOT = Path(__file__).parents[2]
 
 
@@ -69,8 +68,7 @@ def test_defaults_are_values_that_the_key_may_have(section: type[Section]):
 
 def test_defaults_of_basicsrs_keys_are_basicsrs():
     """Every `get('key', default)` in BasicSR's code for the keys that are declared."""
-    sections = (*REAL_WORLD_SECTIONS, *BASICSR_SECTIONS)
-    declared = {name: option for section in sections for name, option in section.declared().items()}
+    declared = {name: option for section in reversed(SECTIONS) for name, option in section.declared().items()}
     read = {}
     models = [f'models/{name}_model.py' for name in ('base', 'sr', 'srgan', 'realesrnet', 'realesrgan')]
     for file in ('train.py', 'data/__init__.py', *models):

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import asid_plugin  # noqa: F401  # before basicsr
@@ -18,6 +19,7 @@ import asid_plugin  # noqa: F401  # before basicsr
 import basicsr
 from basicsr import train
 
+from asid_plugin.options.declaration import Needed
 from asid_plugin.options.real_world_keys import (
     DegradationOptions,
     DegradedDatasetOptions,
@@ -98,18 +100,20 @@ def test_the_files_are_right(problems: Callable[..., list]) -> None:
         ),
         ({'train:amp': 'bf16'}, ['train: amp: read by ASIDModel only, and model_type is RealESRNetModel']),
         (
-            {'model_type': 'SRModel', 'path:pretrain_network_g': None},
-            ['gt_usm: read by RealESRNetModel only, and model_type is SRModel'],
+            {'network_g:num_in_ch': 1, 'network_g:num_out_ch': 1, 'path:pretrain_network_g': None},
+            [f'network_g: {key}: 1, but the images of datasets:train have 3' for key in ('num_in_ch', 'num_out_ch')],
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
 )  # fmt: skip
 def test_mistakes_are_named(problems: Callable[..., list], edits: dict[str, Any], lines: list[str]) -> None:
-    found = problems(edits)
-    if edits.get('model_type') == 'SRModel':
-        assert lines[0] in found and any("of a sample, 'lq' is missing" in line for line in found)
-    else:
-        assert found == lines
+    assert problems(edits) == lines
+
+
+def test_keys_of_degradations_are_for_models_that_degrade(problems: Callable[..., list]) -> None:
+    found = problems({'model_type': 'SRModel', 'path:pretrain_network_g': None})
+    assert 'gt_usm: read by RealESRNetModel only, and model_type is SRModel' in found
+    assert any("of a sample, 'lq' is missing" in line for line in found)
 
 
 def test_a_list_that_is_not_of_the_folder(problems: Callable[..., list]) -> None:
@@ -120,9 +124,26 @@ def test_a_list_that_is_not_of_the_folder(problems: Callable[..., list]) -> None
     assert line.startswith('datasets: train: dataroot_gt: datasets/DF2K/some/c.png: ')
 
 
+def test_a_batch_of_several_gpus_is_mixed_whole(problems: Callable[..., list], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    lines = ['queue_size: 180 is not a multiple of batch_size_per_gpu, 12, times 2 GPUs']
+    assert problems({'num_gpu': 2}) == lines
+    assert problems({'num_gpu': 2, 'queue_size': 192}) == []
+
+
+def test_a_list_may_have_a_number_for_its_name(problems: Callable[..., list]) -> None:
+    Path('datasets/DF2K.txt').rename('1e5')
+    assert problems({'datasets:train:meta_info': '1e5'}) == []
+
+
+def test_a_folder_is_quoted_in_the_command(problems: Callable[..., list]) -> None:
+    Path('datasets/DF2K').rename('datasets/a; touch harm')
+    [line] = problems({'datasets:train:dataroot_gt': 'datasets/a; touch harm', 'datasets:train:meta_info': None})
+    assert line.endswith("(cd 'datasets/a; touch harm' && find * -type f) > 'datasets/a; touch harm.txt' makes it")
+
+
 def test_pairs_need_no_keys_of_degradations(problems: Callable[..., list]) -> None:
-    edits = dict.fromkeys(DegradationOptions.needed(*{o.default for o in DegradationOptions.declared().values()
-                                                      if not isinstance(o.default, bool | int)}), DELETED)  # fmt: skip
+    edits = dict.fromkeys(DegradationOptions.needed(Needed.TRAINING), DELETED)
     [line] = problems({**edits, 'high_order_degradation': False})
     assert line.startswith('datasets: train: type: RealESRGANDataset, but high_order_degradation is false')
 
@@ -141,7 +162,7 @@ def test_a_discriminator_is_needed(problems: Callable[..., list]) -> None:
         'train:gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla'},
         'train:optim_d': {'type': 'Adam', 'lr': 1e-4},
     }
-    assert problems(right) == []
+    assert problems(right) == problems(right | {'train:pixel_opt': DELETED}) == []
     wrong = {'train:ldl_opt': {'type': 'L1Loss'}, 'train:ema_decay': 0, 'train:net_d_itres': 1}
     assert sorted(problems(right | wrong)) == [
         'train: ema_decay: missing; ldl_opt compares with the averaged network',

@@ -1,4 +1,4 @@
-// The page: takes a picture, has a worker enlarge it, and shows how far it is and what it became.
+// The page: takes a picture, has a worker enlarge it, and shows the progress and the result.
 
 import {limit} from './picture.js';
 import {counted, duration, median} from './words.js';

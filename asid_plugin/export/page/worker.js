@@ -1,8 +1,8 @@
 // Reads, enlarges and writes one picture, beside the page, which stays awake.
 //
-// It is told {file, settings, device}, and tells the page, by `kind`: `size` of the picture; `before` and `after`, rows
-// of its bicubic interpolation and of its enlargement by ASID; `tile`, after each; `done` with the PNG; `refused` with
-// a sentence; `failed` with an error of the runtime.
+// It gets {file, settings, device}. Its messages to the page are of one `kind` each: `size` of the picture; `before` and
+// `after`, rows of its bicubic interpolation and of its enlargement by ASID; `tile`, after each; `done` with the PNG;
+// `refused` with a sentence; `failed` with an error of the runtime.
 
 import {COLOUR, OPACITY, enlargeCubic} from './cubic.js';
 import {fillHidden} from './hidden.js';

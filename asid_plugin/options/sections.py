@@ -1,0 +1,10 @@
+"""All sections of option files whose keys are declared."""
+
+from .asid_keys import ASID_SECTIONS
+from .basicsr_keys import BASICSR_SECTIONS
+from .declaration import Section
+from .real_world_keys import REAL_WORLD_SECTIONS
+
+ADDED: tuple[type[Section], ...] = (*ASID_SECTIONS, *REAL_WORLD_SECTIONS)
+"""Those that only some models or data sets read."""
+SECTIONS: tuple[type[Section], ...] = (*BASICSR_SECTIONS, *ADDED)
