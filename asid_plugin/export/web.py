@@ -9,9 +9,9 @@ from asid_plugin.files import whole_folder
 from asid_plugin.inference.tiling import Windows
 from asid_plugin.tiles import OVERLAP, TILE
 
-from .subject import ExportError
+from .subject import ExportError, describe
 from .web_runtime import RUNTIME, RUNTIME_VERSION, copy_runtime
-from .write import describe, export
+from .write import export
 
 MODEL = 'asid.onnx'
 SETTINGS = 'settings.json'
