@@ -1,4 +1,4 @@
-"""Runs the program of a Core ML package by PyTorch, operation by operation, as Apple's reference of MIL defines them."""
+"""Runs the program of a Core ML package by PyTorch, each operation as the reference of MIL defines it."""
 
 from pathlib import Path
 
