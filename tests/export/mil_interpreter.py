@@ -36,8 +36,7 @@ def matmul(op):
 
 
 def layer_norm(op):
-    axes = [axis % op['x'].ndim for axis in op['axes'].tolist()]
-    assert axes == [op['x'].ndim - 1]
+    assert op['axes'].tolist() in ([-1], [op['x'].ndim - 1])
     return F.layer_norm(op['x'], op['x'].shape[-1:], op['gamma'], op['beta'], op['epsilon'])
 
 
