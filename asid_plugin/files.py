@@ -51,19 +51,18 @@ def staging(folder: str | Path) -> Iterator[Path]:
         folder: Where the files shall be; created if need be, and removed again if no file comes into it.
 
     Yields:
-        A temporary folder inside it. Leaving the block normally moves every file in it to `folder`, replacing those of
-        the same names; leaving it by an exception removes them. An `OSError` names the final path of the file that it
-        is about.
+        A temporary folder inside it. Leaving the block normally moves every file and folder in it to `folder`, each in
+        the place of one of the same kind and name; leaving it by an exception removes them. An `OSError` names the
+        final path of the file that it is about.
     """
     with temporary(folder) as staged:
         try:
             yield staged
             paths = sorted(staged.iterdir())
             for path in paths:
-                with path.open('r+b') as file:  # Windows writes out only what may be written to
-                    os.fsync(file.fileno())
+                _write_out(path)
             for path in paths:
-                path.replace(staged.parent / path.name)
+                _take_place(path, staged.parent / path.name)
         except OSError as error:
             _name_final_path(error, staged)
             raise
@@ -110,10 +109,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         made.mkdir()
         try:
             yield made
-            for file in sorted(made.rglob('*')):
-                if file.is_file():
-                    with file.open('r+b') as written:
-                        os.fsync(written.fileno())
+            _write_out(made)
             if path.is_dir():
                 path.rmdir()  # on Windows nothing is renamed to what is there
             made.rename(path)
@@ -151,6 +147,27 @@ def refuse_special(path: Path) -> None:
     """Raise a `FileExistsError` for a pipe, a socket or a device, which a file shall not replace."""
     if is_special(path):
         raise FileExistsError(errno.EEXIST, 'is there and is no regular file', str(path))
+
+
+def _write_out(path: Path) -> None:
+    """Have a file, or all of a folder, on the disk."""
+    for file in [file for file in sorted(path.rglob('*')) if file.is_file()] if path.is_dir() else [path]:
+        with file.open('r+b') as written:  # Windows writes out only what may be written to
+            os.fsync(written.fileno())
+
+
+def _take_place(path: Path, target: Path) -> None:
+    """Move a file or folder to where one of its kind may be, which goes."""
+    if not (path.is_dir() and target.is_dir()):
+        path.replace(target)
+        return
+    old = path.with_name(f'{path.name}.old')  # nothing is renamed to a folder with something in it
+    target.rename(old)
+    try:
+        path.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
 
 
 def _clear(made: Path) -> None:

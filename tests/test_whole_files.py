@@ -86,6 +86,29 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
     assert sorted(path.name for path in tmp_path.iterdir()) == ['new', 'page']
 
 
+def test_a_folder_takes_the_place_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ('old', 'new'):
+        with staging(tmp_path) as folder:
+            (folder / 'a' / text).mkdir(parents=True)
+            (folder / 'a' / text / 'file').write_text(text)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == target.name:
+            raise OSError(errno.EACCES, 'refused', str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, 'rename', refuse)
+    with pytest.raises(OSError, match='refused') as error, staging(tmp_path) as folder:
+        (folder / 'a' / 'newer').mkdir(parents=True)
+    assert error.value.filename == str(tmp_path / 'a')
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob('*')] == [
+        Path('a'),
+        Path('a/new'),
+        Path('a/new/file'),
+    ]
+
+
 def test_a_temporary_folder_is_for_its_owner_and_goes(tmp_path: Path) -> None:
     with temporary(tmp_path, 'x_') as folder:
         assert folder.parent == tmp_path and folder.name.startswith('x_')

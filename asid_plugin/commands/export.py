@@ -1,10 +1,10 @@
-"""Export an ASID to ONNX, OpenVINO, ncnn or torch.export, or as a page for browsers.
+"""Export an ASID to ONNX, OpenVINO, ncnn, Core ML or torch.export, or as a page for browsers.
 
 The network takes images of any size or, with --size, of one. The file holds the scale, the network's arguments and the
 weights' SHA-256, except ncnn's pair, which has no place for them. It must agree with PyTorch, at noise, black and
-white, and at sizes other than the traced one, to 0.0001 (0.01 with --half), or is not written. With --format web, OUT
-is a folder of static files for a web server of any kind: a page that enlarges pictures in the visitor's browser and
-sends nothing.
+white, and at sizes other than the traced one, to 0.0001 (0.01 with --half), or is not written. Core ML's package runs
+on Apple's systems alone: the program that it is made of must agree in its place. With --format web, OUT is a folder of
+static files for a web server of any kind: a page that enlarges pictures in the visitor's browser and sends nothing.
 """
 
 import argparse
@@ -18,23 +18,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weights = 'a checkpoint of ASID, .pth or .safetensors, or packaged:xK (default: %(default)s)'
     add('weights', type=Path, nargs='?', default=Path('packaged:x2'), metavar='WEIGHTS', help=weights)
     out = (
-        '.onnx, .pt2 (torch.export), .xml (OpenVINO) or .param (ncnn), where a .bin goes with the last two, or with '
-        '--format web a new folder'
+        '.onnx, .pt2 (torch.export), .xml (OpenVINO) or .param (ncnn), where a .bin goes with the last two, .mlpackage '
+        '(Core ML, a folder), or with --format web a new folder'
     )
     add('place', type=Path, nargs='?', metavar='OUT', help=out)
     add('-o', '--output', type=Path, metavar='OUT', help='the same, where WEIGHTS may be left out')
-    add('--format', choices=['onnx', 'torch-export', 'openvino', 'ncnn', 'web'], help="default: by OUT's suffix")
+    formats = ['onnx', 'torch-export', 'openvino', 'ncnn', 'coreml', 'web']
+    add('--format', choices=formats, help="default: by OUT's suffix")
     add(
         '--half',
         action='store_true',
-        help='weights, input and output in float16; of ncnn the weights; not with --format web',
+        help='weights, input and output in float16; of ncnn the weights, of Core ML weights and computation; not with '
+        '--format web',
     )
     add(
         '--size',
         type=_size,
         metavar='WxH',
-        help='one image of this width and height at a time, such as 64x64, as browsers and TensorRT want it (default: '
-        'any batch and size)',
+        help='one image of this width and height at a time, such as 64x64, as browsers and TensorRT want it and Core '
+        'ML must have it (default: any batch and size)',
     )
     add('--opset', type=int, metavar='N', help='of ONNX, 18 to 23 (default: 20)')
     runtime = (
@@ -107,9 +109,12 @@ def _export_file(args: argparse.Namespace, output: Path) -> None:
     if args.size:
         shape = f'one image of {args.size[1]}x{args.size[0]}'
     checked = 'at noise, black and white' if args.size else f'at {len(EXPORT_FORMATS[file_format].sizes(net))} sizes'
+    which = 'the program that it is made of is ' if file_format == 'coreml' else ''
     print(
         f'wrote {printable(output)}: x{net.upscale}, {"float16" if args.half else "float32"}, {shape}{opset}; '
-        f'within {difference:.0e} of PyTorch {checked}'
+        f'{which}within {difference:.0e} of PyTorch {checked}'
     )
+    if file_format == 'coreml':
+        print('for iOS 15, macOS 12 and later; it was not run, as that takes one of these systems')
     if file_format == 'ncnn' and scale_by_name(output.stem) != net.upscale:
         print(f'Upscayl takes it for x{scale_by_name(output.stem)} by its name: put x{net.upscale} into that')

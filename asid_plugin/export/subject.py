@@ -1,9 +1,13 @@
-"""The network to export, at its precision and for its image size, as the formats take it."""
+"""The network to export, at its precision and for its image size, as the formats take it, and its description."""
 
 import copy
+import hashlib
+import json
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
+import safetensors.torch
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
@@ -11,6 +15,9 @@ from torch.fx.experimental import _config
 
 from asid_plugin.archs import ASID
 from asid_plugin.errors import ASIDError
+from asid_plugin.version import __version__
+
+from .flat import flattened
 
 Sizes = tuple[tuple[int, int, int], ...]
 """(batch, height, width) of several pictures."""
@@ -67,6 +74,17 @@ class Subject:
             return export_any_size(net, channels)
         return torch.export.export(net, (next(net.parameters()).new_zeros(1, channels, *self.size),))
 
+    @cached_property
+    def flat_program(self) -> ExportedProgram:
+        """The network for its size as Core ML takes it: float32, functional, and of five axes at most."""
+        assert self.size
+        net = flattened(self.net)
+        program = torch.export.export(net, (torch.zeros(1, net.conv_first.in_channels, *self.size),))
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FutureWarning)  # of PyTorch, about itself
+            # an alias, which coremltools does not know, is the tensor itself
+            return program.run_decompositions({torch.ops.aten.alias.default: lambda x: x})
+
 
 def export_any_size(
     net: nn.Module, num_in_ch: int = 3, max_batch: int = MAX_BATCH, max_side: int = MAX_SIDE
@@ -104,3 +122,17 @@ def _drop_size_asserts(program: ExportedProgram) -> None:
         graph.erase_node(node)
     graph.eliminate_dead_code()
     program.graph_module.recompile()
+
+
+def describe(net: ASID) -> dict[str, str]:
+    """The metadata of an exported file, as `asid_plugin.inference.runtimes.REQUIRED` lists them.
+
+    The hash is of the bytes that `safetensors.torch.save` makes of the weights in our layout, whatever it was before.
+    """
+    weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    return {
+        'asid_plugin': __version__,
+        'upscale': str(net.upscale),
+        'arguments': json.dumps(net.arguments),
+        'weights_sha256': hashlib.sha256(safetensors.torch.save(weights)).hexdigest(),
+    }

@@ -10,9 +10,9 @@ from asid_plugin.inference.runtimes import backend
 from asid_plugin.inference.tiling import Windows
 from asid_plugin.tiles import OVERLAP, TILE
 
-from .subject import ExportError
+from .subject import ExportError, describe
 from .web_runtime import RUNTIME, RUNTIME_VERSION, copy_runtime
-from .write import EXPORT_FORMATS, describe, export
+from .write import EXPORT_FORMATS, export
 
 MODEL = 'asid.onnx'
 SETTINGS = 'settings.json'

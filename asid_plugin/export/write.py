@@ -1,10 +1,10 @@
-"""A trained ASID exported to ONNX, torch.export, OpenVINO or ncnn.
+"""A trained ASID exported to ONNX, torch.export, OpenVINO, ncnn or Core ML.
 
 The file takes batches and images of any size, or one image of a fixed size; padding and cropping are inside. Before it
-appears it is run, at sizes other than the traced one, and must agree with PyTorch.
+appears it is run, at sizes other than the traced one, and must agree with PyTorch; of Core ML's package, which only
+Apple's systems run, this is done with the program that it is made of.
 """
 
-import hashlib
 import io
 import json
 import logging
@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from asid_plugin.archs import ASID
@@ -29,25 +29,11 @@ from asid_plugin.inference.runtimes import (
     load_openvino,
     load_torch_export,
 )
-from asid_plugin.version import __version__
 
 from .check import check
+from .coreml import check_place, checked_program, quiet_import, write_coreml
 from .ncnn_asid import NcnnNetwork, checked_sizes, write_ncnn
-from .subject import CHECKED_SIZES, MAX_SIDE, OPSETS, ExportError, Sizes, Subject
-
-
-def describe(net: ASID) -> dict[str, str]:
-    """The metadata of an exported file, as `asid_plugin.inference.runtimes.REQUIRED` lists them.
-
-    The hash is of the bytes that `safetensors.torch.save` makes of the weights in our layout, whatever it was before.
-    """
-    weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    return {
-        'asid_plugin': __version__,
-        'upscale': str(net.upscale),
-        'arguments': json.dumps(net.arguments),
-        'weights_sha256': hashlib.sha256(safetensors.torch.save(weights)).hexdigest(),
-    }
+from .subject import CHECKED_SIZES, MAX_SIDE, OPSETS, ExportError, Sizes, Subject, describe
 
 
 def write_onnx(subject: Subject, path: Path) -> None:
@@ -117,20 +103,29 @@ class ExportFormat:
     Attributes:
         suffix: Of its files.
         write: Writes a network to a path.
-        load: Opens the file again.
+        load: Opens the file again; None if only some systems can.
         packages: That these need, besides PyTorch.
         extra: Of this package, which brings them.
         sizes: (batch, height, width) at which a file for any size is checked.
         has_opset: Whether `opset` means anything to it.
+        stand_in: In the place of `load`: looks through the file, and returns the program that it is made of.
     """
 
     suffix: str
     write: Callable[[Subject, Path], None]
-    load: Callable[[Path], ExportedNetwork | NcnnNetwork]
+    load: Callable[[Path], ExportedNetwork | NcnnNetwork] | None
     packages: tuple[str, ...] = ()
     extra: str = 'export'
     sizes: Callable[[ASID], Sizes] = lambda _: CHECKED_SIZES
     has_opset: bool = False
+    stand_in: Callable[[Path, Subject], Callable[[Tensor], Tensor]] | None = None
+
+    def run(self, path: Path, subject: Subject) -> Callable[[Tensor], Tensor]:
+        """Open a file of `subject` to run it, or its stand-in."""
+        if self.load:
+            return self.load(path).run
+        assert self.stand_in
+        return self.stand_in(path, subject)
 
 
 EXPORT_FORMATS = {
@@ -138,6 +133,7 @@ EXPORT_FORMATS = {
     'torch-export': ExportFormat('.pt2', write_torch_export, load_torch_export),
     'openvino': ExportFormat('.xml', write_openvino, load_openvino, ('onnx', 'onnxscript', 'openvino'), has_opset=True),
     'ncnn': ExportFormat('.param', write_ncnn, NcnnNetwork, ('ncnn',), 'ncnn', checked_sizes),
+    'coreml': ExportFormat('.mlpackage', write_coreml, None, ('coremltools',), 'coreml', stand_in=checked_program),
 }
 
 
@@ -153,10 +149,10 @@ def export(
 
     Args:
         net: In eval mode, float32, on the CPU.
-        path: The file; the weights of OpenVINO and ncnn go to a .bin beside it.
+        path: The file; the weights of OpenVINO and ncnn go to a .bin beside it. Core ML's is a folder.
         file_format: A key of `EXPORT_FORMATS`.
-        half: Weights, input and output in float16; of ncnn the weights.
-        size: (height, width) of the images, which come one at a time; None for any batch and size.
+        half: Weights, input and output in float16; of ncnn the weights, of Core ML weights and computation.
+        size: (height, width) of the images, which come one at a time; None for any batch and size, not for Core ML.
         opset: Of ONNX, one of `OPSETS`; None for `OPSET`.
 
     Returns:
@@ -166,15 +162,18 @@ def export(
         BackendError: A package that the format needs is not installed.
         ExportError: The file does not run, a result is not finite, or differs from PyTorch by more than the tolerance;
             a size, opset or weight out of range; or torch is too old.
-        OSError: The file cannot be written, or is a pipe or device.
+        OSError: The file cannot be written, or a pipe, a device, or a folder that is no package of Core ML is in its place.
     """
     if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
         raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')
     path, form = Path(path), EXPORT_FORMATS[file_format]
     _check_request(file_format, size, opset)
     refuse_special(path)
-    for package in form.packages:
-        backend(package, form.extra)
+    if file_format == 'coreml':
+        check_place(path)
+    with quiet_import():
+        for package in form.packages:
+            backend(package, form.extra)
     with _about(path, 'not written'):
         subject = Subject(net, size, half, **({} if opset is None else {'opset': opset}))
     with staging(path.parent) as folder, tqdm(total=2, unit='step', disable=None, leave=False) as bar:
@@ -184,7 +183,7 @@ def export(
         bar.update()
         bar.set_description('check')
         with _about(path, 'not written, it does not run'):
-            run = form.load(folder / path.name).run
+            run = form.run(folder / path.name, subject)
             with _about(path, 'not written'):
                 return check(run, subject, form.sizes(net))
 
@@ -193,6 +192,8 @@ def _check_request(file_format: str, size: tuple[int, int] | None, opset: int | 
     """Raise the `ExportError` that `export` documents for what is asked for."""
     if size and not all(1 <= side <= MAX_SIDE for side in size):
         raise ExportError(f'size {size[1]}x{size[0]}: each side must be 1 to {MAX_SIDE} pixels')
+    if file_format == 'coreml' and not size:
+        raise ExportError('Core ML takes images of one size: name it, such as --size 64x64')
     if opset is None:
         return
     if not EXPORT_FORMATS[file_format].has_opset:

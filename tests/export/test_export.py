@@ -295,7 +295,7 @@ def test_a_missing_package_is_named_and_nothing_is_written(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ('argv', 'message'),
     [
-        (['asid.pth', 'a.pb'], 'a.pb: its name must end in .onnx, .pt2, .xml, .param'),
+        (['asid.pth', 'a.pb'], 'a.pb: its name must end in .onnx, .pt2, .xml, .param, .mlpackage'),
         (['asid.pth', 'a.onnx', '--format', 'openvino'], 'a.onnx: its name must end in .xml'),
         (['none.pth', 'a.onnx'], 'none.pth: no such file'),
         (['asid.pth', 'a.onnx', '--opset', '17'], 'opset 17: must be 18 to 23, those that PyTorch writes'),
