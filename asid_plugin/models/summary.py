@@ -1,10 +1,11 @@
 """A run in a few lines, for its log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
+from asid_plugin.options.problems import mapping
 from asid_plugin.version import __version__
 
 
@@ -16,19 +17,24 @@ def summary(opt: Mapping[str, Any], net: nn.Module) -> list[str]:
         net: `network_g`.
     """
     params = sum(weights.numel() for weights in net.parameters())
+    verb = 'trains' if opt['is_train'] else 'tests'
     weights = opt['path'].get('pretrain_network_g') or 'random weights'
-    network = f'{opt["network_g"]["type"]} x{opt["scale"]}, {params:,} parameters'
-    if not opt['is_train']:
-        return [f'asid_plugin {__version__} tests {network}, from {weights}; results: {opt["path"]["results_root"]}']
-    train, batch = opt['datasets']['train'], opt['datasets']['train']['batch_size_per_gpu']
-    loaders = opt['world_size'] if opt['dist'] else max(1, opt['num_gpu'])
-    side = train['gt_size'] // opt['scale']
-    patches = f'{batch * loaders} LR patches of {side}x{side}'
-    lines = [
-        f'asid_plugin {__version__} trains {network}, from {weights}',
-        f'on {train["name"]}: {opt["train"]["total_iter"]:,} iterations of {patches}',
+    network = f'{opt["network_g"]["type"]} x{opt["scale"]}, {params:,} parameters, from {weights}'
+    results = opt['path'].get('experiments_root' if opt['is_train'] else 'results_root')
+    return [
+        f'asid_plugin {__version__} {verb} {network}',
+        *_training(opt),
+        *([f'results, and a log with all options and the network: {results}'] if results else ()),
     ]
-    sets = [options['name'] for phase, options in opt['datasets'].items() if phase.partition('_')[0] == 'val']
-    if opt.get('val') is not None and sets:
-        lines.append(f'validated on {", ".join(sets)} every {opt["val"]["val_freq"]:,} iterations')
-    return [*lines, f'results, and a log with all options and the network: {opt["path"]["experiments_root"]}']
+
+
+def _training(opt: Mapping[str, Any]) -> Iterator[str]:
+    """Data, length and validation of a training."""
+    data, loaders = mapping(opt, 'datasets'), opt['world_size'] if opt['dist'] else max(1, opt['num_gpu'])
+    train = mapping(data, 'train')
+    if train:
+        side, batch = train.get('gt_size', 0) // opt['scale'], train['batch_size_per_gpu'] * loaders
+        yield f'on {train["name"]}: {opt["train"]["total_iter"]:,} iterations of {batch} LR patches of {side}x{side}'
+    sets = [options['name'] for phase, options in data.items() if phase.partition('_')[0] == 'val']
+    if sets and opt.get('val') is not None:
+        yield f'validated on {", ".join(sets)} every {opt["val"]["val_freq"]:,} iterations'
