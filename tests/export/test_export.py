@@ -74,9 +74,9 @@ def names_this_machine(path):
 
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory):
-    """ASID with two blocks, which share matrices, its ONNX file, made by the command, and its trace, for reuse."""
+    """ASID with a block whose SAMs share matrices, its ONNX file, made by the command, and its trace, for reuse."""
     folder = tmp_path_factory.mktemp('export')
-    net = checkpoint(folder, num_feat=16, num_block=2, upscale=2)
+    net = checkpoint(folder, num_feat=16, num_block=1, sharing='intra', upscale=2)
     traced = []
     with pytest.MonkeyPatch.context() as patch:
         trace = subject.export_any_size
