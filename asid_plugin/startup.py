@@ -9,6 +9,7 @@ Every interpreter of the environment pays for this module, so it imports nothing
 """
 
 import _thread
+import os
 import sys
 
 TYPE_CHECKING = False  # of typing, which is not loaded yet
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 HOSTS = ('basicsr', 'mmengine', 'spandrel', 'traiNNer.utils.registry')
 """Modules that are watched; that of `asid_plugin.hosts` with the lowered name of their package acts on each."""
+SWITCH = 'ASID_PLUGIN_HOOK'
+"""Environment variable; `off` leaves the hosts as they are."""
 
 
 class HostHook:
@@ -68,8 +71,11 @@ def _host(name: str) -> 'ModuleType':
 
 
 def install() -> None:
-    """Install the hook, once. A host that was imported before it is connected at once."""
-    if any(isinstance(finder, HostHook) for finder in sys.meta_path):
+    """Install the hook, once. A host that was imported before it is connected at once.
+
+    With `ASID_PLUGIN_HOOK=off` in the environment it does nothing.
+    """
+    if os.environ.get(SWITCH) == 'off' or any(isinstance(finder, HostHook) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, HostHook())
     for name in HOSTS:

@@ -143,7 +143,7 @@ def module_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
 def how_to_install(extra: str) -> str:
     """The command that installs an extra."""
     flags = '--no-build-isolation --use-pep517 ' if extra in WITH_BASICSR else ''
-    note = ' (Install in the README has the line for Python 3.13)' if flags and sys.version_info >= (3, 13) else ''
+    note = ' (docs/install.md has the line for Python 3.13)' if flags and sys.version_info >= (3, 13) else ''
     return f"pip install {flags}'asid-plugin[{extra}]'{note}"
 
 

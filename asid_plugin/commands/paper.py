@@ -73,7 +73,7 @@ def add_crops_arguments(parser: argparse.ArgumentParser, output: str) -> None:
     add('--scale', type=int, default=4, help='(%(default)s)')
     add_networks(
         parser,
-        '[NAME=]FILE, any number: as for asid evaluate. Bicubic is always there',
+        '[NAME=]FILE, any number: as for asid evaluate (default: the weights in the package). Bicubic is always there',
     )
     add('--how', choices=('tiles', 'whole'), default='tiles', help='how networks see the image (%(default)s)')
     add(

@@ -4,9 +4,10 @@ import os
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -96,6 +97,10 @@ class Candidate(ABC):
         Raises:
             EvaluationError: There is none.
         """
+
+    def called(self, method: Method) -> 'Candidate':
+        """The same with another `method`."""
+        return replace(self, method=method)  # type: ignore[type-var]  # every candidate is a dataclass
 
     def check(self, sample: Sample) -> None:  # noqa: B027  # most have nothing to check
         """Raise the error that the call would raise, where it can be known without computing."""
@@ -230,10 +235,8 @@ def load_candidates(specs: Sequence[str], running: Running) -> list[Candidate]:
     Raises:
         EvaluationError: A SPEC cannot be loaded, is of another scale, or two have one label.
     """
-    candidates: list[Candidate] = [Bicubic(running.scale)]
-    for spec in specs:
-        if spec != 'bicubic':
-            candidates += load_spec(spec, running)
+    loaded = [(bool(split_spec(spec)[0]), load_spec(spec, running)) for spec in specs if spec != 'bicubic']
+    candidates = [Bicubic(running.scale), *told_apart(loaded)]
     taken: dict[str, Method] = {}
     for method in (candidate.method for candidate in candidates):
         rename = f'name it: --network NAME={method.source or method.name}'
@@ -245,6 +248,41 @@ def load_candidates(specs: Sequence[str], running: Running) -> list[Candidate]:
             both = ' and '.join(m.source or m.name for m in (other, method))
             raise EvaluationError(f'{both} would both be called {method.label}; {rename}')
     return candidates
+
+
+def told_apart(loaded: Sequence[tuple[bool, Sequence[Candidate]]]) -> Iterator[Candidate]:
+    """Candidates by SPEC, where several would have one name each with the part of its path that differs.
+
+    Args:
+        loaded: Of each SPEC, whether it names the method, and its candidates.
+    """
+    sources: dict[str, set[str]] = {}
+    for _, candidates in loaded:
+        for method in (candidate.method for candidate in candidates):
+            sources.setdefault(slug(method.name).lower(), set()).add(method.source)
+    for named, candidates in loaded:
+        for candidate in candidates:
+            method = candidate.method
+            part = '' if named else differing_part(method.source, sources[slug(method.name).lower()])
+            if part:
+                method = replace(method, name=f'{method.name} ({part})', published=method.reported_as)
+            yield candidate.called(method)
+
+
+def differing_part(path: str, paths: Collection[str]) -> str:
+    """The part of a path, without its suffix, in which several paths differ; '' of a path alone."""
+    if len(paths) < 2:
+        return ''
+    parts = [Path(each).with_suffix('').parts for each in paths]
+    same_start = _num_alike(parts)
+    same_end = _num_alike([each[same_start:][::-1] for each in parts])
+    own = Path(path).with_suffix('').parts
+    return '/'.join(own[same_start : len(own) - same_end])
+
+
+def _num_alike(rows: Sequence[Sequence[str]]) -> int:
+    """The number of first entries that all rows have in common."""
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
 
 
 def slug(label: str) -> str:
@@ -269,10 +307,12 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
             loaded = load(path, running)
     except CheckpointError as error:
         raise EvaluationError(str(error)) from error
-    name = (name or loaded.name) + '+' * running.self_ensemble
+    published = loaded.name if is_packaged(what) and not (name or running.self_ensemble) else ''
+    name = name or loaded.name + ', packaged' * is_packaged(what)
+    name += '+' * running.self_ensemble
     return [
         Network(
-            Method(name, running.label(how, borders), loaded.params, what),
+            Method(name, running.label(how, borders), loaded.params, what, published),
             loaded.net,
             running,
             running.tile if how == 'tiles' else None,

@@ -23,17 +23,24 @@ class Method:
             paper's zeros at the borders; '' where that means nothing.
         params: Number of parameters, None where there are none to count.
         source: The file, option file or folder it came from, '' for bicubic.
+        published: Name of its row in Table 1, if that is not `name`.
     """
 
     name: str
     how: str = ''
     params: int | None = None
     source: str = ''
+    published: str = ''
 
     @property
     def label(self) -> str:
         """What sets it apart in an evaluation: 'ASID, tiles'."""
         return f'{self.name}, {self.how}' if self.how else self.name
+
+    @property
+    def reported_as(self) -> str:
+        """The name under which Table 1 may have it."""
+        return self.published or self.name
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def rows(evaluation: Evaluation) -> list[TableRow]:
 
     The paper's networks ran by tiles, so where a network ran both ways the paper's row is under its tiles.
     """
-    tiled = {method.name for method in evaluation.methods if method.how == 'tiles'}
+    tiled = {method.reported_as for method in evaluation.methods if method.how == 'tiles'}
     table, seen = [], set()
     for method in evaluation.methods:
         params = f'{method.params:,}' if method.params is not None else ''
@@ -54,14 +54,15 @@ def rows(evaluation: Evaluation) -> list[TableRow]:
         scores = {found.name: found.mean_scores(method.label) for found in evaluation.sets}
         table.append(TableRow(method.label, params, figures, scores=scores))
         reported = _reported(method, evaluation)
-        if reported and method.name not in seen and (method.how == 'tiles' or method.name not in tiled):
-            seen.add(method.name)
+        name = method.reported_as
+        if reported and name not in seen and (method.how == 'tiles' or name not in tiled):
+            seen.add(name)
             table.append(reported)
     return table
 
 
 def _reported(method: Method, evaluation: Evaluation) -> TableRow | None:
-    row = reported_row(evaluation.scale, method.name)
+    row = reported_row(evaluation.scale, method.reported_as)
     if row is None:
         return None
     names = [found.name for found in evaluation.sets]

@@ -162,7 +162,7 @@ def export(
         BackendError: A package that the format needs is not installed.
         ExportError: The file does not run, a result is not finite, or differs from PyTorch by more than the tolerance;
             a size, opset or weight out of range; or torch is too old.
-        OSError: The file cannot be written, or a pipe, a device, or a folder that is no package of Core ML is in its place.
+        OSError: The file cannot be written, or a pipe, a device, or a folder that is no Core ML package has its place.
     """
     if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
         raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')

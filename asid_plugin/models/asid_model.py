@@ -31,11 +31,11 @@ from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
 from asid_plugin.options.asid_keys import ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, ASIDValOptions
 from asid_plugin.registry import MODEL_REGISTRY
 from asid_plugin.tf32 import allow_tf32
-from asid_plugin.version import __version__
 
 from .divergence import LossWatch
 from .resumable import ResumableModel
 from .sent_losses import SentLosses, nan_unless_finite
+from .summary import summary
 
 AMP_DTYPES = {None: None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -61,7 +61,8 @@ class ASIDModel(ResumableModel):
         super().__init__(opt)
         if self.device.type == 'cpu':
             keep_freed_memory()
-        get_root_logger().info(f'asid_plugin {__version__}')
+        for line in summary(opt, self.get_bare_model(self.net_g)):
+            get_root_logger().info(line)
         if opt['dist']:
             expect_channels_last_gradients()
         if opt.get('rank') and opt.get('val'):
@@ -143,12 +144,17 @@ class ASIDModel(ResumableModel):
         torch._foreach_add_(averaged, weights, alpha=1 - decay)
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
-        """BasicSR's, the first that is called in the loop: the ranks begin it alike, or all end with one line."""
+        """BasicSR's, the first that is called in the loop: the ranks begin it alike, or all end with one line.
+
+        With val:at_start the first validation comes before the first iteration.
+        """
         if self.opt['dist'] and not self.ranks_compared:
             nets = [vars(self)[name] for name in ('net_g', 'net_g_ema', 'teacher') if name in vars(self)]
             begun = f'iteration {current_iter - 1} with weights {state_of(nets, self.optimizers)}'
             stop_unless_alike('the beginning', begun, 'let the files be the same on every node')
             self.ranks_compared = True
+        if current_iter == 1 and self.opt.get('val') is not None and self.val_opt.at_start:
+            self.validate_now()
         super().update_learning_rate(current_iter, warmup_iter)
 
     def feed_data(self, data: dict[str, Any]) -> None:

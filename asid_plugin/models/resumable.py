@@ -84,7 +84,8 @@ class ResumableModel(SRModel):
         self.validated = resume_state.get('validated', self.iteration)  # of 0.1.0 nobody knows
         val = self.opt.get('val')
         if val is not None and self.iteration % val['val_freq'] == 0 and self.validated != self.iteration:
-            self.validate_again()
+            get_root_logger().info(f'The validation at iteration {self.iteration} was interrupted; it is repeated now.')
+            self.validate_now()
 
     def resume_epoch(self, epoch: int) -> None:
         """Let the sampler go on in an epoch, at `place`."""
@@ -108,9 +109,8 @@ class ResumableModel(SRModel):
         if found:
             self.best_metric_results = found
 
-    def validate_again(self) -> None:
-        """Validate at the iteration that is resumed: the training was interrupted between its state and its metrics."""
-        get_root_logger().info(f'The validation at iteration {self.iteration} was interrupted; it is made now.')
+    def validate_now(self) -> None:
+        """Validate outside of BasicSR's loop, at `iteration`: before the first, or at one that is resumed."""
         logs = self.opt['logger'].get('use_tb_logger') and 'debug' not in self.opt['name']  # as BasicSR asks
         tb_logger = init_tb_logger(str(Path(self.opt['root_path'], 'tb_logger', self.opt['name']))) if logs else None
         for options in self.validation_sets():

@@ -70,6 +70,9 @@ class ASIDValOptions(Section):
     place = 'val'
     read_by = ('ASIDModel',)
 
+    at_start = Option(
+        FLAG, 'In training, validate before the first iteration too: a fine-tuning shows its gain.', default=False
+    )
     tile = Option(or_none(whole(16)), 'Side of the test tiles in LR pixels; the whole image without it.', default=None)
     tile_overlap = Option(whole(0), 'LR pixels that neighbouring tiles share.', default=OVERLAP)
     tile_batch = Option(whole(1), 'Tiles that go through the network at once.', default=TILE_BATCH)

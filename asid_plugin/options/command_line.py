@@ -16,9 +16,11 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from asid_plugin import plain_yaml
+from asid_plugin.compat.console import console_without_dumps
 from asid_plugin.compat.ranks import stop_if_any
 from asid_plugin.printable import printable
 
+from .absent import absent_benchmarks, leave_out
 from .beginning import agree_on_state, check_agreement, check_forced, take_folder
 from .checks import check_kinds, check_options, uses_plugin
 from .forced import Forced, ForcedError, forced_upon, read_forced
@@ -50,11 +52,16 @@ def parse_checked(parse_options: Callable[..., Parsed], root_path: str, is_train
         raise
     if uses_plugin(opt):
         line = partial(_line, file=file, forced=forced)
+        absent = absent_benchmarks(opt, [entry.key for entry in forced])
+        leave_out(opt, absent)
         stop_if_any(map(line, chain(check_options(opt), check_forced(opt, forced))))
         stop_if_any(map(line, check_agreement(opt)))
         agree_on_state(opt)
         forget_state()
         stop_if_any(map(line, take_folder(opt)))
+        console_without_dumps()
+        if absent and not opt['rank']:
+            print(*(printable(f'{file}: {problem}') for problem in absent), sep='\n', file=sys.stderr, flush=True)
     print(said.getvalue(), end='', flush=True)
     return opt, args
 

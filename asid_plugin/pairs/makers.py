@@ -6,7 +6,7 @@ from pathlib import PurePath
 UNKNOWN = 'asid prepare div2k or asid prepare photos makes such'
 """Of folders that no command writes to unless it is told to."""
 
-BENCHMARK = 'the README (Test) says what belongs there'
+BENCHMARK = 'docs/data.md (Benchmarks) names its source'
 """Of folders of test images that no command makes."""
 
 _WAYS = {

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from tqdm import tqdm
 
+from asid_plugin.checkpoints import packaged_name, packaged_scales
 from asid_plugin.evaluate.benchmarks import Pair, Pixels, Sample, load_sample
 from asid_plugin.evaluate.methods import Candidate, Running, load_candidates
 from asid_plugin.evaluate.protocol import downscale, measure
@@ -173,9 +174,10 @@ def main(args: argparse.Namespace) -> None:
             raise FigureError(f'--box {x} {y} {w} {h}: not inside the HR image of {width}x{height} pixels')
     allow_tf32(False)
     running = Running(args.scale, [args.how], device=choose_device('auto'))
-    results = run(sample, load_candidates(args.network, running), args.scale)
+    networks = args.network or _packaged(args.scale)
+    results = run(sample, load_candidates(networks, running), args.scale)
     box = tuple(args.box or worst_box(sample.hr, results[0].pixels, args.scale))
-    how = f', {"by tiles" if args.how == "tiles" else "whole"}' if args.network else ''
+    how = f', {"by tiles" if args.how == "tiles" else "whole"}' if networks else ''
     save(draw(sample, results, box, args.scale, args.columns, how), args.output, dpi=300)
     print(f'{printable(sample.name)}, the detail is --box {" ".join(map(str, box))}')
 
@@ -187,6 +189,11 @@ def _check(args: argparse.Namespace) -> None:
         raise FigureError(f'--columns {args.columns}: should be 1 or more')
     if args.lq and not args.gt:
         raise FigureError(f'--lq {args.lq}: needs its HR image, --gt FILE')
+
+
+def _packaged(scale: int) -> list[str]:
+    """The weights in the package, as a list of SPECs; none at a scale that has none."""
+    return [packaged_name(scale)] if scale in packaged_scales() else []
 
 
 def _sample(args: argparse.Namespace) -> Sample:

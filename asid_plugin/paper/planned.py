@@ -140,12 +140,15 @@ def read_plan(
 
 def missing_data(plan: Iterable[Planned]) -> list[str]:
     """A line for each data set that is not there, in the words of `asid train`, of the first training that needs it."""
+    from asid_plugin.options.absent import absent_benchmarks
     from asid_plugin.options.basicsr_keys import PAIRED
     from asid_plugin.options.images import lacking, root_of  # with BasicSR, which takes seconds
 
     lines: dict[str, str] = {}
     for planned in plan:
-        for name, dataset in planned.opt['datasets'].items():
+        absent = {problem.key[1] for problem in absent_benchmarks(planned.opt)}
+        needed = {name: dataset for name, dataset in planned.opt['datasets'].items() if name not in absent}
+        for name, dataset in needed.items():
             dataset = {**dataset, 'phase': name.partition('_')[0]}
             is_read = dataset.get('type') in PAIRED and mapping(dataset, 'io_backend')
             for key in ('dataroot_gt', 'dataroot_lq') if is_read else ():

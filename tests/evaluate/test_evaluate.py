@@ -583,6 +583,29 @@ def test_labels_are_told_apart(tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize(
+    ('files', 'names'),
+    [
+        (['a.pth', 'b.pth'], ['ASID (a)', 'ASID (b)']),
+        (['one/models/net.pth', 'two/models/net.pth'], ['ASID (one)', 'ASID (two)']),
+        (['net.pth', 'deep/er/net.pth'], ['ASID', 'ASID (deep/er)']),
+        (['packaged:x2', 'a.pth'], ['ASID, packaged', 'ASID']),
+        (['packaged:x2', 'mine=a.pth', 'b.pth'], ['ASID, packaged', 'mine', 'ASID']),
+    ],
+)
+def test_networks_that_are_alike_are_named_by_file(tmp_path: Path, monkeypatch, files: list[str], names: list[str]):
+    """The paper's row stands beside each network of its arguments that has no name of the user's."""
+    monkeypatch.chdir(tmp_path)
+    for file in files:
+        path = Path(file.rpartition('=')[2])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not file.startswith('packaged'):
+            torch.save({'params': ASID(upscale=2).state_dict()}, path)
+    methods = [candidate.method for candidate in load_candidates(files, Running(2))][1:]
+    assert [method.name for method in methods] == names
+    assert [method.reported_as for method in methods] == ['mine' if name == 'mine' else 'ASID' for name in names]
+
+
 def test_the_table():
     methods = [Method('bicubic'), Method('ASID-D8', 'whole', 732_146, 'x.pth'), Method('a|b', '', 5)]
     images = [ImageResult(str(i), 9, 9, figures={m.label: Figures(30 + i, 0.9) for m in methods}) for i in range(2)]

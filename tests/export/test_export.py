@@ -74,9 +74,9 @@ def names_this_machine(path):
 
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory):
-    """ASID with two blocks, which share matrices, its ONNX file, made by the command, and its trace, for reuse."""
+    """ASID with a block whose SAMs share matrices, its ONNX file, made by the command, and its trace, for reuse."""
     folder = tmp_path_factory.mktemp('export')
-    net = checkpoint(folder, num_feat=16, num_block=2, upscale=2)
+    net = checkpoint(folder, num_feat=16, num_block=1, sharing='intra', upscale=2)
     traced = []
     with pytest.MonkeyPatch.context() as patch:
         trace = subject.export_any_size
@@ -216,13 +216,13 @@ def test_upscale_by_onnxruntime_is_upscale_by_pytorch(shared):
     assert np.abs(got - want.numpy()).max() < 0.5 + 0.01  # rounded
 
 
-def test_the_readme_runs(shared, monkeypatch):
+def test_the_page_runs(shared, monkeypatch):
     """Its export, whose file the fixture has made, and its upscaling with that."""
     folder = shared.folder
-    readme = Path(__file__).parents[2] / 'README.md'
+    page = Path(__file__).parents[2] / 'docs' / 'export.md'
     lines = [
         shlex.split(line, comments=True)[1:]
-        for line in readme.read_text(encoding='utf-8').splitlines()
+        for line in page.read_text(encoding='utf-8').splitlines()
         if 'onnx' in line and line.startswith('    asid ')
     ]
     (_, *to_export), (_, *to_upscale) = lines

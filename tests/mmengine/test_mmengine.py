@@ -481,9 +481,9 @@ def test_what_is_wrong_with_a_command_is_said_in_one_line(
 
 
 @pytest.mark.slow
-def test_the_example_in_the_readme(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The config for one's own photographs, cut short; then what it trained is tested."""
-    example = re.search(r'```python\n# mine_x2\.py\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
+def test_the_example_in_the_documentation(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The config for photographs of the user, cut short; then what it trained is tested."""
+    example = re.search(r'```python\n# mine_x2\.py\n(.*?)```', (ROOT / 'docs/mmengine.md').read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'options').symlink_to(ROOT / 'options')
     (tmp_path / 'mine_x2.py').write_text(example[1])

@@ -486,7 +486,7 @@ def test_missing_benchmarks_come_with_a_hint(
     monkeypatch.chdir(tmp_path)
     assert asid_test([CONFIG, 'packaged:x2']) == 2
     said = capfd.readouterr().err
-    hint = 'the README (Test) says what belongs there; without it, take this set out of the config'
+    hint = 'docs/data.md (Benchmarks) names its source; without it, take this set out of the config'
     assert f'test_dataloader: datasets/Urban100/LRbicx2: no such folder; {hint}\n' in said
     tiny(train_dataloader={'dataset': {'data_root': 'photos'}}).dump('a.py')
     assert asid_train(['a.py']) == 2

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+import forked
+from asid_plugin.version import __version__
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -59,3 +62,22 @@ def test_wandb_keeps_a_run_offline(short: dict[str, Any], tmp_path: Path) -> Non
     [run] = (tmp_path / 'wandb').glob('offline-run-*')
     [record] = run.glob('*.wandb')
     assert b'losses/l_pix' in record.read_bytes()
+
+
+def test_the_screen_has_a_summary_and_the_file_everything(short: dict[str, Any], tmp_path: Path) -> None:
+    short['val']['at_start'] = True
+    (tmp_path / 'tiny.yml').write_text(yaml.safe_dump(short))
+    done = forked.run(['-m', 'asid_plugin', 'train', 'tiny.yml'], tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    screen = done.stderr.splitlines()
+    first = next(i for i, line in enumerate(screen) if '[epoch:' in line)
+    assert first < 40
+    trained = next(line for line in screen if f'asid_plugin {__version__} trains ASID x2, ' in line)
+    assert trained.endswith(' parameters, from random weights')
+    assert [line.rpartition('/')[2] for line in screen[:first] if 'results, and a log with' in line] == ['tiny']
+    before = [i for i, line in enumerate(screen) if 'Validation val' in line]
+    assert len(before) == 3 and before[0] < first, 'before the first iteration, at the second, and at the end'
+    [log] = (tmp_path / 'experiments' / 'tiny').glob('train_tiny_*.log')
+    written = log.read_text()
+    assert 'conv_after_body' in written and 'batch_size_per_gpu' in written
+    assert 'conv_after_body' not in done.stderr and 'batch_size_per_gpu' not in done.stderr

@@ -335,7 +335,7 @@ def test_missing_data_are_named_as_asid_train_does(plan: Callable, capfd: pytest
     assert main(['table4', '--run', '--options', OPTIONS]) == 2
     error = capfd.readouterr().err.splitlines()
     trains = [line for line in error if ': datasets: ' in line]
-    assert named == trains and len(named) == 4 and 'asid prepare div2k' in named[0]
+    assert named == trains and len(named) == 2 and 'asid prepare div2k' in named[0]
     assert error[-1] == 'error: training 1 of 2, train_ID_AS_CS_x2, ended with exit status 2'
     assert not Path('experiments', 'train_ID_AS_CS_x2').exists()
 

@@ -1,7 +1,6 @@
 """spandrel with ASID in its registry: what it recognises, what it leaves to others, and the images it makes."""
 
 import pickle
-import re
 import subprocess
 import sys
 import zipfile
@@ -192,17 +191,6 @@ def test_our_module_may_be_imported_first(tmp_path: Path):
     code = "import asid_plugin.spandrel, spandrel; print('ASID' in {s.architecture.id for s in spandrel.MAIN_REGISTRY})"
     done = subprocess.run([sys.executable, '-W', 'error::RuntimeWarning', '-c', code], text=True, capture_output=True)
     assert done.stdout == 'True\n', done.stderr
-
-
-@pytest.mark.slow
-def test_the_readmes_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    found = re.search(r'```python\n(import torch\nfrom spandrel.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    file = re.search(r"load_from_file\('(.+?)'\)", found[1])[1]
-    save_state_dict(ASID().state_dict(), file)
-    exec(found[1], {})
-    printed = capsys.readouterr().out.splitlines()
-    assert printed == re.findall(r'print\(.*\)  # (.*)', found[1])
 
 
 def refusal(path: Path) -> str:
