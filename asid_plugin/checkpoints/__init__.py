@@ -1,7 +1,7 @@
 """Checkpoint files: read in any layout, written whole, converted, and those that come with the package."""
 
 from .file_layouts import LAYOUTS, SUFFIXES, WRAPPERS
-from .neosr import read_neosr
+from .neosr import read_authors, read_neosr
 from .packaged import WeightsError, is_packaged, packaged_file, packaged_name, packaged_scales
 from .reading import CheckpointError, build, load_asid, read_state_dict
 from .writing import convert, save_safetensors, save_state_dict
@@ -19,6 +19,7 @@ __all__ = [
     'packaged_file',
     'packaged_name',
     'packaged_scales',
+    'read_authors',
     'read_neosr',
     'read_state_dict',
     'save_safetensors',

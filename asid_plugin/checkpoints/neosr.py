@@ -1,4 +1,4 @@
-"""Checkpoint files of neosr's ASID; `read_state_dict` refuses them, because it would take them for the paper's."""
+"""Checkpoint files with the authors' keys behind 'params', neosr's or the paper's: `read_state_dict` refuses both."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from asid_plugin.archs import ASID
 from asid_plugin.archs.asid_arch import MOST_IN_WINDOW
 from asid_plugin.errors import one_line
-from asid_plugin.layouts.author_layout import is_author_layout
+from asid_plugin.layouts.author_layout import from_author_layout, is_author_layout
 from asid_plugin.layouts.neosr_layout import from_neosr_layout, is_untrained
 
 from .reading import CheckpointError, any_state_dict_of, fitting, read_content
@@ -25,9 +25,7 @@ def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8
     Raises:
         CheckpointError: The file holds no such network, or does not show whether it has `flash_attn`.
     """
-    weights = any_state_dict_of(path, read_content(Path(path)))
-    if not is_author_layout(weights):
-        raise CheckpointError(f"{path}: not neosr's ASID, whose keys are those of the authors' network")
+    weights = _with_author_keys(path, "neosr's ASID")
     if flash is None and not is_untrained(weights):
         raise CheckpointError(
             f'{path}: its channel attention was trained without flash_attn, at least at first; use --no-flash, or '
@@ -40,3 +38,28 @@ def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8
         return fitting(ASID, ours)[1]
     except ValueError as error:
         raise CheckpointError(f'{path}: {one_line(error)}') from None
+
+
+def read_authors(path: str | Path) -> dict[str, Tensor]:
+    """Read the authors' network, in our layout, from a file in which neosr's would look alike.
+
+    Forks of BasicSR that train it save such files.
+
+    Args:
+        path: .pth or .safetensors.
+
+    Raises:
+        CheckpointError: The file holds no such network.
+    """
+    weights = _with_author_keys(path, "the authors' ASID")
+    try:
+        return fitting(ASID, from_author_layout(weights))[1]
+    except ValueError as error:
+        raise CheckpointError(f'{path}: {one_line(error)}') from None
+
+
+def _with_author_keys(path: str | Path, network: str) -> dict[str, Tensor]:
+    weights = any_state_dict_of(path, read_content(Path(path)))
+    if not is_author_layout(weights):
+        raise CheckpointError(f"{path}: not {network}, whose keys are those of the authors' network")
+    return weights

@@ -24,7 +24,8 @@ from .unpickling import UnpicklingError
 Net = TypeVar('Net', bound=WindowedSR)
 NEOSR = (
     "the authors' keys behind {wrapper} are neosr's ASID, whose input is [0, 1] where the paper's is normalised, so it "
-    f"would make another picture; {TO_CONVERT} (the authors' own files have no {{wrapper}})"
+    f"would make another picture; {TO_CONVERT} (the authors' own files have no {{wrapper}}; of a fork of BasicSR that "
+    'trains their network, take --from authors)'
 )
 _WRAPPING = re.compile(r'^(module\.|_orig_mod\.)+')
 _DEPTH = 4

@@ -193,6 +193,20 @@ def test_conversions_that_are_refused(
     assert not (tmp_path / 'b.pth').exists()
 
 
+def test_the_authors_network_of_a_fork_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture):
+    net = ASID(num_feat=16, num_block=1)
+    torch.save({'params': to_author_layout(net.state_dict())}, tmp_path / 'fork.pth')
+    words = [str(tmp_path / 'fork.pth'), str(tmp_path / 'ours.pth')]
+    assert convert(words) == 2 and 'of a fork of BasicSR that trains their network, take --from authors' in (
+        capsys.readouterr().err
+    )
+    assert convert([*words, '--from', 'authors']) == 0
+    loaded = load_asid(tmp_path / 'ours.pth')
+    assert loaded.arguments == net.arguments
+    assert all(map(torch.equal, loaded.state_dict().values(), net.state_dict().values()))
+    assert convert([*words, '--from', 'authors', '--flash']) == 2
+
+
 def test_unconverted_files_are_refused_with_the_command(tmp_path: Path):
     """Also those of a compiled network, whose names begin otherwise."""
     for wrap in (
