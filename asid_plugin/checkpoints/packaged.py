@@ -65,7 +65,7 @@ def packaged_file(name: str | Path) -> Path | None:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """What a .safetensors says of its weights; of the package's own, the keys that README.md lists."""
+    """The metadata of a .safetensors; README.md lists the keys of the packaged ones."""
     with safe_open(path, 'pt') as file:
         return file.metadata() or {}
 

@@ -30,7 +30,7 @@ Pixels = NDArray[np.uint8]
 
 
 class FastPairedImageDataset(PairedImageDataset):
-    """What its subclasses have in common; options and samples as `PairedImageDataset`'s."""
+    """The common part of its subclasses; options and samples as `PairedImageDataset`'s."""
 
     @abstractmethod
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:

@@ -1,4 +1,4 @@
-"""What can be evaluated: bicubic, networks from checkpoints and option files, and images that others made."""
+"""Methods that can be evaluated: bicubic, networks from checkpoints and option files, and images that others made."""
 
 import os
 import re

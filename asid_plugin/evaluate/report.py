@@ -61,7 +61,7 @@ def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolut
 
 
 def choices(evaluation: Evaluation, image: ImageResult) -> dict[str, Path]:
-    """What a slider of this image can show, by label; empty if there is nothing to compare.
+    """The pictures that the slider of this image shows, by label; empty if there is nothing to compare.
 
     The first two, bicubic and the first network in an evaluation by the command, are shown at first.
     """

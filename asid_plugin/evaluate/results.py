@@ -1,4 +1,4 @@
-"""What an evaluation found: figures of every method on every image of every set."""
+"""The result of an evaluation: figures of every method on every image of every set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Method:
 
     @property
     def label(self) -> str:
-        """What sets it apart in an evaluation: 'ASID, tiles'."""
+        """Its name in an evaluation, which no other method has: 'ASID, tiles'."""
         return f'{self.name}, {self.how}' if self.how else self.name
 
     @property

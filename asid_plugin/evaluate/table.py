@@ -73,7 +73,7 @@ def _reported(method: Method, evaluation: Evaluation) -> TableRow | None:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """What was measured and how, a sentence each: the protocol, how networks ran, and of each set what was taken."""
+    """Notes of one sentence each: the protocol, how networks ran, and the files that were taken of each set."""
     scale = evaluation.scale
     figures = f"BasicSR's PSNR in dB / SSIM on Y of 8-bit images, without {scale} pixels on each side"
     lines = [f'Scale {scale}; means over the images of {figures}.']

@@ -1,4 +1,4 @@
-"""What an ASID state dict says of its network, in our layout or the authors'."""
+"""The arguments of an ASID, read from its state dict in our layout or the authors'."""
 
 import math
 from collections.abc import Mapping

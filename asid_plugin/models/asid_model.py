@@ -1,4 +1,4 @@
-"""What BasicSR's `SRModel` lacks for training and testing ASID."""
+"""The model that trains and tests ASID: BasicSR's `SRModel` with tiles, mixed precision and exact resuming."""
 
 import errno
 import zipfile

@@ -37,7 +37,7 @@ _CAPTION, _GAP = 0.32, 0.06
 
 @dataclass(frozen=True)
 class Result:
-    """What a method made of an image, (H, W, 3) uint8 RGB, and its figures on the whole of it."""
+    """The picture that a method made, (H, W, 3) uint8 RGB, and its figures on the whole of it."""
 
     name: str
     pixels: Pixels

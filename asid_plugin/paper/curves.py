@@ -88,7 +88,7 @@ def _measured_psnr(series: Mapping[float, Variant], paths: Sequence[Path]) -> di
 
 
 def _names(variant: Variant) -> set[str]:
-    """What an evaluation may call it; a network of the whole recipe is none of the ablation study's."""
+    """Names that an evaluation may give it; a network of the whole recipe is none of the ablation study's."""
     return {variant.ablation} if variant.full else {variant.ablation, variant.name}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def locals_with_version() -> dict[str, Any]:
-    """What `locals()` returns to the caller, with the version where BasicSR's `get_version` is the caller."""
+    """Return the caller's `locals()`, with the version where BasicSR's `get_version` is the caller."""
     frame = sys._getframe(1)
     if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # a module or a class body has a dictionary of its own
         return frame.f_locals

@@ -121,7 +121,7 @@ class Model(BaseModel):
 
 @pytest.fixture(scope='module')
 def mmengines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What MMEngine's runner saves after two iterations with averaged weights."""
+    """The checkpoint of MMEngine's runner after two iterations with averaged weights."""
     folder = tmp_path_factory.mktemp('mmengine')
     runner = Runner(
         Model(),
@@ -249,7 +249,7 @@ def test_what_mmengine_pickles_is_not_called(tmp_path: Path):
 
 
 def complaint(capsys: pytest.CaptureFixture, *arguments: object) -> str:
-    """What a conversion that fails says, in one line."""
+    """The line of a conversion that fails."""
     assert convert([str(argument) for argument in arguments]) == 2
     out, err = capsys.readouterr()
     assert out == '' and err.startswith('error: ') and err.count('\n') == 1

@@ -93,7 +93,7 @@ def comparison(page: Chrome, index: int) -> WebElement:
 
 
 def shown(page: Chrome, figure: WebElement) -> Pixels:
-    """What the browser draws of the scroller, BGR, without the divider."""
+    """The scroller as the browser draws it, BGR, without the divider."""
     page.execute_async_script(
         """const images = [...arguments[0].querySelectorAll('.left, .right')], done = arguments[1];
         const drawn = () => requestAnimationFrame(() => setTimeout(done));

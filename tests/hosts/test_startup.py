@@ -55,7 +55,7 @@ def pip(python: Path, *arguments: str | Path, cwd: Path) -> None:
 
 @pytest.fixture(scope='module')
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a distribution is built from, in a folder of its own, which building may litter."""
+    """The source of a distribution, in a folder of its own, since building leaves files in it."""
     folder = tmp_path_factory.mktemp('source')
     for name in ('LICENSE', 'README.md', 'pyproject.toml', 'setup.py'):
         shutil.copy(ROOT / name, folder)

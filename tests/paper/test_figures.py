@@ -279,7 +279,7 @@ def test_all_computed_matrices_are_collected_and_are_softmax_rows(network: Calla
 
 
 def reference_matrices(net: ASID, x: torch.Tensor) -> dict[Layer, list[torch.Tensor]]:
-    """What the plain network of tests/reference.py computes in its first block: by group, (1, 64, 64)."""
+    """The matrices of the plain network of tests/reference.py in its first block: by group, (1, 64, 64)."""
     w = reference.Weights(net.state_dict())
     shallow = reference.conv(net.pad(2 * x - 1), w.at('conv_first'), padding=1)
     _, used = reference.idb(shallow, w.at('body.0'), 8, 4, None, 'none', reference.PIXEL_BY_PIXEL)
