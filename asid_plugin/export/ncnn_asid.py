@@ -39,8 +39,8 @@ def write_ncnn(subject: Subject, path: Path) -> None:
 def least_side(net: ASID) -> int:
     """The smallest side that padding to whole windows makes 21 pixels of, or more.
 
-    ESA pools 21 pixels to 2, and fewer to 1, of which ncnn's bilinear `Interp` reads memory before the map, in all
-    versions up to July 2026 at least: times 0, but not all that is there is a number.
+    ESA pools 21 pixels to 2, and fewer to 1, of which ncnn's bilinear `Interp` reads memory before the map, in April
+    2022 as in July 2026. It multiplies that by 0, which gives no number where the memory holds none.
     """
     return (-(-21 // net.window_size) - 1) * net.window_size + 1
 
