@@ -170,7 +170,7 @@ def test_the_evaluator_calls_them_by_their_name():
     running = Running(2, ('whole',), 64, 24, False, 'cpu', torch.float32)
     methods = [candidate.method for candidate in load_candidates(['packaged:x2', 'mine=packaged:x2'], running)]
     assert [(method.label, method.params) for method in methods[1:]] == [
-        ('ASID, whole', 297_516),
+        ('ASID, packaged, whole', 297_516),
         ('mine, whole', 297_516),
     ]
 

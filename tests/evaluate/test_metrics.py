@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -253,6 +253,106 @@ def test_niqe_is_basicsrs(images: tuple[Image, Image], pyiqa: Path):
     for image in images:
         theirs = calculate_niqe(image[4:-4, 4:-4, ::-1], 0, convert_to='gray')
         assert score('niqe', (image, image)) == pytest.approx(theirs, rel=0.02)
+
+
+ALEXNET = ((0, 3, 64, 11), (3, 64, 192, 5), (6, 192, 384, 3), (8, 384, 256, 3), (10, 256, 256, 3))
+VGG16 = (
+    *((0, 3, 64, 3), (2, 64, 64, 3), (5, 64, 128, 3), (7, 128, 128, 3), (10, 128, 256, 3), (12, 256, 256, 3)),
+    *((14, 256, 256, 3), (17, 256, 512, 3), (19, 512, 512, 3), (21, 512, 512, 3), (24, 512, 512, 3)),
+    *((26, 512, 512, 3), (28, 512, 512, 3)),
+)
+"""Their convolutions: place in torchvision's network, channels in and out, side of the kernel."""
+
+
+def save_random(file: str, convolutions: Sequence[tuple[int, ...]], linear: dict[str, tuple[int, int]]) -> dict:
+    """Save weights where torchvision looks for those of ImageNet; of the linear layers, which nothing uses, zeros."""
+    torch.manual_seed(0)
+    weights = {}
+    for place, channels, filters, side in convolutions:
+        deviation = (2 / (channels * side**2)) ** 0.5
+        weights[f'features.{place}.weight'] = torch.randn(filters, channels, side, side) * deviation
+        weights[f'features.{place}.bias'] = torch.randn(filters) * 0.1
+    zero = torch.zeros(())  # a view of any shape takes no room in the file
+    for name, (columns, rows) in linear.items():
+        weights |= {f'{name}.weight': zero.expand(rows, columns), f'{name}.bias': zero.expand(rows)}
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    folder.mkdir(parents=True)
+    torch.save(weights, folder / file)
+    return {name: value.double() for name, value in weights.items()}
+
+
+def batch(image: Image) -> torch.Tensor:
+    return torch.from_numpy(image[4:-4, 4:-4] / 255).permute(2, 0, 1)[None]
+
+
+@pytest.mark.slow
+def test_lpips_is_the_papers(images: tuple[Image, Image], pyiqa: Path):
+    """Zhang et al. 2018: AlexNet's features, each pixel of length 1, their squared differences weighted by channel."""
+    alexnet = save_random(
+        'alexnet-owt-7be5be79.pth',
+        ALEXNET,
+        {'classifier.1': (9216, 4096), 'classifier.4': (4096, 4096), 'classifier.6': (4096, 1000)},
+    )
+    lines = {f'lin{i}.model.1.weight': torch.rand(1, shape[2], 1, 1) for i, shape in enumerate(ALEXNET)}
+    torch.save(lines, pyiqa / 'LPIPS_v0.1_alex-df73285e.pth')
+    shift, scale = (torch.tensor(values).view(3, 1, 1) for values in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)))
+
+    def features(image: Image) -> Iterator[torch.Tensor]:
+        x = (2 * batch(image) - 1 - shift) / scale
+        for i, (place, _, _, side) in enumerate(ALEXNET):
+            x = torch.nn.functional.max_pool2d(x, 3, 2) if i in (1, 2) else x
+            stride = 4 if i == 0 else 1
+            weight, bias = (alexnet[f'features.{place}.{kind}'] for kind in ('weight', 'bias'))
+            x = torch.nn.functional.conv2d(x, weight, bias, stride, 2 if i == 0 else side // 2).relu()
+            yield x / (x.norm(dim=1, keepdim=True) + 1e-10)
+
+    expected = sum(
+        ((sr - hr) ** 2 * weight).sum(1).mean()
+        for sr, hr, weight in zip(*map(features, images), lines.values(), strict=True)
+    )
+    assert score('lpips', images) == pytest.approx(float(expected), rel=1e-4) and expected > 1e-3
+    assert score('lpips', (images[1], images[1])) == 0
+
+
+@pytest.mark.slow
+def test_dists_is_the_papers(images: tuple[Image, Image], pyiqa: Path):
+    """Ding et al. 2020: means and covariances of VGG's features, pooled by the root of blurred squares, and of RGB."""
+    vgg = save_random(
+        'vgg16-397923af.pth',
+        VGG16,
+        {'classifier.0': (25088, 4096), 'classifier.3': (4096, 4096), 'classifier.6': (4096, 1000)},
+    )
+    channels = (3, 64, 128, 256, 512, 512)
+    weights = {name: torch.rand(1, sum(channels), 1, 1) for name in ('alpha', 'beta')}
+    torch.save(weights, pyiqa / 'DISTS_weights-f5e65c96.pth')
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    blur = torch.outer(*[torch.tensor([0.25, 0.5, 0.25], dtype=torch.double)] * 2)
+
+    def features(image: Image) -> list[torch.Tensor]:
+        x = batch(image)
+        found = [x]
+        x = (x - mean) / std
+        for i, (place, width, *_) in enumerate(VGG16):
+            if i in (2, 4, 7, 10):
+                found.append(x)
+                kernel = blur.expand(width, 1, 3, 3)
+                x = (torch.nn.functional.conv2d(x**2, kernel, None, 2, 1, groups=width) + 1e-12).sqrt()
+            weight, bias = (vgg[f'features.{place}.{kind}'] for kind in ('weight', 'bias'))
+            x = torch.nn.functional.conv2d(x, weight, bias, 1, 1).relu()
+        return [*found, x]
+
+    terms = []
+    for sr, hr in zip(*map(features, images), strict=True):
+        a, b = sr.mean((2, 3)), hr.mean((2, 3))
+        variances = sr.var((2, 3), correction=0), hr.var((2, 3), correction=0)
+        covariance = ((sr - a[..., None, None]) * (hr - b[..., None, None])).mean((2, 3))
+        terms.append(
+            torch.stack([(2 * a * b + 1e-6) / (a**2 + b**2 + 1e-6), (2 * covariance + 1e-6) / (sum(variances) + 1e-6)])
+        )
+    mixed = torch.cat(terms, -1).squeeze(1) * torch.stack([weights['alpha'].flatten(), weights['beta'].flatten()])
+    expected = 1 - float(mixed.sum() / (weights['alpha'].sum() + weights['beta'].sum()))
+    assert score('dists', images) == pytest.approx(expected, rel=1e-3) and expected > 1e-3
+    assert score('dists', (images[1], images[1])) == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.usefixtures('pyiqa')

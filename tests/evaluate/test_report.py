@@ -20,7 +20,7 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from asid_plugin.evaluate.report import data_uri, write_report
-from asid_plugin.evaluate.results import Evaluation, EvaluationError, ImageResult, Method, SetResult
+from asid_plugin.evaluate.results import Evaluation, EvaluationError, ImageResult, Method, Metric, SetResult
 from asid_plugin.evaluate.table import notes
 from asid_plugin.published.reported import Figures
 
@@ -120,6 +120,16 @@ def figures(figure: WebElement) -> list[str]:
 
 def eventually(page: Chrome, condition: Callable[[], bool]) -> None:
     WebDriverWait(page, 5).until(lambda _: condition())
+
+
+def test_a_figure_beside_a_slider_is_not_broken_from_its_name(tmp_path: Path):
+    found = evaluation(tmp_path)
+    found.metrics = (Metric('gmsd', True, True),)
+    for image in (image for result in found.sets for image in result.images):
+        image.scores = {label: {'gmsd': 0.25} for label in image.figures}
+    write_report(found, tmp_path / 'report.html', 'A title')
+    html = (tmp_path / 'report.html').read_text(encoding='utf-8')
+    assert 'data-figures="30.00\xa0/\xa00.9000, gmsd\xa0↓\xa00.2500' in html
 
 
 def test_tables(page: Chrome, tmp_path: Path):

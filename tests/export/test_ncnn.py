@@ -48,6 +48,34 @@ def test_agrees_with_pytorch_at_any_size(tmp_path, arguments):
     assert worst[False] < 2e-5 < worst[True] < 1e-3
 
 
+@pytest.mark.parametrize('window_size', [4, 8, 12])
+def test_the_least_side_leaves_interp_two_pixels(tmp_path, window_size):
+    """Of maps one pixel wide, ncnn's bilinear Interp reads memory before them."""
+    ncnn = pytest.importorskip('ncnn', reason='ncnn is not installed')
+    net = random_net(**SMALL, upscale=2, window_size=window_size)
+    ncnn_asid.write_ncnn(Subject(net), tmp_path / 'a.param')
+    layers = [line.split() for line in (tmp_path / 'a.param').read_text().splitlines()[2:]]
+    [low] = [layer[4] for layer in layers if layer[0] == 'Interp' and '0=2' in layer]
+    host = ncnn_asid.NcnnNetwork(tmp_path / 'a.param').net
+    sides = {}
+    for side in (least_side(net) - 1, least_side(net)):
+        image = torch.rand(3, side, 64).numpy()
+        with host.create_extractor() as extractor:
+            extractor.input('data', ncnn.Mat(image).clone())
+            sides[side] = extractor.extract(low)[1].h
+    assert list(sides.values()) == [1, 2]
+
+
+def test_an_image_that_is_a_view(tmp_path):
+    """The Mat must not outlive the copy that it is made from."""
+    pytest.importorskip('ncnn', reason='ncnn is not installed')
+    net = random_net(**SMALL, upscale=2)
+    ncnn_asid.write_ncnn(Subject(net), tmp_path / 'a.param')
+    image = torch.rand(1, 24, 40, 3).movedim(-1, 1)
+    with torch.no_grad():
+        assert (ncnn_asid.NcnnNetwork(tmp_path / 'a.param').run(image) - net(image)).abs().max() < 2e-5
+
+
 def test_the_command_writes_a_pair_as_upscayl_takes_it(tmp_path, capsys):
     pytest.importorskip('ncnn', reason='ncnn is not installed')
     saved(tmp_path, **SMALL, upscale=2)
@@ -68,11 +96,11 @@ def test_the_command_writes_a_pair_as_upscayl_takes_it(tmp_path, capsys):
 def test_a_fixed_size_and_a_name_of_another_scale(tmp_path, capsys):
     pytest.importorskip('ncnn', reason='ncnn is not installed')
     saved(tmp_path, **SMALL, upscale=3)
-    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'asid.param', '--size', '24x16']) == 0
+    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'asid.param', '--size', '24x17']) == 0
     said, note = capsys.readouterr().out.splitlines()
-    assert 'x3, float32, one image of 24x16; within' in said
+    assert 'x3, float32, one image of 24x17; within' in said
     assert note == 'Upscayl takes it for x4 by its name: put x3 into that'
-    assert ' data 0=24 1=16 2=3\n' in (tmp_path / 'asid.param').read_text()
+    assert ' data 0=24 1=17 2=3\n' in (tmp_path / 'asid.param').read_text()
 
 
 def test_a_name_tells_upscayl_the_scale():
@@ -83,8 +111,8 @@ def test_a_name_tells_upscayl_the_scale():
 def test_a_size_too_small_for_ncnn_is_named_and_nothing_written(tmp_path, capsys):
     pytest.importorskip('ncnn', reason='ncnn is not installed')
     saved(tmp_path, **SMALL, upscale=2)
-    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.param', '--size', '64x8']) == 2
-    assert 'a.param: cannot be written, size 64x8: ncnn needs sides of at least 9' in capsys.readouterr().err
+    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.param', '--size', '64x16']) == 2
+    assert 'a.param: cannot be written, size 64x16: ncnn needs sides of at least 17' in capsys.readouterr().err
     assert os.listdir(tmp_path) == ['asid.pth']
 
 
