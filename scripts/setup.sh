@@ -73,17 +73,18 @@ import re
 import sys
 from pathlib import Path
 
-REQUIREMENT = re.compile(r'''(?P<name>[\w.-]+)(\[(?P<extras>.+?)\])?[^;]*(;.*extra == ['"](?P<extra>.+?)['"])?''')
+from pip._vendor.packaging.requirements import Requirement  # `packaging` itself need not be there
+
 root, extras = Path(sys.argv[1]).resolve(), re.findall(r'[\w-]+', sys.argv[2])
 
 
 def find_all(extra):
     """Look up what an extra requires, or the package itself where extra is None."""
-    for requirement in map(REQUIREMENT.match, installed.requires):
-        if requirement['extra'] == extra:
-            metadata.distribution(requirement['name'])
-            if requirement['name'] == 'asid-plugin':
-                for included in requirement['extras'].split(','):
+    for requirement in map(Requirement, installed.requires):
+        if requirement.marker is None or requirement.marker.evaluate({'extra': extra or ''}):
+            metadata.distribution(requirement.name)
+            if requirement.name == 'asid-plugin':
+                for included in requirement.extras:
                     find_all(included)
 
 
