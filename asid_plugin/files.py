@@ -17,13 +17,13 @@ _temporary: dict[Path, list[Path]] = {}
 
 
 def remove_unfinished(folder: str | Path) -> None:
-    """Remove what a kill in the middle of `staging` has left in a folder; nobody may be writing there now."""
+    """Remove the files that a kill in the middle of `staging` has left in a folder; nobody may be writing there now."""
     for path in Path(folder).glob(f'{PREFIX}*'):
         shutil.rmtree(path)
 
 
 def remove_abandoned(folder: str | Path) -> None:
-    """Remove what processes of this machine that are gone have left in the middle of `staging` in a folder."""
+    """Remove the files that ended processes of this machine have left in the middle of `staging` in a folder."""
     for path in Path(folder).glob(f'{PREFIX}{HOST}_*_*'):
         process = path.name.removeprefix(f'{PREFIX}{HOST}_').partition('_')[0]
         if process.isdecimal() and not is_running(int(process)):
@@ -111,7 +111,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             yield made
             _write_out(made)
             if path.is_dir():
-                path.rmdir()  # on Windows nothing is renamed to what is there
+                path.rmdir()  # on Windows nothing is renamed to an existing name
             made.rename(path)
         except OSError as error:
             _name_final_path(error, staged)
@@ -152,7 +152,7 @@ def refuse_special(path: Path) -> None:
 def _write_out(path: Path) -> None:
     """Have a file, or all of a folder, on the disk."""
     for file in [file for file in sorted(path.rglob('*')) if file.is_file()] if path.is_dir() else [path]:
-        with file.open('r+b') as written:  # Windows writes out only what may be written to
+        with file.open('r+b') as written:  # Windows writes out only files that are open for writing
             os.fsync(written.fileno())
 
 

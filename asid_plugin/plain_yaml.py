@@ -88,7 +88,7 @@ def _unshared(value: Any) -> Any:
 
 
 def _check(text: str) -> None:
-    """Check the size of what a text stands for, before anything is built of it."""
+    """Check the size of the values in a text, before anything is built of it."""
     sizes: dict[str, int] = {}  # of the values with anchors
     levels: list[tuple[str | None, int]] = [(None, 0)]  # those that have begun: their anchors, and sizes so far
     for event in yaml.parse(text, _SafeLoader):
@@ -125,7 +125,7 @@ class _Loader(_SafeLoader):
     any_keys = False
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Build the value of a node; what PyYAML makes of `!!int x` is any kind of error."""
+        """Build the value of a node; for `!!int x`, PyYAML raises any kind of error."""
         if node.tag in _NUMBERS and isinstance(node, yaml.ScalarNode) and len(node.value) > MOST_DIGITS:
             raise YAMLError(f'{_shown(node)} is longer than {MOST_DIGITS} letters, which no number is', node)
         try:

@@ -4,7 +4,7 @@ from unicodedata import category
 
 
 def printable(text: object) -> str:
-    r"""Write an object as one line of text, with escapes for what a terminal would obey or hide.
+    r"""Write an object as one line of text, with escapes for characters that a terminal would obey or hide.
 
     Names of files and keys of checkpoints may hold line breaks, terminal escapes, marks that turn the direction of
     writing, and, where a name is no UTF-8, halves of characters. These come out as Python writes them: `\x1b`.

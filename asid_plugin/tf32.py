@@ -10,7 +10,7 @@ def allow_tf32(allowed: bool) -> None:
     """Let a GPU compute matrix products and convolutions of float32 in TF32, of 10 bits' precision, or forbid it.
 
     PyTorch allows it for convolutions, which makes ASID's output wrong by 5e-3. The switch is one for the whole
-    process, so the choice is the program's: this is called by commands, by what they run, and in the trainings of
+    process, so the choice is the program's: this is called by commands, by their workers, and in the trainings of
     `ASIDModel` and `SRTrainLoop`, but neither by imports nor by the functions that read, build and run networks.
     """
     _ignore_tf32_deprecation()

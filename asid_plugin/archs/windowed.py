@@ -49,7 +49,7 @@ class WindowedSR(nn.Module, Pretrained):
         """Load weights in our layout or the authors'; see `torch.nn.Module.load_state_dict`.
 
         Raises:
-            RuntimeError: `strict`, and the weights are of another network; the message names what differs.
+            RuntimeError: `strict`, and the weights are of another network; the message names the differences.
         """
         if strict:
             self.check_fits(state_dict)

@@ -29,7 +29,7 @@ _MOST_STEPS = 2_000_000
 
 
 def load_pickled(path: str | Path, history: Callable[[], object] = History) -> Any:
-    """Read what `torch.save` wrote: tensors on the CPU, numbers and plain containers.
+    """Read a file of `torch.save`: tensors on the CPU, numbers and plain containers.
 
     Args:
         path: The file.

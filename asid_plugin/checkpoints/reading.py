@@ -51,7 +51,7 @@ def read_state_dict(path: str | Path, prefer: str | None = None) -> dict[str, Te
     such as `params` and `params_ema`, the average is read. For other networks the wrapper must be one of `WRAPPERS`.
 
     Args:
-        path: .safetensors, or what `torch.save` wrote. Only tensors and plain containers are unpickled; the log that
+        path: .safetensors, or a file of `torch.save`. Only tensors and plain containers are unpickled; the log that
             MMEngine saves along is left out. `packaged:x2` is the package's own weights, whose checksum is checked.
         prefer: A wrapper that counts where it is there, as BasicSR's `param_key_g`.
 
@@ -70,7 +70,7 @@ def read_state_dict(path: str | Path, prefer: str | None = None) -> dict[str, Te
 
 
 def state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Tensor]:
-    """The weights in what a file holds, once that is read; arguments and errors as `read_state_dict`'s."""
+    """The weights in the content of a file; arguments and errors as `read_state_dict`'s."""
     state_dict = any_state_dict_of(path, content, prefer)
     refuse_neosr(path, content)
     return state_dict
@@ -89,7 +89,7 @@ def any_state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str 
 
 
 def weights_in(content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Any]:
-    """The weights in what a checkpoint holds; see `read_state_dict`. Values that are no tensors are not sorted out.
+    """The weights in the content of a checkpoint; see `read_state_dict`. Values that are no tensors are not sorted out.
 
     Raises:
         AmbiguityError: There are several networks, and none is preferred.
@@ -126,7 +126,7 @@ def _is_entry(key: str, value: object) -> bool:
 
 
 def refuse_neosr(path: str | Path, content: Mapping[Any, Any]) -> None:
-    """Refuse what a file holds if it is neosr's ASID: the authors' keys behind a wrapper of BasicSR's.
+    """Refuse the content of a file if it is neosr's ASID: the authors' keys behind a wrapper of BasicSR's.
 
     Raises:
         CheckpointError: It is.

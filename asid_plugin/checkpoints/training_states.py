@@ -1,4 +1,4 @@
-"""States of optimizers that were read from a file, compared with what they are for."""
+"""States of optimizers that were read from a file, compared with the optimizers."""
 
 import functools
 import inspect

@@ -1,7 +1,7 @@
 """Pickles in checkpoint files, read by inert stand-ins: nothing that a file names is imported or called.
 
-`torch.load` imports and calls what is on its list, with the arguments that a file gives: `torch.Tensor(100000, 100000)`
-and `bytearray(10**10)` are on it. `pickle` makes room for as many objects as a file says that it remembers. Here every
+`torch.load` imports and calls the functions on its list, with the arguments that a file gives, such as
+`torch.Tensor(100000, 100000)` and `bytearray(10**10)`. `pickle` makes room for as many objects as a file says that it remembers. Here every
 name that a file may give stands for a function of this module, which checks its arguments.
 """
 
@@ -21,7 +21,7 @@ Storage = Callable[[torch.dtype, str, int], Tensor]
 
 
 class UnpicklingError(pickle.UnpicklingError):
-    """A pickle that is damaged, or holds what is not read; the message says which."""
+    """A pickle that is damaged, or holds objects that are not read; the message says which."""
 
 
 class History:
@@ -185,7 +185,7 @@ GLOBALS: Mapping[str, object] = {
     'torch.storage.UntypedStorage': torch.uint8,
     **{f'torch.{name}': dtype for name, dtype in DTYPES.items()},
 }
-"""All names that a pickle may give: tensors and plain containers, and what MMEngine's log is pickled by."""
+"""All names that a pickle may give: tensors and plain containers, and those in the pickle of MMEngine's log."""
 
 
 class _Limited(dict[int, Callable[..., None]]):
@@ -252,7 +252,7 @@ class Unpickler(pickle._Unpickler):
         return self._storage(dtype, name[:100], numel)
 
     def _charge(self, *values: object) -> None:
-        """Count what a call costs, since an argument that is written once may be given a thousand times."""
+        """Count the cost of a call, since an argument that is written once may be given a thousand times."""
         limited: Any = self.dispatch
         limited.spend(sum(len(value) for value in values if isinstance(value, dict | list | set | tuple)))
         self._copied += sum(len(value) for value in values if isinstance(value, bytes | str))

@@ -19,7 +19,7 @@ from .output import lasting_output
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser, with parsers of sub-commands, that shows no terminal escapes of what it does not understand."""
+    """A parser, with parsers of sub-commands, that shows no terminal escapes of unknown arguments."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))

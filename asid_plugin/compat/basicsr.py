@@ -4,7 +4,7 @@ Every mend is one function. Its docstring names the fault and its first version;
 The import hook (`asid_plugin.startup`) runs those of `BEFORE` before BasicSR's code and those of `AFTER` after
 it. No file of BasicSR, torch or torchvision is touched.
 
-Two things on the list of what changed need no mend, only care, and the tests hold them: since torch 2.6 `torch.load`
+Two changes need no correction, only care, and tests cover them: since torch 2.6 `torch.load`
 takes tensors and plain values only, which BasicSR's checkpoints and training states are; and BasicSR's source
 distribution asks for torch at build time, which `scripts/setup.sh` answers with `--no-build-isolation`.
 """
@@ -43,14 +43,14 @@ class MissingWeightsError(ASIDError):
 
 
 def before_import() -> None:
-    """Mend what keeps BasicSR from being imported."""
+    """Correct the faults that keep BasicSR from being imported."""
     for mend in BEFORE:
         mend()
 
 
 @functools.cache
 def after_import() -> None:
-    """Mend what keeps an imported BasicSR from running; a second call does nothing."""
+    """Correct the faults that keep an imported BasicSR from running; a second call does nothing."""
     for mend in AFTER:
         mend()
 
@@ -85,7 +85,7 @@ def lend_distutils() -> None:
 
 
 def withdraw_distutils() -> None:
-    """Take away what `lend_distutils` lent."""
+    """Remove the stand-in of `lend_distutils`."""
     while _LENT:
         if sys.modules.get('distutils.version') is _LENT.pop():
             del sys.modules['distutils'], sys.modules['distutils.version']
@@ -105,7 +105,7 @@ def dist_without_cuda() -> None:
 def process_group_left_open() -> None:
     """Leave the process group when the program ends, which none of BasicSR's scripts does.
 
-    See `leave_process_group_at_exit` for what follows from that.
+    See `leave_process_group_at_exit` for the consequences.
     """
     from basicsr.utils import dist_util
 

@@ -1,4 +1,4 @@
-"""Care for GPUs in what `ASIDModel` takes from BasicSR and torch."""
+"""Settings for GPUs in the parts that `ASIDModel` takes from BasicSR and torch."""
 
 from typing import Any
 

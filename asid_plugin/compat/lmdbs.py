@@ -12,8 +12,8 @@ def lmdb_opened_twice() -> None:
     """Let several datasets of BasicSR read one LMDB in one process.
 
     BasicSR opens an LMDB anew for every dataset that names it: two test sets on the same images, or training sets for
-    several scales with the same ground truth. The datasets now share what one of them has open. A process forked off
-    while it is open inherits it; for reading without locks, as BasicSR opens it, that is safe.
+    several scales with the same ground truth. The datasets now share the one that is open. A process forked off while
+    it is open inherits it; for reading without locks, as BasicSR opens it, that is safe.
     """
     if find_spec('lmdb') is None:
         return

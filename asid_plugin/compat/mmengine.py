@@ -26,7 +26,7 @@ from .ranks import mmengine_one_training, mmengine_ranks_alike
 
 @functools.cache
 def mend_mmengine() -> None:
-    """Mend what keeps MMEngine from resuming, validating alone and running on a CPU; a second call does nothing."""
+    """Let MMEngine resume, validate alone and run on a CPU; a second call does nothing."""
     for mend in MMENGINE:
         mend()
 

@@ -203,7 +203,7 @@ def _unreadable(path: Path) -> str | None:
 
 
 class _RemovingLater:
-    """A file backend that notes what it is told to remove."""
+    """A file backend that notes the files that it shall remove."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend

@@ -42,7 +42,7 @@ def option_files_that_run_code() -> None:
 
 
 def values_that_run_code() -> None:
-    """Take a list in `--force_yml` for what it is, where all of BasicSR's versions evaluate it as Python."""
+    """Read a list in `--force_yml` as a list, where all of BasicSR's versions evaluate it as Python."""
     from basicsr.utils import options
 
     original = options._postprocess_yml_value

@@ -51,7 +51,7 @@ def stop_if_any(lines: Iterable[str]) -> None:
 def failing_together() -> Iterator[None]:
     """Let an error that a person can act on end all ranks, with one line; in one process it is raised.
 
-    Every rank has to come here, and what is inside must not wait for the others.
+    Every rank has to come here, and the code inside must not wait for the others.
     """
     lines = []
     try:
@@ -89,7 +89,7 @@ def checksum(tensors: Iterable[Tensor]) -> str:
 
 
 def state_of(nets: Iterable[torch.nn.Module], optimizers: Iterable[torch.optim.Optimizer]) -> str:
-    """The checksum of weights and of what optimizers remember."""
+    """The checksum of weights and of the state of optimizers."""
     weights = chain.from_iterable(net.state_dict().values() for net in nets)
     kept = chain.from_iterable(optimizer.state_dict()['state'].values() for optimizer in optimizers)
     remembered = chain.from_iterable(state.values() for state in kept)

@@ -91,7 +91,7 @@ def multiply_adds(net: ASID | OmniSR, height: int, width: int) -> int:
 def layer_multiply_adds(net: ASID | OmniSR, height: int, width: int) -> int:
     """Multiply-adds of the convolutions and linear layers on a padded image of this size."""
     strided = [(side - 3) // 2 + 1 for side in (height, width)]  # ESA's conv2
-    pooled = [(side - 7) // 3 + 1 for side in strided]  # and what its max pool leaves for conv3
+    pooled = [(side - 7) // 3 + 1 for side in strided]  # after its max pool, for conv3
     total = 0
     for name, module in net.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d):

@@ -29,7 +29,7 @@ class Cost:
 
     Attributes:
         seconds: Median over the passes.
-        peak_bytes: Most memory in use during a pass beyond what was in use before the first, the network itself
+        peak_bytes: Most memory in use during a pass beyond that before the first, the network itself
             among it; None where the system does not tell.
     """
 

@@ -1,4 +1,4 @@
-"""SwinIR-light, which every machine with BasicSR has: what ASID is held against where time or memory is measured."""
+"""SwinIR-light, which every machine with BasicSR has: the network that time and memory of ASID are compared with."""
 
 import warnings
 from collections.abc import Callable

@@ -70,8 +70,8 @@ class RawPairedImageDataset(FastPairedImageDataset):
     """Pairs in two LMDBs of raw pixels, as `asid prepare div2k --raw` makes them.
 
     Options as `PairedImageDataset`'s with `io_backend: type: lmdb`. The data roots may be those of the PNG files, too:
-    of `NAME.lmdb` the raw LMDB beside it, `NAME_raw.lmdb`, is read. Nothing is read but what is cropped; the system
-    keeps in memory what fits. When an image is used for the first time, its checksum is compared, where there are any.
+    of `NAME.lmdb` the raw LMDB beside it, `NAME_raw.lmdb`, is read. Only the crop is read; the system
+    keeps in memory as much as fits. When an image is used for the first time, its checksum, if any, is compared.
 
     Raises:
         SampleError: A value is not as long as `meta_info.txt` says of its image: the LMDB is not of raw pixels; or it

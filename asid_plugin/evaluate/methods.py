@@ -50,7 +50,7 @@ class Running:
         overlap: LR pixels that neighbouring tiles share.
         self_ensemble: Average over the eight flips and quarter turns; a '+' after a network's name says so.
         device: 'cpu' or 'cuda'.
-        dtype: Of the weights and of what is computed.
+        dtype: Of the weights and of the computation.
         borders: 'zeros', the paper's protocol, 'flush', or both; it makes no difference to networks without windows.
     """
 
@@ -64,7 +64,7 @@ class Running:
     borders: Sequence[str] = ('zeros',)
 
     def label(self, how: str, borders: str = 'zeros') -> str:
-        """One of `hows` as methods have it: what is not the paper's protocol says so, 'tiles 32/8 flush'."""
+        """One of `hows` as methods have it, with all that differs from the paper's protocol: 'tiles 32/8 flush'."""
         is_paper = (self.tile, self.overlap) == (TILE, OVERLAP)
         size = '' if how == 'whole' or is_paper else f' {self.tile}/{self.overlap}'
         return f'{how}{size}{"" if borders == "zeros" else f" {borders}"}'
@@ -86,7 +86,7 @@ _BORDERS = {
 
 
 class Candidate(ABC):
-    """Something that makes an SR image; `method` says what it is called."""
+    """Something that makes an SR image; `method` has its name."""
 
     method: Method
 
@@ -170,7 +170,7 @@ class Network(Candidate):
         return to_pixels(sr)
 
     def upscale(self, lq: Tensor) -> Tensor:
-        """Call the network, and see that it made what it is taken for."""
+        """Call the network, and check the shape of its result."""
         sr = self.net(lq)
         size = [side * self.running.scale for side in lq.shape[2:]]
         if [*sr.shape] != [len(lq), 3, *size]:
@@ -185,7 +185,7 @@ class Network(Candidate):
 class Folder(Candidate):
     """Images that something else made, in a folder or in folders by set in it.
 
-    For the image `baby` there are looked for `baby.png`, `babyx2.png`, and what goes on with an underscore, as BasicSR
+    The image `baby` may be called `baby.png`, `babyx2.png`, or either with an underscore and more behind it, as BasicSR
     names results (`baby_ASID.png`, `babyx2_test.png`); the shortest name counts. Any of `FORMATS` will do.
     """
 
@@ -225,7 +225,7 @@ class Folder(Candidate):
 
 
 def load_candidates(specs: Sequence[str], running: Running) -> list[Candidate]:
-    """Load what is to be evaluated: bicubic, and then what each SPEC means, in order.
+    """Load the candidates: bicubic, and then those of each SPEC, in order.
 
     Args:
         specs: [NAME=]WHAT each. WHAT is 'bicubic', a checkpoint or `packaged:xK`, an option file (.yml) or a folder of
@@ -291,7 +291,7 @@ def slug(label: str) -> str:
 
 
 def load_spec(spec: str, running: Running) -> list[Candidate]:
-    """Load what one SPEC means; see `load_candidates`."""
+    """Load the candidates of one SPEC; see `load_candidates`."""
     name, what = split_spec(spec)
     path = Path(what).expanduser()
     if what == 'bicubic':
@@ -303,7 +303,7 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
     try:
         load = load_option_file if path.suffix.lower() in ('.yml', '.yaml') else load_checkpoint
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # what other people's networks do that torch finds old-fashioned
+            warnings.simplefilter('ignore')  # torch's deprecations in networks of others
             loaded = load(path, running)
     except CheckpointError as error:
         raise EvaluationError(str(error)) from error
@@ -424,7 +424,7 @@ def _name_of(opt: Options, scale: int) -> str:
 
 
 def _load_weights(net: nn.Module, path: PathOptions) -> None:
-    """Load what the section `path` of an option file names."""
+    """Load the weights that the section `path` of an option file names."""
     file = path.pretrain_network_g
     if not isinstance(file, str):
         raise EvaluationError(f'{file!r}; it should be the file of weights')
@@ -462,7 +462,7 @@ def _load_with_spandrel(path: Path, state_dict: dict[str, Tensor], running: Runn
         model = model.eval().to(running.device, running.dtype)
     except spandrel.UnsupportedDtypeError:
         raise EvaluationError(f'{path}: {name} does not compute in {running.dtype}; leave --half out') from None
-    # spandrel's call pads to what the network needs, clamps to [0, 1], and takes one image
+    # spandrel's call pads as the network needs it, clamps to [0, 1], and takes one image
     return Loaded(name, lambda lq: model(lq.to(running.dtype)).float(), count_parameters(model.model), batch=1)
 
 

@@ -10,7 +10,7 @@ from asid_plugin.published.reported import Figures
 
 
 class EvaluationError(ASIDError):
-    """An evaluation that cannot be done; the message says in one line what is wrong, where, and what would be right."""
+    """An evaluation that cannot be done; the message is one line with the mistake, its place and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Method:
     """Something that makes SR images.
 
     Attributes:
-        name: 'bicubic', 'ASID', 'SwinIR', ... or what the user called it; Table 1's row of this name is set beside it.
+        name: 'bicubic', 'ASID', 'SwinIR', ... or the user's name for it; Table 1's row of this name is set beside it.
         how: How it was run: 'tiles' (the paper's), 'tiles 32/8' (others), or 'whole', with ' flush' if not with the
             paper's zeros at the borders; '' where that means nothing.
         params: Number of parameters, None where there are none to count.

@@ -1,7 +1,7 @@
 """ASID as a Core ML package, for iOS 15 and macOS 12 or later.
 
-Nothing but Apple's systems runs it. Elsewhere the program that it is made of is compared with PyTorch, and what the
-package says of itself with what it should.
+Nothing but Apple's systems runs it. Elsewhere the program that it is made of is compared with PyTorch, and the
+description in the package with the network.
 """
 
 import errno
@@ -87,7 +87,7 @@ def write_coreml(subject: Subject, path: Path) -> None:
 
 
 def _float16(ct: Any) -> Any:
-    """All in float16 but what `IN_FLOAT32` tells."""
+    """All in float16 but the operations in `IN_FLOAT32`."""
 
     def makes_cosines(operation: Any) -> bool:
         if operation.op_type == 'real_div':
@@ -98,7 +98,7 @@ def _float16(ct: Any) -> Any:
 
 
 def checked_program(path: Path, subject: Subject) -> Callable[[Tensor], Tensor]:
-    """Compare a package with what it should be, and the program that it is made of with PyTorch.
+    """Compare the description of a package with the network, and the program that it is made of with PyTorch.
 
     Args:
         path: The package.

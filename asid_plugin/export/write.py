@@ -63,7 +63,7 @@ def write_onnx(subject: Subject, path: Path) -> None:
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Hold back what PyTorch's ONNX exporter says of its own code."""
+    """Hold back the messages of PyTorch's ONNX exporter on its own code."""
     logger = logging.getLogger('onnxscript')
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -189,7 +189,7 @@ def export(
 
 
 def _check_request(file_format: str, size: tuple[int, int] | None, opset: int | None) -> None:
-    """Raise the `ExportError` that `export` documents for what is asked for."""
+    """Raise the `ExportError` that `export` documents for its arguments."""
     if size and not all(1 <= side <= MAX_SIDE for side in size):
         raise ExportError(f'size {size[1]}x{size[0]}: each side must be 1 to {MAX_SIDE} pixels')
     if file_format == 'coreml' and not size:

@@ -17,7 +17,7 @@ REGISTRIES = ('ARCH_REGISTRY', 'DATASET_REGISTRY', 'LOSS_REGISTRY', 'METRIC_REGI
 
 
 def before_import() -> None:
-    """Mend what keeps BasicSR from being imported."""
+    """Correct the faults that keep BasicSR from being imported."""
     mends.before_import()
 
 
@@ -49,7 +49,7 @@ def _check_options() -> None:
     def parse_options(*args: Any, **kwargs: Any) -> Any:
         if find_spec('jsonschema') is None:  # the core alone, beside a BasicSR that was there
             return original(*args, **kwargs)
-        from asid_plugin.options.command_line import parse_checked  # imports what only a run needs
+        from asid_plugin.options.command_line import parse_checked  # its imports are for runs only
 
         return parse_checked(original, *args, **kwargs)
 

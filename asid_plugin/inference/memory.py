@@ -10,7 +10,7 @@ LARGEST_KEPT = 2**30
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what its tensors have freed for the next ones, as PyTorch does on a GPU.
+    """Let this process keep the memory of freed tensors for the next ones, as PyTorch does on a GPU.
 
     By default glibc gives a freed feature map back to the system, which maps and clears the pages of the next one,
     4 KiB at a time: up to half of the time of a forward pass. With this the process stays as large as it was at its

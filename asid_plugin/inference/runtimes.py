@@ -1,6 +1,6 @@
 """Files that `asid_plugin.export` wrote, and the runtimes that run them: ONNX Runtime, OpenVINO, PyTorch.
 
-Each says of itself, in its format's own metadata, what `REQUIRED` lists.
+Each has the entries of `REQUIRED` in the metadata of its format.
 """
 
 import json
@@ -204,7 +204,7 @@ def _checked(metadata: object, path: str | Path) -> dict[str, Any]:
 
 
 def _check_channels(path: str | Path, arguments: Mapping[str, Any], lq: Sequence[object], sr: Sequence[object]) -> None:
-    """Compare the channels of input and output, where a file fixes them, with what it says of itself."""
+    """Compare the channels of input and output, where a file fixes them, with its metadata."""
     for name, shape in (('num_in_ch', lq), ('num_out_ch', sr)):
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != arguments[name]):
             raise CheckpointError(f'{path}: its metadata say {name} {arguments[name]}, but the shape is {(*shape,)}')

@@ -1,4 +1,4 @@
-"""The state dicts of Omni-SR: what ours says of its network, and the way from the released files' layout and back."""
+"""The state dicts of Omni-SR: the arguments of the network from ours, and the way from the released layout and back."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

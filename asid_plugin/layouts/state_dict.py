@@ -38,7 +38,7 @@ NEOSR_WITHOUT_BIAS = (
 
 
 def markers(input_range: str, position_bias: bool, window_size: int) -> dict[str, Tensor]:
-    """Entries of our state dicts that say what no weight does, by their presence and shape; the paper's has none.
+    """Entries of our state dicts for arguments that no weight shows, by their presence and shape; the paper's has none.
 
     Args:
         input_range: Of `ASID`; its 'unit' is marked by [0, 1] at `INPUT_RANGE`.

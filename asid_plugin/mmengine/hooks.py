@@ -1,4 +1,4 @@
-"""Hooks for what MMEngine's own do not do."""
+"""Hooks that MMEngine lacks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +62,7 @@ class SRRuntimeInfoHook(RuntimeInfoHook):
         super().before_val(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Log and check what is left."""
+        """Log and check the rest."""
         self.look(runner)
         super().after_train(runner)
 

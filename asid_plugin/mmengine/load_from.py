@@ -46,7 +46,7 @@ def _of_generator(filename: str, state_dict: Mapping[str, Tensor]) -> dict[str, 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Read a file by MMEngine's own loader, and what is not MMEngine's but BasicSR's or the authors' as above.
+    """Read a file by MMEngine's own loader, and a file of BasicSR or the authors as above.
 
     MMEngine takes `{'params': ...}` for a model of one weight, and trains on without a word of error. A network that is
     loaded without a `Runner` gets its file as it is.

@@ -97,7 +97,7 @@ class SuperResolver(BaseModel):
             mode: 'tensor', 'loss' or 'predict'.
 
         Returns:
-            The network's output (B, 3, kH, kW); or what `loss` or `predict` returns.
+            The network's output (B, 3, kH, kW); or the result of `loss` or `predict`.
 
         Raises:
             ValueError: Another mode.

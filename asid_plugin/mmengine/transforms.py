@@ -101,7 +101,7 @@ class PairedAugment(BaseTransform):
 
 @TRANSFORMS.register_module()
 class CropToScale(BaseTransform):
-    """Cut off what `gt` has beyond `scale` times the sides of `lq`, at the bottom and right.
+    """Crop `gt` to `scale` times the sides of `lq`, at the bottom and right.
 
     Raises:
         ValueError: `gt` is smaller than that.

@@ -95,7 +95,7 @@ class ASIDModel(ResumableModel):
         return ASIDValOptions(self.opt.get('val'))
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
-        """BasicSR's, with what is to be chosen before the network is wrapped for several processes."""
+        """BasicSR's, with the choices that come before the network is wrapped for several processes."""
         if self.general_opt.channels_last:
             net = _to_channels_last(net)
         if self.opt['dist']:
@@ -246,7 +246,7 @@ class ASIDModel(ResumableModel):
 
     @torch.inference_mode()
     def test(self) -> None:
-        """Upscale `self.lq` to `self.output`, by tiles if val:tile says so; what is compiled is for training.
+        """Upscale `self.lq` to `self.output`, by tiles if val:tile says so; compilation is for training.
 
         Raises:
             OutOfMemoryError: Smaller tiles are needed.
@@ -362,7 +362,7 @@ class ASIDModel(ResumableModel):
 
     @contextmanager
     def staged(self, key: str, num_files: int) -> Iterator[Path]:
-        """Let BasicSR write what belongs to the folder path:`key` into a temporary one first.
+        """Let BasicSR write the files of the folder path:`key` into a temporary one first.
 
         Raises:
             OSError: What it wrote is not `num_files` complete files: BasicSR only warns when it cannot save. Files in

@@ -1,1 +1,1 @@
-"""Option files of BasicSR, checked before anything starts; their JSON Schema and what may stand in them."""
+"""Option files of BasicSR, checked before anything starts; their JSON Schema and their keys."""

@@ -21,7 +21,7 @@ _FOLDERS = ('experiments_root', 'models', 'training_states', 'log', 'visualizati
 
 
 def check_forced(opt: Options, forced: Iterable[Forced]) -> Iterator[Problem]:
-    """Refuse what `--force_yml` changes too late: the processes have found each other before BasicSR reads it."""
+    """Refuse entries of `--force_yml` that come too late: BasicSR reads them when the processes are connected."""
     for entry in forced:
         if opt.get('dist') and entry.key[0] == 'dist_params':
             yield Problem(entry.key, 'comes too late on the command line; write it into the option file')

@@ -61,7 +61,7 @@ def without_memory() -> Iterator[None]:
 def check_built(
     key: Key, options: Options, kinds: Mapping[str, Callable[..., Any]], given: Mapping[str, Any] | None = None
 ) -> Iterator[Problem]:
-    """Check the arguments in a section by calling the class or function that it names, for what that says of them.
+    """Check the arguments in a section by calling the class or function that it names, for its error.
 
     Args:
         key: Where the section stands.

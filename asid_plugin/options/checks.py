@@ -39,7 +39,7 @@ def uses_plugin(opt: Options) -> bool:
 
 
 def check_options(opt: Options) -> list[Problem]:
-    """Look for whatever would stop a run later, or not do what it seems to.
+    """Look for everything that would stop a run later, or would have another effect than it seems.
 
     Args:
         opt: Options as `parse_options` returns them; not changed.
@@ -48,7 +48,7 @@ def check_options(opt: Options) -> list[Problem]:
         All problems; none means that the run can start.
     """
     opt, problems, wrong = check_kinds(opt)
-    opt = without(opt, wrong)  # from here on, what is there is of the right kind
+    opt = without(opt, wrong)  # from here on, every value is of the right kind
     for check in (
         check_general,
         check_logger,

@@ -2,7 +2,7 @@
 
 BasicSR takes an option file as it stands: a mistyped key is overlooked, a wrong value or a missing folder fails later
 and elsewhere, sometimes days later. For runs that use this package, `parse_checked` ends the
-program with one line per mistake: the file, the key, the mistake and what would be right. The option files of other
+program with one line per mistake: the file, the key, the mistake and the correct value. The option files of other
 runs are plain YAML too, and are otherwise left alone.
 """
 
@@ -47,7 +47,7 @@ def parse_checked(parse_options: Callable[..., Parsed], root_path: str, is_train
     except SystemExit:  # with its help
         print(said.getvalue(), end='', flush=True)
         raise
-    except Exception:  # BasicSR takes every value for what it should be, which fails in any way where it is not
+    except Exception:  # BasicSR checks no value, so a wrong one can raise any error
         _stop_if_misshapen(forced_upon(written, forced), is_train, file, forced)
         raise
     if uses_plugin(opt):

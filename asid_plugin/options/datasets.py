@@ -22,7 +22,7 @@ def channels_of(dataset: DatasetOptions) -> int:
 
 
 def check_datasets(opt: Options) -> Iterator[Problem]:
-    """Check the images that the section `datasets` names; what other classes read, only they know."""
+    """Check the images that the section `datasets` names; only other classes know what they read."""
     yield from _check_names(opt)
     for name, dataset in mapping(opt, 'datasets').items():
         kind, key = dataset.get('type'), ('datasets', name)

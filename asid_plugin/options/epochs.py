@@ -20,7 +20,7 @@ FREE_SAMPLES = 5 * 10**6
 
 
 def check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterator[Problem]:
-    """Check what would end BasicSR's training early, without a word.
+    """Find settings with which BasicSR's training would end early, without a message.
 
     Args:
         key: Where the dataset stands.

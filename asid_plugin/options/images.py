@@ -39,7 +39,7 @@ class ImagesError(ASIDError):
 
 @dataclass(frozen=True)
 class Share:
-    """Which of the images this process looks at: each of several takes its own, and all are told what any finds."""
+    """The images that this process checks: each of several takes its own, and all learn the result of each."""
 
     rank: int = 0
     world_size: int = 1
@@ -56,7 +56,7 @@ def root_of(dataset: Options, key: str) -> Path:
 
 
 def lacking(root: Path, dataset: Options) -> str | None:
-    """Say what a folder or LMDB lacks; None if it is there."""
+    """Name the missing part of a folder or LMDB; None if it is there."""
     is_lmdb = dataset['io_backend']['type'] == 'lmdb'
     if not root.is_dir():
         return f'no folder {located(root)}; {_origin(root, dataset)}'

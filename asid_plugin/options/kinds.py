@@ -8,7 +8,7 @@ from .problems import Options
 Schema = dict[str, Any]
 """A JSON Schema, draft 7."""
 Value = TypeVar('Value')
-"""Of what a kind allows, in Python."""
+"""A value that a kind allows, in Python."""
 
 
 @dataclass(frozen=True)

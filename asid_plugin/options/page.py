@@ -1,4 +1,4 @@
-"""The page of documentation on option files, made of what is declared."""
+"""The page of documentation on option files, made of the declarations."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Mistakes in option files: what they are at, and in which words they are told."""
+"""Mistakes in option files: their keys and their messages."""
 
 import math
 import os
@@ -14,7 +14,7 @@ _SHOWN = 120
 
 @dataclass(frozen=True)
 class Problem:
-    """A mistake in an option file: the key it is at, and in words what is wrong and what would be right."""
+    """A mistake in an option file: its key, and a message with the mistake and the correct value."""
 
     key: Key
     message: str

@@ -1,6 +1,6 @@
 """The JSON Schema of option files: the keys that are declared, and the signatures of whatever is registered.
 
-`schema.json` is what it is without anybody else's parts; editors read that (`asid schema`).
+`schema.json` is the schema without the parts of others; editors read that (`asid schema`).
 """
 
 import inspect
@@ -198,7 +198,7 @@ def _dataset(*when: Needed) -> Schema:
         **_SECTION,
         'required': ['type'],
         'properties': {'type': {'enum': sorted(registered(DATASET_REGISTRY))}},
-        'allOf': [  # what another class reads, only that class knows
+        'allOf': [  # only another class knows the keys that it reads
             {
                 'if': of_type(types),
                 'then': {

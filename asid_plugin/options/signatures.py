@@ -1,4 +1,4 @@
-"""JSON Schemas of what classes and functions can be called with, from their signatures.
+"""JSON Schemas of the arguments of classes and functions, from their signatures.
 
 What no signature says is declared: in `basicsr_arguments` types and choices, in `asid_arguments` sentences.
 """
@@ -116,7 +116,7 @@ def _declared(function: Callable[..., Any]) -> Mapping[str, Schema]:
 
 
 def _kinds(parameter: inspect.Parameter) -> Schema:
-    """Schema of what a parameter may be; {}, anything, where the signature does not say it."""
+    """Schema of a parameter's values; {}, anything, where the signature does not say it."""
     annotation, default = parameter.annotation, parameter.default
     if get_origin(annotation) is Literal:
         return {'enum': list(get_args(annotation))}
@@ -130,7 +130,7 @@ def _kinds(parameter: inspect.Parameter) -> Schema:
 
 
 def _annotated(annotation: Any) -> Iterator[str]:
-    """JSON types of what YAML can hold of an annotation: of `float | Tensor`, numbers."""
+    """JSON types of an annotation that YAML can express: of `float | Tensor`, numbers."""
     if get_origin(annotation) in (Union, types.UnionType):
         for member in get_args(annotation):
             yield from _annotated(member)

@@ -38,7 +38,7 @@ def check_state(opt: Options) -> Iterator[Problem]:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch warns of a schedule that goes on before the optimizer has
             scheduler.step()
-    except Exception as error:  # torch takes the state for what it should be
+    except Exception as error:  # torch does not check the state
         said = f'{type(error).__name__}: {" ".join(str(error).split())[:150]}'
         yield Problem(('path', 'resume_state'), printable(f'{file} is not the state of such a training ({said})'))
 

@@ -1,4 +1,4 @@
-"""Options held against their JSON Schema, and what it finds in words."""
+"""Options compared with their JSON Schema, and the differences in words."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

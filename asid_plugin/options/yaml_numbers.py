@@ -17,7 +17,7 @@ _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?', re.IGNORECASE)
 def read_numbers(value: Any, problems: list[Problem], key: Key = ()) -> Any:
     """Turn numbers that YAML took for text into numbers.
 
-    YAML 1.1 reads 5e-4 as text (it wants 5.0e-4), and `--force_yml` passes on as text what is not made of digits.
+    YAML 1.1 reads 5e-4 as text (it wants 5.0e-4), and `--force_yml` passes all but digits on as text.
 
     Args:
         value: Options, or any value in them; not changed.

@@ -21,10 +21,10 @@ _one_at_a_time = Lock()
 
 
 def open_shared(path: str | os.PathLike[str], **settings: Any) -> lmdb.Environment:
-    """Open an LMDB as `lmdb.open`, or give what this process has open already, which lmdb refuses to open again.
+    """Open an LMDB as `lmdb.open`, or return the one that this process has open, which lmdb refuses to open again.
 
-    Only what is read without locks is shared. The file decides, not the path: one LMDB under two spellings or links is
-    the same, and one that was written anew is another. It is closed when nobody holds it any more.
+    Only LMDBs that are read without locks are shared. The file decides, not the path: one LMDB under two spellings or
+    links is the same, and one that was written anew is another. It is closed when nobody holds it any more.
     """
     if not settings.get('readonly') or settings.get('lock', True):
         return _open(os.fspath(path), **settings)

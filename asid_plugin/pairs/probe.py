@@ -11,7 +11,7 @@ import lmdb
 
 
 def main(folder: str) -> None:
-    """Read what is asked for; lmdb's errors end it by an exit status, and those that it does not see by a signal."""
+    """Read the LMDBs; an error of lmdb ends the process by an exit status, a damaged page by a signal."""
     try:
         env = lmdb.open(folder, readonly=True, lock=False)
         stat = env.stat()

@@ -1,7 +1,7 @@
-"""Figure 6: what one pixel attends to in each spatial attention layer that computes a matrix.
+"""Figure 6: the pixels to which one pixel attends in each spatial attention layer that computes a matrix.
 
 A network without sharing shows its meso layers, as the paper's figure does: nine, three blocks x three depths. One that
-shares shows what it computes: with 'inter' the six of the first block, with 'intra' the two of every block.
+shares shows the matrices that it computes: with 'inter' six, of the first block, with 'intra' two of every block.
 """
 
 import argparse
@@ -149,7 +149,7 @@ def busiest_window(grey: NDArray[np.float32], p: int) -> tuple[int, int]:
 
 
 def shown(net: ASID) -> list[list[Layer]]:
-    """The layers of the figure, row by row: meso by block and depth, or of a sharing network what it computes."""
+    """The layers of the figure, row by row: meso by block and depth, or of a sharing network those that it computes."""
     layers = spatial_layers(net)
     computed = [layer for layer, module in layers.items() if not module.attn.shared]
     if len(computed) == len(layers):
@@ -263,7 +263,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _network(args: argparse.Namespace) -> tuple[ASID, str]:
-    """The network that is asked for, and what the figure calls it."""
+    """The network, and its name in the figure."""
     if args.weights is None:
         if not 0 <= args.seed < 2**63:
             raise FigureError(f'--seed {args.seed}: should be from 0 to {2**63 - 1}')

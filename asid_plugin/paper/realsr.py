@@ -1,4 +1,4 @@
-"""The supplement's Table 1, RealSR: what the paper reports, and beside it what was measured here."""
+"""The supplement's Table 1, RealSR: the figures of the paper, and beside them those measured here."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Tables 1 to 4, and the counts behind Figure 7 and the supplement's Figure 1.
 
-What is counted and measured here stands beside what the paper reports.
+Figures that are counted and measured here stand beside those that the paper reports.
 """
 
 import argparse
@@ -99,7 +99,7 @@ AT_HAND: Mapping[str, Callable[[int], nn.Module]] = {
 
 
 def table1_rows(upscale: int, means: Sequence[Means]) -> list[list[str]]:
-    """The paper's rows at a scale, under each what was measured of that name, and at the end what it doesn't have."""
+    """The paper's rows at a scale, each with the measured one of that name below, and at the end the other ones."""
     rows, left = [], list(means)
     for reported in table1():
         if reported.scale == upscale:
@@ -162,7 +162,7 @@ def print_table2(args: argparse.Namespace) -> None:
 
 
 def table2_cells(name: str, counts: Counts | None, cost: Cost | None, reported: Mapping[str, str]) -> list[str]:
-    """A row of Table 2; what is not known here is a dash."""
+    """A row of Table 2; an unknown figure is a dash."""
     sizes = [f'{counts.parameters:,}', giga(counts.paper_flops), giga(counts.multiply_adds)] if counts else [EMPTY] * 3
     memory = f'{cost.peak_bytes / 2**20:.0f}' if cost and cost.peak_bytes is not None else EMPTY
     printed = f'{reported["params_k"]}K, {reported["flops_g"]}G' if reported else EMPTY

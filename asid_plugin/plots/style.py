@@ -35,7 +35,7 @@ FIGURE_SUFFIXES = ('.png', '.pdf', '.svg')
 
 
 class FigureError(ASIDError):
-    """A figure that cannot be drawn as asked; the message is one line that says why and what would be right."""
+    """A figure that cannot be drawn as asked; the message is one line with the reason and the remedy."""
 
 
 def check_output(path: Path) -> None:

@@ -22,11 +22,11 @@ SHOWN = 1.5
 """dB of PSNR below the highest."""
 
 Curve = dict[int, dict[str, float]]
-"""By iteration, what was logged of it by column."""
+"""The logged values by iteration, then by column."""
 
 
 def read_log(lines: Iterable[str], curve: Curve) -> None:
-    """Add what a log says; a validation is of the iteration that was logged before it."""
+    """Add the values of a log; a validation belongs to the iteration that was logged before it."""
     last = None
     for line in lines:
         if step := STEP.search(line):

@@ -1,4 +1,4 @@
-"""Sets in which the LR images are what photographs often are, JPEG-compressed or noisy, to evaluate networks on.
+"""Sets in which the LR images are JPEG-compressed or noisy, as photographs often are, to evaluate networks on.
 
     asid prepare degraded datasets/photos/held_out --scale 2 -o datasets/degraded
     asid evaluate datasets/degraded --scale 2 --how whole --network packaged:x2

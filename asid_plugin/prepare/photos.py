@@ -1,7 +1,7 @@
 """Data to train on from a folder, or several, of photographs of one's own: raw LMDBs, and pairs that are held out.
 
     asid prepare photos ~/Pictures/best
-    asid prepare photos T91 BSDS400     # what the weights of this package were trained on
+    asid prepare photos T91 BSDS400     # the training data of the weights in this package
 
 What is written::
 
@@ -43,7 +43,7 @@ from asid_plugin.printable import printable
 EVERY = 48
 NAME = 'photos'
 OPTIONS = 'options/photos'
-"""The folder of the option files that train on what is written."""
+"""The folder of the option files that train on the result."""
 TRAINED = (2, 3, 4)
 """The scales that they are for."""
 
@@ -101,7 +101,7 @@ def find_photographs(folders: Sequence[Path]) -> dict[str, Path]:
 def prepare_photos(
     folders: Sequence[Path], out: Path, scales: Sequence[int], crop_size: int, workers: int, least_side: int = 0
 ) -> None:
-    """Do what the command does, whose options the arguments are. A second call verifies it.
+    """Run the command, whose options the arguments are. A second call verifies the result.
 
     Raises:
         PrepareError: `out` was made of other photographs, or see `find_photographs`, `write_pairs` and
@@ -134,7 +134,7 @@ def prepare_photos(
 
 
 def training_commands(job: RawJob, scales: Sequence[int], records: Sequence[Record]) -> Iterator[str]:
-    """The commands that train on what has been written, each with its purpose."""
+    """The commands that train on the result, each with its purpose."""
     if 2 in scales:
         yield training_command(job, 'finetune_ASID_x2.yml', 2, records) + "  # goes on from the package's weights"
     for scale in scales:

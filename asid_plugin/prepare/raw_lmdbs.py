@@ -196,7 +196,7 @@ class _Writer:
         self.begin()
 
     def begin(self) -> None:
-        """Begin what `commit` ends."""
+        """Begin a transaction, which `commit` ends."""
         self.size = 0
         self.transactions = {scale: env.begin(write=True) for scale, env in self.envs.items()}
 
@@ -212,7 +212,7 @@ class _Writer:
             self.begin()
 
     def commit(self) -> None:
-        """Make safe what there is."""
+        """Write all data to the disk."""
         for transaction in self.transactions.values():
             transaction.commit()
         with self.job.checksums(finished=False).open('a') as file:
@@ -235,7 +235,7 @@ def _remove_unreadable(job: RawJob) -> None:
 def _open(job: RawJob, scale: int, photos: Mapping[str, Photo]) -> lmdb.Environment:
     """Open an unfinished LMDB to write to, large enough for all sub-images."""
     path = job.lmdb(scale, finished=False)
-    size = 2**26  # a value fills whole pages of up to 64 KiB; the file grows only to what is used
+    size = 2**26  # a value fills whole pages of up to 64 KiB; the file grows only as far as it is used
     for key, photo in photos.items():
         try:
             places = job.tiles(key, *read_size(photo[1]))

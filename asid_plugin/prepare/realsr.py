@@ -17,7 +17,7 @@ fine-tuned from its weights for bicubic LR. The first pair of a split tells whic
 paper does not say how it handles sizes, so its figures may differ from those on LR that was downscaled.
 
 Where k does not divide HR's sides, both images are cropped at the bottom and right. `LRbicx3` is only the name that is
-usual beside `GTmod3`; what it holds is RealSR's LR. Sub-images are cut as `asid prepare div2k` cuts them, and as there
+usual beside `GTmod3`; it holds RealSR's LR. Sub-images are cut as `asid prepare div2k` cuts them, and as there
 the same command continues an interrupted run and verifies a finished one.
 """
 
@@ -152,7 +152,7 @@ def prepare_realsr(
     raw: bool = False,
     workers: int = 1,
 ) -> None:
-    """Do what the command does, whose options the arguments are; fewer than 2 workers: all in this process.
+    """Run the command, whose options the arguments are; fewer than 2 workers: all in this process.
 
     Raises:
         PrepareError: An argument, an image or an existing output is not as it must be.

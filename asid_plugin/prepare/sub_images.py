@@ -228,7 +228,7 @@ def check_settings(job: Job) -> None:
 
 
 def read_bgr(path: Path) -> tuple[Pixels, list[str]]:
-    """Read an image as (height, width, 3) uint8 BGR, 16 bits v as round(v / 257); say what was done to it."""
+    """Read an image as (height, width, 3) uint8 BGR, 16 bits v as round(v / 257); name the changes."""
     image = read_image(path)
     remarks = ['grey repeated in three channels'] * image.grey + ['alpha dropped'] * image.has_alpha
     remarks += ['16 bits rounded to 8'] * (image.bits == 16)
@@ -241,7 +241,7 @@ def encode_png(image: Pixels) -> bytes:
 
 
 def read_photo(job: Job, photo: Photo) -> tuple[dict[int, Pixels], list[str]]:
-    """Read a photograph and read or make its LR images, by scale, all of the same content; say what was done to it."""
+    """Read a photograph and read or make its LR images, by scale, all of the same content; name the changes."""
     hr, remarks = read_bgr(photo[1])
     full = hr.shape[:2]
     height, width = (side - side % job.multiple for side in full)
@@ -285,7 +285,7 @@ def cut_photo(job: Job, keyed: tuple[str, Photo]) -> tuple[list[str], list[str]]
     """Write the sub-images of a photograph unless they are there (in a worker).
 
     Returns:
-        The names of its sub-images, and what was done to it in words; or no names, and what is wrong with it.
+        The names of its sub-images, and the changes in words; or no names, and the fault.
     """
     if finished := finished_tiles(job, *keyed):
         return finished, ['already done']
@@ -357,7 +357,7 @@ def fill_lmdb(path: Path, files: Sequence[Path], raw: bool) -> None:
     """Write an LMDB with its `meta_info.txt` from sub-images: their files' bytes as they are, or their pixels."""
     shapes = [(*read_size(file), 3) for file in files]
     # BasicSR's default map is 1 TiB, which a limit on a process's memory refuses. A value fills whole pages of up to
-    # 64 KiB where the system's are that large; the file grows only to what is used.
+    # 64 KiB where the system's are that large; the file grows only as far as it is used.
     lengths = (math.prod(shape) if raw else file.stat().st_size for file, shape in zip(files, shapes, strict=True))
     size = 2**26 + sum(length + 2 * 65536 for length in lengths)
     batch, level = (500, 'raw') if raw else (5000, PNG_LEVEL)
@@ -560,7 +560,7 @@ def prepare(
     raw: bool = False,
     workers: int = 1,
 ) -> dict[int, Path]:
-    """Do what the command does, whose options the arguments are; fewer than 2 workers: all in this process.
+    """Run the command, whose options the arguments are; fewer than 2 workers: all in this process.
 
     Returns:
         The LMDBs by scale, 1 being HR.

@@ -131,7 +131,7 @@ def find(network_g: Mapping[str, Any]) -> Variant | None:
 
 
 def _all_arguments(network_g: Mapping[str, Any]) -> dict[str, Any]:
-    """The section with the defaults of what it leaves out; nothing for networks that are not here."""
+    """The section with defaults for the arguments that it leaves out; nothing for networks that are not here."""
     if network_g.get('type') not in NETWORKS:
         return {}
     parameters = inspect.signature(NETWORKS[network_g['type']]).parameters.values()

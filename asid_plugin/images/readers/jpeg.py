@@ -103,7 +103,7 @@ def _check_kind(file: IO[bytes]) -> None:
 def _check_whole(picture: PIL.Image.Image, file: IO[bytes]) -> None:
     """Raise a ValueError if the coded data of a JPEG have not as many blocks as the picture, though they have an end.
 
-    JPEG has no checksums, and libjpeg makes up what it lacks. A hole in the data puts the decoder out of step, so that
+    JPEG has no checksums, and libjpeg fills holes. A hole in the data puts the decoder out of step, so that
     it mostly comes to the last block too late or too early:
 
     - Bytes put in before the end of a scan, and before a restart, change nothing in a whole picture. In one that lacks
