@@ -40,7 +40,7 @@ class IDB(nn.Module):
     """Information distillation block.
 
     Each of three units refines the features; `num_feat / 4` channels of its output are kept as *refined*, the others
-    go on as *coarse*. The refined ones and the output of the last unit are aggregated, pass CAM, and ESA.
+    continue as *coarse*. The refined ones and the output of the last unit are aggregated, pass CAM, and ESA.
 
     Args:
         num_feat: Channels C.

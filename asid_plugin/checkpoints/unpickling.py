@@ -1,8 +1,8 @@
 """Pickles in checkpoint files, read by inert stand-ins: nothing that a file names is imported or called.
 
 `torch.load` imports and calls the functions on its list, with the arguments that a file gives, such as
-`torch.Tensor(100000, 100000)` and `bytearray(10**10)`. `pickle` makes room for as many objects as a file says that it remembers. Here every
-name that a file may give stands for a function of this module, which checks its arguments.
+`torch.Tensor(100000, 100000)` and `bytearray(10**10)`. `pickle` makes room for as many objects as a file says that it
+remembers. Here every name that a file may give stands for a function of this module, which checks its arguments.
 """
 
 import pickle
@@ -27,7 +27,7 @@ class UnpicklingError(pickle.UnpicklingError):
 class History:
     """A log of MMEngine while it is read: `_log_history`, `_count_history` and `max_length` are set as they are found.
 
-    A class of one's own may stand in its place, see `Unpickler`.
+    A caller may put another class in its place, see `Unpickler`.
     """
 
 

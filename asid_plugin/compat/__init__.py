@@ -1,1 +1,1 @@
-"""Mends of the frameworks that this package works in, one function per mend; no file of theirs is touched."""
+"""Corrections of the frameworks that this package works in, one function each; no file of theirs is changed."""

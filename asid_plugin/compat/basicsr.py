@@ -1,6 +1,7 @@
-"""Mends of BasicSR 1.4.2 (2022) for today's stack, made while the program runs.
+"""Corrections of BasicSR 1.4.2 (2022) for today's stack, made while the program runs.
 
-Every mend is one function. Its docstring names the fault and its first version; without the fault it changes nothing.
+Every correction is one function. Its docstring names the fault and its first version; without the fault it changes
+nothing.
 The import hook (`asid_plugin.startup`) runs those of `BEFORE` before BasicSR's code and those of `AFTER` after
 it. No file of BasicSR, torch or torchvision is touched.
 
@@ -44,15 +45,15 @@ class MissingWeightsError(ASIDError):
 
 def before_import() -> None:
     """Correct the faults that keep BasicSR from being imported."""
-    for mend in BEFORE:
-        mend()
+    for correct in BEFORE:
+        correct()
 
 
 @functools.cache
 def after_import() -> None:
     """Correct the faults that keep an imported BasicSR from running; a second call does nothing."""
-    for mend in AFTER:
-        mend()
+    for correct in AFTER:
+        correct()
 
 
 def functional_tensor() -> None:
@@ -160,7 +161,7 @@ def resume_without_cuda() -> None:
 
     `load_resume_state` belongs to the train script, `basicsr.train` or, as `python basicsr/train.py`, a
     `__main__` that defines it after the import hook ran. Either calls `parse_options` right before it, so that is
-    where it is mended, in whichever module the call came from.
+    where it is replaced, in whichever module the call came from.
     """
     from basicsr.utils import options
 

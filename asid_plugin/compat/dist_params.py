@@ -3,4 +3,4 @@
 BACKENDS = ('nccl', 'gloo')
 """Of `torch.distributed`; the first is the default, in whose place gloo stands on machines without CUDA."""
 LONGEST_WAIT = 10**6
-"""Seconds that processes may be told to wait for each other, eleven days."""
+"""Most seconds that processes may wait for each other, eleven days."""

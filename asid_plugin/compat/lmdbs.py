@@ -1,4 +1,4 @@
-"""Mends of reading LMDBs: lmdb refuses since 2.0 to open one twice in a process ("already open in this process")."""
+"""Corrections of reading LMDBs: since 2.0, lmdb opens none twice in a process ("already open in this process")."""
 
 import functools
 from importlib.util import find_spec

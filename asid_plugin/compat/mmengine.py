@@ -1,6 +1,7 @@
-"""Mends of MMEngine 0.10 for today's stack, made while the program runs.
+"""Corrections of MMEngine 0.10 for today's stack, made while the program runs.
 
-Every mend is one function. Its docstring names the fault and its first version; without the fault it changes nothing.
+Every correction is one function. Its docstring names the fault and its first version; without the fault it changes
+nothing.
 `asid_plugin.mmengine` runs them. No file of MMEngine is touched.
 """
 
@@ -27,8 +28,8 @@ from .ranks import mmengine_one_training, mmengine_ranks_alike
 @functools.cache
 def mend_mmengine() -> None:
     """Let MMEngine resume, validate alone and run on a CPU; a second call does nothing."""
-    for mend in MMENGINE:
-        mend()
+    for correct in MMENGINE:
+        correct()
 
 
 def mmengine_dist_without_cuda() -> None:

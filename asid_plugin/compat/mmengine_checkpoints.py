@@ -160,7 +160,7 @@ def _check_log(log: object) -> None:
 
 
 def _fits(name: str, value: object) -> bool:
-    """Whether a value of a training's `runtime_info` is one that a resumed training can go on with."""
+    """Whether a value of a training's `runtime_info` is one with which a resumed training can continue."""
     if name == 'best_score' or name.startswith('best_score_'):
         return is_alike(value, 0.0)
     if name == 'keep_ckpt_ids':

@@ -1,4 +1,4 @@
-"""Mends of MMEngine 0.10: its files appear whole, a save removes nothing before it is done, and a resume finds them."""
+"""Corrections of MMEngine 0.10: files appear whole, a save removes nothing before it is done, a resume finds them."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""Tools of the mends: names replaced for a while or for good, and a CPU in the place of CUDA."""
+"""Tools of the corrections: names replaced for a while or for good, and a CPU in the place of CUDA."""
 
 import atexit
 import functools

@@ -1,4 +1,4 @@
-"""Mends of BasicSR's training loop around interruptions, and the place in an epoch that a training state holds."""
+"""Corrections of BasicSR's training loop at interruptions, and the place in an epoch that a training state holds."""
 
 import functools
 import time
@@ -11,7 +11,7 @@ from .patching import rebind, replaced
 
 
 def epochs_begun_anew() -> None:
-    """Let a training go on in the middle of an epoch, where all of BasicSR's versions begin it anew at every resume.
+    """Let a training continue in the middle of an epoch, where all of BasicSR's versions begin it anew at every resume.
 
     One that is interrupted more often than an epoch lasts never sees the rest of its data. `ASIDModel` saves the place
     and hands it to the sampler. A crop of `PairedImageDataset` can then be drawn by a seed of its own; without one it
@@ -30,7 +30,7 @@ def batches_read_for_nothing() -> None:
     """Let prefetchers read batches from the first `reset` or `next` on; the train script resets them before each epoch.
 
     All of BasicSR's versions begin to read when a prefetcher is made, too. Those batches are thrown away; and with
-    `prefetch_mode: cpu` and `persistent_workers` a thread goes on reading them and takes some from the first epoch.
+    `prefetch_mode: cpu` and `persistent_workers` a thread continues to read them and takes some from the first epoch.
     """
     from basicsr.data.prefetch_dataloader import CPUPrefetcher, CUDAPrefetcher
 

@@ -1,6 +1,6 @@
-"""BasicSR's sampler with a memory of its place, so that a resumed training goes on in the middle of an epoch.
+"""BasicSR's sampler with a memory of its place, so that a resumed training continues in the middle of an epoch.
 
-The mend `epochs_begun_anew` takes it from here while BasicSR is imported, so nothing of BasicSR is imported here.
+The correction `epochs_begun_anew` takes it from here while BasicSR is imported, so nothing of BasicSR is imported here.
 """
 
 import functools
@@ -60,11 +60,11 @@ class ResumableSampler(Sampler[Any]):
         _LATEST[:] = [weakref.ref(self)]
 
     def resume(self, epoch: int, samples: int) -> None:
-        """Go on in an epoch in which all processes together have trained on so many samples."""
+        """Continue an epoch in which all processes together have trained on so many samples."""
         self._resumed = epoch, -(-samples // self.num_replicas)
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin an epoch, or go on in it."""
+        """Begin or continue an epoch."""
         super().set_epoch(epoch)  # type: ignore[misc]
         self.trained = self._resumed[1] if epoch == self._resumed[0] else 0
 

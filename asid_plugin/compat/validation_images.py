@@ -1,4 +1,4 @@
-"""The mend of where BasicSR saves the images of a validation."""
+"""A correction of the folders to which BasicSR saves the images of a validation."""
 
 import functools
 from pathlib import Path

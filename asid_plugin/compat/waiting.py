@@ -62,7 +62,7 @@ class Times:
     Attributes:
         fetching: Seconds in which batches were fetched.
         working: Seconds from a batch to the end of its step.
-        waits: Marks of the GPU's stream before and after each fetch, from which it is told how long it was idle.
+        waits: Marks of the GPU's stream before and after each fetch, which give the time that it was idle.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Times:
         """Begin anew, for a training with this section `datasets: train`."""
         self.loading = loading
         self.first: int | None = None  # iteration of the interval; none as long as workers start and caches are cold
-        self.told: float | None = None
+        self.warned: float | None = None
         self.came: float | None = None
         self.in_fetch = False
         self._clear()
@@ -115,10 +115,10 @@ class Times:
         if self.first is not None and (total < SHORTEST or not self.working):
             return
         now = perf_counter()
-        if self.first is not None and (self.told is None or now - self.told > AGAIN):
+        if self.first is not None and (self.warned is None or now - self.warned > AGAIN):
             share = self.waited() / total
             if share > SHARE:
-                self.told = now
+                self.warned = now
                 when = f'iterations {self.first} to {iteration}'
                 advice = '; '.join(remedies(self.loading))
                 logger.warning(f'{when}: {share:.0%} of the time was spent waiting for data. Remedies: {advice}.')

@@ -1,4 +1,4 @@
-"""The picture that may be tried without one of one's own; pictures/README.md tells where it comes from."""
+"""The example picture; pictures/README.md names its source."""
 
 from pathlib import Path
 

@@ -60,7 +60,7 @@ class Page:
         kept: The files.
         awaited: By session, the enlargement that somebody waits for; any other stops at its next tiles.
         running: Is held by the enlargement that runs.
-        ended: No enlargement goes on or begins any more.
+        ended: No enlargement continues or begins any more.
     """
 
     offers: Offers

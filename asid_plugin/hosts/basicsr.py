@@ -1,4 +1,4 @@
-"""BasicSR: mended to run on today's stack, then given this package's classes and option checks."""
+"""BasicSR: corrected to run on today's stack, then given this package's classes and option checks."""
 
 import functools
 import sys
@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from asid_plugin import registry
-from asid_plugin.compat import basicsr as mends
+from asid_plugin.compat import basicsr as corrections
 from asid_plugin.compat.patching import rebind
 
 PARTS = ('archs', 'data', 'losses', 'metrics', 'models')
@@ -18,16 +18,16 @@ REGISTRIES = ('ARCH_REGISTRY', 'DATASET_REGISTRY', 'LOSS_REGISTRY', 'METRIC_REGI
 
 def before_import() -> None:
     """Correct the faults that keep BasicSR from being imported."""
-    mends.before_import()
+    corrections.before_import()
 
 
 def after_import(basicsr: ModuleType) -> None:
-    """Mend the rest, register our classes and check option files; a second call does nothing.
+    """Correct the rest, register our classes and check option files; a second call does nothing.
 
     Many projects carry an older or trimmed BasicSR in their tree, which is left alone.
     """
     if getattr(basicsr, '__version__', '').startswith('1.4.'):
-        mends.after_import()
+        corrections.after_import()
         _connect()
 
 

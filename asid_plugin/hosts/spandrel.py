@@ -1,4 +1,4 @@
-"""spandrel, which ComfyUI, chaiNNer and traiNNer-redux load models with: told of ASID."""
+"""ASID for spandrel, with which ComfyUI, chaiNNer and traiNNer-redux load models."""
 
 from types import ModuleType
 
@@ -8,7 +8,7 @@ from .guard import as_before
 
 
 def before_import() -> None:
-    """Mend torchvision, which spandrel imports."""
+    """Correct torchvision, which spandrel imports."""
     torchvision_ops()
 
 

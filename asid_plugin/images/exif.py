@@ -1,4 +1,4 @@
-"""EXIF blocks: mended to an upright picture and to its size, and taken apart for TIFF.
+"""EXIF blocks: adapted to an upright picture and to its size, and taken apart for TIFF.
 
 A block is patched and not written anew, as makers' notes point to places in it.
 """
@@ -50,7 +50,7 @@ def upright_exif(exif: bytes) -> tuple[bytes | None, int | None]:
 
 
 def mend_exif(exif: bytes, size: tuple[int, int] | None = None) -> bytes:
-    """Make an EXIF block say that the picture is upright and, if told, of this height and width; the thumbnail goes.
+    """Make an EXIF block of an upright picture, of this height and width if given, without thumbnail.
 
     Raises:
         ValueError: The block is damaged.

@@ -1,4 +1,4 @@
-"""Metadata for a file that is written: mended to the picture's size, and cut down to the format's kinds."""
+"""Metadata for a file that is written: adapted to the picture's size, and reduced to the kinds of the format."""
 
 import re
 from dataclasses import replace
@@ -58,7 +58,7 @@ def _holds(target: ImageFormat, keyword: str, text: str) -> bool:
     if target.texts is not None:
         limit = target.metadata.get('text', 0)
         return keyword in target.texts and not 0 < limit < len(text.encode('utf-8', 'replace'))
-    # A raw profile is metadata in a text, as ImageMagick writes them; nobody has mended it.
+    # A raw profile is metadata in a text, as ImageMagick writes them; it has the old size.
     return bool(_KEYWORD.fullmatch(keyword)) and '  ' not in keyword and not keyword.startswith('Raw profile type')
 
 

@@ -44,7 +44,7 @@ def write_image(image: Image | Strips, path: str | Path, quality: int = QUALITY)
 
     The picture is brought to the limits of the format: 16 bits become 8, transparency is composited over white,
     metadata are left out. JPEG is written with full-size colour, the others without loss. PNG and TIFF are written
-    strip by strip as they come. Metadata are mended to the size that is written.
+    strip by strip as they come. Metadata are adapted to the size that is written.
 
     Args:
         image: The picture, or its strips.

@@ -100,7 +100,7 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
     device_id = torch.cuda.current_device() if torch.cuda.is_available() else 0
     providers = [(cuda, {'device_id': device_id}), cpu] if has_cuda and device != 'cpu' else [cpu]
     session = _open(path, lambda: ort.InferenceSession(str(path), options, providers))
-    if device == 'cuda' and cuda not in session.get_providers():  # it goes on by the CPU, without a word
+    if device == 'cuda' and cuda not in session.get_providers():  # it would use the CPU, without a message
         raise BackendError(f'--device cuda: ONNX Runtime {ort.__version__} cannot start it here')
     metadata = session.get_modelmeta().custom_metadata_map
     arguments = _checked(metadata, path)

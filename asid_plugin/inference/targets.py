@@ -41,7 +41,7 @@ class _Source:
 def plan(inputs: Sequence[Path], output: Path, ext: str = 'png', suffix: str = '', recursive: bool = False) -> Plan:
     """Say which file is to be written for each input file.
 
-    Images of a folder that would share a name are told apart by their own suffixes, such as grey_jpg.png and
+    Images of a folder that would share a name keep their suffixes in it, such as grey_jpg.png and
     grey_png.png, or by the names of the folders that they come from.
 
     Args:
@@ -116,7 +116,7 @@ def _images(
 
     Args:
         folder: The folder.
-        recursive: Go on into folders, but not through links, which may lead round in circles.
+        recursive: Enter folders, but no links, which may form a circle.
         is_output: Of a folder, whether it is OUT, which is passed over.
         written: Names that end so before the extension are earlier outputs.
         left: Is added to.

@@ -42,7 +42,7 @@ def markers(input_range: str, position_bias: bool, window_size: int) -> dict[str
 
     Args:
         input_range: Of `ASID`; its 'unit' is marked by [0, 1] at `INPUT_RANGE`.
-        position_bias: Of `ASID`; without such, P is told by zeros of P x P at `WINDOW`.
+        position_bias: Of `ASID`; without such, zeros of P x P at `WINDOW` give P.
         window_size: P.
     """
     entries = {} if input_range == 'signed' else {INPUT_RANGE: torch.tensor([0.0, 1.0])}

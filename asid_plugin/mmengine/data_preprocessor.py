@@ -18,7 +18,7 @@ class SRDataPreprocessor(ImgDataPreprocessor):
     The bytes of a batch go to the device in one copy, for which the program does not wait, and become numbers there.
 
     Args:
-        non_blocking: Copy from page-locked memory and go on meanwhile, where the device is a GPU.
+        non_blocking: Copy from page-locked memory without waiting, where the device is a GPU.
     """
 
     def __init__(self, non_blocking: bool = True) -> None:

@@ -21,7 +21,7 @@ class SRTrainLoop(IterBasedTrainLoop):
     """`IterBasedTrainLoop` that goes through the data as BasicSR does.
 
     MMEngine's, when it resumes, reads and throws away every batch that was trained on, which takes as long as training.
-    This goes on in the epoch with the samples that are left of it, in the same order, and makes up for a validation
+    This continues the epoch with the samples that are left of it, in the same order, and repeats a validation
     that was interrupted. Every sample of our datasets has a seed of its own, so that a training that is interrupted and
     resumed is the one that is not, bit for bit on a CPU. Nor does it wait for two seconds between epochs.
 
@@ -87,11 +87,11 @@ class SRTrainLoop(IterBasedTrainLoop):
             self.runner.val_loop.run()
 
     def find_place(self) -> Place:
-        """Where to go on: as the checkpoint says, or, if it is of MMEngine's own loop, as its iteration says."""
+        """Where to continue: as the checkpoint says, or, if it is of MMEngine's own loop, as its iteration says."""
         info = self.runner.message_hub.runtime_info
         total = self.order.total
         place = Place.read(info.get('place'))
-        if isinstance(self.order.sampler, InfiniteSampler):  # it goes on with the next epoch by itself
+        if isinstance(self.order.sampler, InfiniteSampler):  # it begins the next epoch by itself
             return Place(self._iter, 0, self._iter * self.batch, total)
         if place is None or place.iteration != self._iter:  # of a loop that begins each epoch with all samples
             epoch, batches = divmod(self._iter, len(self.dataloader))

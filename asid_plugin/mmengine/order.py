@@ -1,4 +1,4 @@
-"""The order of a training's samples, which a resumed training goes on with, and the seed of each."""
+"""The order of a training's samples, in which a resumed training continues, and the seed of each."""
 
 import random
 from collections.abc import Iterator, Mapping

@@ -158,7 +158,7 @@ class ASIDModel(ResumableModel):
         super().update_learning_rate(current_iter, warmup_iter)
 
     def feed_data(self, data: dict[str, Any]) -> None:
-        """BasicSR's, with the memory format; a batch in pinned memory is copied to a GPU while the program goes on."""
+        """BasicSR's, with the memory format; a batch in pinned memory is copied to a GPU without waiting."""
         images = {key: data[key].to(self.device, non_blocking=True) for key in ('lq', 'gt') if key in data}
         super().feed_data(data | images)
         if self.general_opt.channels_last:

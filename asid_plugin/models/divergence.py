@@ -23,7 +23,7 @@ class DivergedError(ASIDError, FloatingPointError):
 class LossWatch:
     """Checks the losses of each iteration when the next one is done, or sooner if somebody asks.
 
-    Where a loss overflows in half precision, the gradient scaler skips the step, and the training goes on as long as
+    Where a loss overflows in half precision, the gradient scaler skips the step, and the training continues as long as
     the weights are finite, for fewer than `MOST_OVERFLOWS` iterations in a row.
 
     Attributes:

@@ -88,7 +88,7 @@ class ResumableModel(SRModel):
             self.validate_now()
 
     def resume_epoch(self, epoch: int) -> None:
-        """Let the sampler go on in an epoch, at `place`."""
+        """Let the sampler continue an epoch, at `place`."""
         if self.sampler is None:
             return
         place, options, total = self.place, self.opt['datasets']['train'], self.sampler.total_size

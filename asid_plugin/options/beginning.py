@@ -51,7 +51,7 @@ def _flat(options: Options, key: Key = ()) -> Iterator[tuple[Key, str]]:
 
 
 def agree_on_state(opt: Options) -> None:
-    """End all processes unless they go on from the same iteration: nodes that share no disk have not the same files."""
+    """End all processes unless they continue from the same iteration: nodes that share no disk have other files."""
     if opt['is_train']:
         state = find_state(opt)
         begun = f'iteration {read_state(state).iteration}' if state else 'no state'

@@ -91,7 +91,7 @@ def last_iteration(
         batch_size_per_gpu: As in the options.
         processes: Of distributed training.
         gpus: Of one process, which BasicSR forgets when it counts epochs.
-        begin: The epoch that a training goes on in, and the iteration before its first.
+        begin: The epoch in which a training continues, and the iteration before its first.
     """
     counted = math.ceil(samples / (batch_size_per_gpu * processes))
     loaded = math.ceil(samples / processes) // (batch_size_per_gpu * gpus)

@@ -92,7 +92,7 @@ def either(one: Kind[Any], other: Kind[Any]) -> Kind[Any]:
 
 def or_none(kind: Kind[Value]) -> Kind[Value | None]:
     """A value of a kind, or ~."""
-    if kind.schema.get('type') == 'object':  # with anyOf, mistakes inside the section would not be told
+    if kind.schema.get('type') == 'object':  # with anyOf, mistakes inside the section would not be named
         return Kind({**kind.schema, 'type': ['object', 'null']}, takes_none=True)
     message = {key: f'{value}, or ~' for key, value in kind.schema.items() if key == 'errorMessage'}
     return Kind({'anyOf': [kind.schema, {'type': 'null'}], **message}, takes_none=True)

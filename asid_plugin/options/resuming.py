@@ -39,7 +39,7 @@ class State:
 
 
 def find_state(opt: Options) -> Path | None:
-    """The training state that BasicSR will go on from, if any."""
+    """The training state that BasicSR will resume from, if any."""
     if opt.get('auto_resume'):
         states = Path('experiments', str(opt.get('name')), 'training_states').glob('*.state')
         return max((path for path in states if path.stem.isdigit()), key=lambda path: int(path.stem), default=None)

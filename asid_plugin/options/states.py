@@ -19,7 +19,7 @@ from .schema import OPTIMIZERS, SCHEDULERS, registered
 
 
 def check_state(opt: Options) -> Iterator[Problem]:
-    """Check that the optimizer and its schedule can go on from their states, by letting them, without memory."""
+    """Check that the optimizer and its schedule can continue from their states: they take one step, without memory."""
     file = find_state(opt)
     if not opt['is_train'] or file is None or not _is_optimized_as_usual(opt):
         return
@@ -36,7 +36,7 @@ def check_state(opt: Options) -> Iterator[Problem]:
         check_optimizer(optimizer)
         scheduler.load_state_dict(deepcopy(state.scheduler))
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch warns of a schedule that goes on before the optimizer has
+            warnings.simplefilter('ignore')  # torch warns of a schedule that steps before the optimizer
             scheduler.step()
     except Exception as error:  # torch does not check the state
         said = f'{type(error).__name__}: {" ".join(str(error).split())[:150]}'

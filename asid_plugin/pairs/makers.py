@@ -1,10 +1,10 @@
-"""The command that makes a data set, told by the folder that was looked for."""
+"""The command that makes a data set, by the folder that is missing."""
 
 from itertools import pairwise
 from pathlib import PurePath
 
 UNKNOWN = 'asid prepare div2k or asid prepare photos makes such'
-"""Of folders that no command writes to unless it is told to."""
+"""Of folders that no command writes to by default."""
 
 BENCHMARK = 'docs/data.md (Benchmarks) names its source'
 """Of folders of test images that no command makes."""

@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def next_training(plan: Sequence[Planned]) -> Planned:
-    """The training to go on with, or else to begin.
+    """The training to continue, or else to begin.
 
     Raises:
         PlanError: There is none.

@@ -1,4 +1,4 @@
-"""The trainings of the paper as they stand in `experiments/`: how far each has come, and the command that goes on."""
+"""The trainings of the paper in `experiments/`: how far each has come, and the command that continues it."""
 
 import re
 import shlex
@@ -46,7 +46,7 @@ class Planned:
         forced: These changes, as `--force_yml` takes them.
         workload: The work of a step.
         after: The training whose weights it begins with, if any.
-        iteration: Where it would go on: that of its latest training state, or of its end.
+        iteration: Where it would continue: that of its latest training state, or of its end.
         finished: Its last weights are there.
         running: Another process is training it.
         fault: The reason why the experiment of its name is another training; '' if it is none.
@@ -92,7 +92,7 @@ class Planned:
 
     @property
     def words(self) -> list[str]:
-        """The command that begins it, or goes on with it."""
+        """The command that begins or continues it."""
         forced = ['--force_yml', *self.forced] if self.forced else []
         return ['asid', 'train', self.file.as_posix(), '--auto_resume', *forced]
 
@@ -204,7 +204,7 @@ def changed(opt: Mapping[str, Any], forced: Sequence[str], file: str) -> Mapping
 
 
 def progress(folder: Path, opt: Mapping[str, Any]) -> tuple[int, bool]:
-    """The iteration that a training would go on from, and whether it is finished.
+    """The iteration at which a training would continue, and whether it is finished.
 
     The last weights alone do not tell, as a shorter training of the same name ends with them too; but states, or
     weights with a number, that are left from this training's last iterations do.

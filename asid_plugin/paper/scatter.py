@@ -22,7 +22,7 @@ from .measured import read_means
 
 _OURS = tuple(reported_in(TABLE1))
 _REACHES = (9.0, 13.0, 18.0, 26.0, 36.0, 50.0)  # points from a marker to its name
-# Colour of the face and marker; every kind's marker is another one, so that no colour needs to be told.
+# Colour of the face and marker; every kind's marker is another one, so that colours need not be distinguished.
 _KINDS = {
     'CNN, reported': (GREEN, 'o'),
     'Transformer, reported': (ORANGE, 's'),

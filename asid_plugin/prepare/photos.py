@@ -1,4 +1,4 @@
-"""Data to train on from a folder, or several, of photographs of one's own: raw LMDBs, and pairs that are held out.
+"""Training data from folders of photographs: raw LMDBs, and pairs that are held out.
 
     asid prepare photos ~/Pictures/best
     asid prepare photos T91 BSDS400     # the training data of the weights in this package

@@ -2,8 +2,8 @@
 
 A photograph's sub-images go into the LMDBs of all scales, and then a line with its checksums into
 `NAME_checksums.jsonl`. As long as photographs are missing, the names of all of these begin with a dot. An interrupted
-run goes on from the last line. A finished one is verified by its lines: each has the checksum of the photograph's file,
-and for each scale that of the sub-images, so that neither the photographs are decoded again nor are copies kept.
+run continues after the last line. A finished one is verified by its lines: each has the checksum of the photograph's
+file, and for each scale that of the sub-images, so that no photograph is decoded again and no copies are kept.
 """
 
 import json
@@ -75,7 +75,7 @@ class RawJob(Job):
 
 
 def make_raw_lmdbs(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]:
-    """Make raw LMDBs of photographs, go on making them, or verify those that are there.
+    """Make raw LMDBs of photographs, continue to make them, or verify those that are there.
 
     Args:
         job: Where they go and how they are cut.

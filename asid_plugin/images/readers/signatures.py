@@ -1,4 +1,4 @@
-"""Formats told by the first bytes of a file."""
+"""Formats recognised by the first bytes of a file."""
 
 import re
 from pathlib import Path

@@ -16,7 +16,7 @@ _WEBP: dict[str, Any] = {'lossless': True, 'quality': 20, 'method': 4}
 class _Sink:
     """A file of which Pillow knows nothing but how to write to it.
 
-    Through a file's descriptor Pillow would go on after part of a piece was written, with the disk full.
+    Through a file's descriptor, Pillow continues after part of a piece was written, with the disk full.
     """
 
     def __init__(self, file: BinaryIO) -> None:
