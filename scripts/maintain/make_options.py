@@ -56,7 +56,7 @@ which BasicSR's own `train.py` takes, and which may be written into a file: of `
 `NAME_raw.lmdb`.
 
 `realsr/` fine-tunes on RealSR (the supplement's Table 1); `photos/` trained the weights that come with the package, and
-fine-tunes them on photographs of one's own; `realesrgan/` fine-tunes them on images that are degraded on the fly, for
+fine-tunes them on your photographs; `realesrgan/` fine-tunes them on images that are degraded on the fly, for
 photographs as they are; `demo_…` are the quick start's. `mmengine/` and `mmagic/` hold configs for
 MMEngine and mmagic. This page and the files of the table are made by
 `scripts/maintain/make_options.py`.
