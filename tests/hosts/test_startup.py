@@ -93,10 +93,21 @@ def iterations(log: str) -> list[tuple[int, str]]:
 @pytest.mark.slow
 def test_the_hook_costs_next_to_nothing(python: Path, tmp_path: Path) -> None:
     imports = f'sys.path.insert(0, {str(ROOT)!r}); before = set(sys.modules); import asid_plugin'
-    added = run(sys.executable, '-S', '-c', f'import sys; {imports}; print(set(sys.modules) - before)', cwd=tmp_path)
+    # every interpreter that reads .pth files has imported os
+    added = run(
+        sys.executable, '-S', '-c', f'import os, sys; {imports}; print(set(sys.modules) - before)', cwd=tmp_path
+    )
     assert ast.literal_eval(added) == {'asid_plugin', 'asid_plugin.startup', 'asid_plugin.version'}
     loaded = run(python, '-c', "import sys; print('asid_plugin' in sys.modules, 'torch' in sys.modules)", cwd=tmp_path)
     assert loaded == 'True False\n'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('switch', 'known'), [('on', True), ('off', False)])
+def test_the_hook_can_be_switched_off(switch: str, known: bool) -> None:
+    code = 'import sys, asid_plugin, mmengine; sys.exit("asid_plugin.hosts.mmengine" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=os.environ | {'ASID_PLUGIN_HOOK': switch})
+    assert done.returncode == known
 
 
 @pytest.mark.slow
