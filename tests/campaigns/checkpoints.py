@@ -212,36 +212,36 @@ def exported(file: Path, folder: Path) -> object:
 
 
 WAYS: dict[str, tuple[Way, tuple[str, ...], int]] = {
-    'upscale': (upscale, ('asid', 'authors', 'old', 'safetensors', 'mmengine'), 8),
+    'upscale': (upscale, ('asid', 'authors', 'old', 'safetensors', 'mmengine'), 4),
     'load_asid': (
         lambda file, folder: bool(load_asid(file)),
         ('asid', 'authors', 'old', 'safetensors', 'mmengine'),
-        20,
+        4,
     ),
-    'spandrel': (with_spandrel, ('asid', 'authors', 'old', 'safetensors'), 20),
-    'train, pretrained': (pretrained, ('asid', 'authors', 'old', 'safetensors', 'mmengine'), 5),
-    'train, resume': (resumed, ('state',), 6),
+    'spandrel': (with_spandrel, ('asid', 'authors', 'old', 'safetensors'), 8),
+    'train, pretrained': (pretrained, ('asid', 'authors', 'old', 'safetensors', 'mmengine'), 3),
+    'train, resume': (resumed, ('state',), 4),
     'MMEngine, load_from': (
         lambda file, folder: train_with_mmengine(folder, Path('work'), 1, file),
         ('mmengine', 'safetensors', 'asid'),
-        6,
+        3,
     ),
     'MMEngine, resume': (
         lambda file, folder: train_with_mmengine(folder, Path('work'), 2, file, resume=True),
         ('mmengine',),
-        6,
+        3,
     ),
-    'evaluate': (evaluate, ('asid', 'authors', 'old', 'safetensors', 'mmengine'), 8),
-    'export': (exported, ('asid', 'authors', 'old', 'safetensors', 'mmengine'), 8),
+    'evaluate': (evaluate, ('asid', 'authors', 'old', 'safetensors', 'mmengine'), 4),
+    'export': (exported, ('asid', 'authors', 'old', 'safetensors', 'mmengine'), 4),
     'convert': (
         lambda file, folder: main(['convert', str(file), 'out.safetensors']),
         ('asid', 'authors', 'old', 'safetensors', 'mmengine'),
-        8,
+        4,
     ),
     'the page': (
         lambda file, folder: bool(load_offers([file])),
         ('asid', 'authors', 'old', 'safetensors', 'mmengine'),
-        8,
+        4,
     ),
 }
 """Each way, the files that hostile ones are made of, and how many there are in the short form."""

@@ -65,7 +65,7 @@ def test_an_epoch_goes_on_where_it_stopped(world: int, ratio: float) -> None:
 
 FIRST = """
 import importlib, os, sys
-import cv2, scipy, torch  # of which each of the processes below has a copy
+import cv2, scipy.stats, skimage.metrics, torch._dynamo  # of which each of the processes below has a copy
 assert 'basicsr' not in sys.modules
 for module in sys.argv[1:]:
     if not os.fork():
