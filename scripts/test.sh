@@ -7,5 +7,4 @@ cd "$(dirname "$0")/.."
 cores=$(python -c 'import os; print(os.cpu_count() or 1)')
 processes=$((cores < 4 ? cores : 4))
 export OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores / processes))}
-# Files in their order, not those of most tests first: the slow ones have few tests, and would come last.
-exec python -m pytest --numprocesses "$processes" --dist loadfile --no-loadscope-reorder "$@"
+exec python -m pytest --numprocesses "$processes" --dist loadfile "$@"
