@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import skimage.data
+import torch
 
 import asid_plugin  # noqa: F401  # before BasicSR
+from asid_plugin.archs import ASID
 from asid_plugin.commands.main import main
 
 # isort: split
@@ -29,6 +32,33 @@ def write_pairs(folder: Path, num: int, size: int = 48, scale: int = 2) -> dict[
         lq = (imresize(gt / 255.0, 1 / scale) * 255).clip(0, 255).round().astype('uint8')
         cv2.imwrite(str(folder / 'LR' / f'{i}.png'), lq)
     return {'dataroot_gt': str(folder / 'GT'), 'dataroot_lq': str(folder / 'LR')}
+
+
+DELETED = object()
+"""In the place of a value in `edit`: the key is deleted."""
+
+
+def edit(options: dict[str, Any], edits: Mapping[str, Any]) -> None:
+    """Change options by keys such as 'train:total_iter'."""
+    for key, value in edits.items():
+        *sections, last = key.split(':')
+        section = options
+        for name in sections:
+            section = section[name]
+        if value is DELETED:
+            del section[last]
+        else:
+            section[last] = value
+
+
+def random_net(**arguments: Any) -> ASID:
+    """An ASID in eval mode with biases, affine weights and temperatures that are not those of a new network."""
+    torch.manual_seed(0)
+    net = ASID(**arguments).eval()
+    with torch.no_grad():
+        for value in net.parameters():
+            value.add_(torch.randn_like(value), alpha=0.05)
+    return net
 
 
 def command(*words: str) -> Callable[..., int]:

@@ -16,7 +16,7 @@ from asid_plugin.archs import ASID
 from asid_plugin.export import check, coreml, export
 from asid_plugin.export.flat import flattened
 from asid_plugin.export.subject import Subject, describe
-from helpers import command
+from helpers import command, random_net
 
 WIDTH, HEIGHT = 21, 13
 SMALL = {'num_feat': 16, 'num_block': 1, 'sharing': 'none', 'distillation': False, 'channel_split': False}
@@ -25,16 +25,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(torch.__version__ < torch.torch_version.TorchVersion('2.9'), reason='exporting needs torch 2.9'),
 ]
-
-
-def random_net(**arguments):
-    """With biases, affine weights and temperatures that are not those of a new network."""
-    torch.manual_seed(0)
-    net = ASID(**arguments).eval()
-    with torch.no_grad():
-        for value in net.parameters():
-            value.add_(torch.randn_like(value), alpha=0.05)
-    return net
 
 
 @pytest.fixture(scope='module')

@@ -9,7 +9,7 @@ import torch
 from asid_plugin.archs import ASID
 from asid_plugin.export import ExportError, check, export, least_side, ncnn_asid, scale_by_name
 from asid_plugin.export.subject import Subject
-from helpers import command
+from helpers import command, random_net
 
 SMALL = {'num_feat': 16, 'num_block': 1}
 VARIANTS = (
@@ -18,16 +18,6 @@ VARIANTS = (
     SMALL | {'upscale': 3, 'sharing': 'none', 'distillation': False, 'channel_split': False},
     SMALL | {'upscale': 1, 'channel_split': False, 'num_in_ch': 1, 'num_out_ch': 1},
 )
-
-
-def random_net(**arguments):
-    """With biases, affine weights and temperatures that are not those of a new network."""
-    torch.manual_seed(0)
-    net = ASID(**arguments).eval()
-    with torch.no_grad():
-        for value in net.parameters():
-            value.add_(torch.randn_like(value), alpha=0.05)
-    return net
 
 
 def saved(folder, **arguments):

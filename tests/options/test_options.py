@@ -22,6 +22,7 @@ from PIL import ExifTags, Image
 from safetensors.torch import save_file
 
 import asid_plugin  # noqa: F401  # before basicsr
+from helpers import DELETED, edit
 
 # isort: split
 from basicsr import train
@@ -41,7 +42,6 @@ from asid_plugin.pairs.opening import try_reading
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = sorted((ROOT / 'options').rglob('*.yml'))
-DELETED = object()
 Edits = dict[str, Any]
 # Of the demo's numbers, which may change, those that the lines below quote.
 DEMO = {
@@ -125,15 +125,7 @@ def problems(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
     def start(edits: Edits | None = None, *force_yml: str, file: str = 'demo_ASID_x2.yml') -> list[str]:
         opt = read(ROOT / 'options' / file)
-        for key, value in (({} if 'test' in file else deepcopy(DEMO)) | (edits or {})).items():
-            *sections, last = key.split(':')
-            section = opt
-            for name in sections:
-                section = section[name]
-            if value is DELETED:
-                del section[last]
-            else:
-                section[last] = value
+        edit(opt, ({} if 'test' in file else deepcopy(DEMO)) | (edits or {}))
         Path('bad.yml').write_text(yaml.safe_dump(opt, sort_keys=False))
         arguments = force_yml if '--auto_resume' in force_yml else ['--force_yml', *force_yml] if force_yml else []
         monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', 'bad.yml', *arguments])

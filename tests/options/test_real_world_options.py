@@ -14,6 +14,7 @@ import torch
 import yaml
 
 import asid_plugin  # noqa: F401  # before basicsr
+from helpers import DELETED, edit
 
 # isort: split
 import basicsr
@@ -28,7 +29,6 @@ from asid_plugin.options.real_world_keys import (
 )
 
 ROOT = Path(__file__).parents[2]
-DELETED = object()
 
 
 @pytest.fixture
@@ -47,15 +47,7 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
     def start(edits: dict[str, Any] | None = None) -> list[str]:
         options = deepcopy(written)
-        for key, value in (edits or {}).items():
-            *sections, last = key.split(':')
-            section = options
-            for name in sections:
-                section = section[name]
-            if value is DELETED:
-                del section[last]
-            else:
-                section[last] = value
+        edit(options, edits or {})
         Path('a.yml').write_text(yaml.safe_dump(options))
         monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', 'a.yml'])
         try:
