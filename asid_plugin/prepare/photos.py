@@ -136,7 +136,7 @@ def prepare_photos(
 def training_commands(job: RawJob, scales: Sequence[int], records: Sequence[Record]) -> Iterator[str]:
     """The commands that train on the result, each with its purpose."""
     if 2 in scales:
-        yield training_command(job, 'finetune_ASID_x2.yml', 2, records) + "  # starts from the weights in the package"
+        yield training_command(job, 'finetune_ASID_x2.yml', 2, records) + '  # starts from the weights in the package'
     for scale in scales:
         if scale in TRAINED:
             yield training_command(job, f'train_ASID_photos_x{scale}.yml', scale, records) + '  # from the beginning'

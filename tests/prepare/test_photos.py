@@ -247,7 +247,7 @@ def test_the_default_folder_needs_no_more_options(photos: Path, tmp_path: Path, 
     assert command('prepare', 'photos')([photos, '--crop-size', '64', '--scale', '2', '--workers', '1']) == 0
     assert capsys.readouterr().out.splitlines()[-3:] == [
         'To train, type:',
-        "  asid train options/photos/finetune_ASID_x2.yml  # starts from the weights in the package",
+        '  asid train options/photos/finetune_ASID_x2.yml  # starts from the weights in the package',
         '  asid train options/photos/train_ASID_photos_x2.yml  # from the beginning',
     ]
 
