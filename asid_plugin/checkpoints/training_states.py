@@ -13,6 +13,9 @@ from torch import Tensor
 LIKE_PARAMETER = ('exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'momentum_buffer', 'square_avg', 'grad_avg', 'sum')
 """Entries of an optimizer's state that have their parameter's shape."""
 
+PER_DIMENSION = ('GG', 'Q')
+"""Entries of SOAP's state: a square matrix for each dimension of the parameter, or an empty list."""
+
 
 def is_count(value: object) -> bool:
     """Whether a value is a whole number from 0 to 2^53, as iterations and epochs are."""
@@ -55,6 +58,8 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
             is_there = name == 'lr' or name in group  # older torch has fewer
             if is_there and not is_alike(group.get(name), default):
                 raise ValueError(f'{name} of an optimizer is {reprlib.repr(group.get(name))}')
+        if not is_count(group.get('step', 0)):  # SOAP counts in its groups
+            raise ValueError(f'step of an optimizer is {reprlib.repr(group["step"])}')
         for parameter in group['params']:
             state = optimizer.state.get(parameter, {})
             for name, fresh in after_a_step(parameter.ndim).items() if state else ():
@@ -68,11 +73,27 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
                 same = isinstance(value, Tensor) and value.shape == parameter.shape
                 if name == 'momentum_buffer' and value is None:  # as older torch saves it of SGD without momentum
                     continue
+                if name in PER_DIMENSION:
+                    _check_matrices(name, value, parameter)
+                    continue
+                if name == 'precondition_frequency' and not (is_count(value) and value):
+                    raise ValueError(f'{name} of an optimizer is {reprlib.repr(value)}, not a number of iterations')
                 if (name in LIKE_PARAMETER and not same) or not isinstance(value, Tensor | Number | None):
                     shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
                     raise ValueError(
                         f'{name} of an optimizer is {shape}, but the weights it is for are {(*parameter.shape,)}'
                     )
+
+
+def _check_matrices(name: str, value: object, parameter: Tensor) -> None:
+    """See that an entry of `PER_DIMENSION` fits its parameter."""
+    sides = tuple(parameter.shape)
+    fits = isinstance(value, list) and len(value) == len(sides)
+    for matrix, side in zip(value, sides, strict=True) if isinstance(value, list) and fits else ():
+        is_square = isinstance(matrix, Tensor) and matrix.shape == (side, side) and matrix.is_floating_point()
+        fits = fits and (is_square or (isinstance(matrix, list) and not matrix))
+    if not fits:
+        raise ValueError(f'{name} of an optimizer are not matrices of {sides}')
 
 
 def _is_other(value: object) -> bool:

@@ -92,7 +92,8 @@ def state_of(nets: Iterable[torch.nn.Module], optimizers: Iterable[torch.optim.O
     """The checksum of weights and of the state of optimizers."""
     weights = chain.from_iterable(net.state_dict().values() for net in nets)
     kept = chain.from_iterable(optimizer.state_dict()['state'].values() for optimizer in optimizers)
-    remembered = chain.from_iterable(state.values() for state in kept)
+    entries = chain.from_iterable(state.values() for state in kept)
+    remembered = chain.from_iterable(value if isinstance(value, list) else [value] for value in entries)
     return checksum(value for value in chain(weights, remembered) if isinstance(value, Tensor))
 
 

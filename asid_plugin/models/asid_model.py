@@ -29,6 +29,7 @@ from asid_plugin.inference.devices import enough_memory
 from asid_plugin.inference.memory import keep_freed_memory
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled
 from asid_plugin.options.asid_keys import ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, ASIDValOptions
+from asid_plugin.options.optimizers import OPTIMIZERS
 from asid_plugin.registry import MODEL_REGISTRY
 from asid_plugin.tf32 import allow_tf32
 
@@ -49,7 +50,7 @@ class ASIDModel(ResumableModel):
     """`SRModel` with tiled testing, mixed precision, and checkpoints that are whole and resume exactly.
 
     The options beyond `SRModel`'s, all optional, are declared in `asid_plugin.options.asid_keys`.
-    Any network may be `network_g`, and most optimizers of `torch.optim` `train:optim_g:type`.
+    Any network may be `network_g`, and any of `OPTIMIZERS` `train:optim_g:type`.
     """
 
     lq: Tensor
@@ -132,8 +133,8 @@ class ASIDModel(ResumableModel):
     def get_optimizer(
         self, optim_type: str, params: list[nn.Parameter], lr: float, **kwargs: Any
     ) -> torch.optim.Optimizer:
-        """BasicSR knows Adam only; this takes any class of `torch.optim`."""
-        optimizer: torch.optim.Optimizer = getattr(torch.optim, optim_type)(params, lr=lr, **kwargs)
+        """Build any of `OPTIMIZERS`; BasicSR knows Adam only."""
+        optimizer: torch.optim.Optimizer = OPTIMIZERS[optim_type](params, lr=lr, **kwargs)
         return optimizer
 
     @torch.no_grad()

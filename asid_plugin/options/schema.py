@@ -3,13 +3,11 @@
 `schema.json` is the schema without the parts of others; editors read that (`asid schema`).
 """
 
-import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from basicsr.models import lr_scheduler
 from basicsr.utils.registry import (
     ARCH_REGISTRY,
@@ -34,6 +32,7 @@ from .basicsr_keys import (
 )
 from .declaration import Needed, Section
 from .kinds import SECTION, Schema, refer
+from .optimizers import OPTIMIZERS
 from .real_world_keys import (
     DEGRADED,
     LOADED,
@@ -51,10 +50,6 @@ from .signatures import component, of_type
 KNOWN_MODELS = (
     *('ASIDModel', 'ESRGANModel', 'RealESRGANModel', 'RealESRNetModel', 'SRGANModel', 'SRModel', 'SwinIRModel'),
 )
-_NO_OPTIMIZERS = ('Optimizer', 'LBFGS', 'SparseAdam')  # the base, and two that want another loop or other gradients
-OPTIMIZERS: dict[str, Callable[..., Any]] = {
-    k: v for k, v in vars(torch.optim).items() if inspect.isclass(v) and k not in _NO_OPTIMIZERS
-}
 SCHEDULERS = {
     'MultiStepLR': lr_scheduler.MultiStepRestartLR,
     'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,

@@ -13,9 +13,10 @@ from asid_plugin.checkpoints.training_states import check_optimizer
 from asid_plugin.printable import printable
 
 from .building import without_memory
+from .optimizers import OPTIMIZERS
 from .problems import Options, Problem, mapping
 from .resuming import StateError, find_state, read_state
-from .schema import OPTIMIZERS, SCHEDULERS, registered
+from .schema import SCHEDULERS, registered
 
 
 def check_state(opt: Options) -> Iterator[Problem]:

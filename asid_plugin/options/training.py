@@ -14,8 +14,9 @@ from asid_plugin.checkpoints import CheckpointError, is_packaged, load_asid
 from .asid_keys import ASIDTrainOptions
 from .basicsr_keys import TrainOptions
 from .building import check_built, refused
+from .optimizers import OPTIMIZERS
 from .problems import Key, Options, Problem, is_number, located, mapping, shown, unknown
-from .schema import OPTIMIZERS, SCHEDULERS, registered
+from .schema import SCHEDULERS, registered
 from .signatures import is_known, needed
 
 PIXEL_LOSSES = ('pixel_opt', 'fft_opt', 'distill_opt')

@@ -29,6 +29,7 @@ from asid_plugin.checkpoints.training_states import check_optimizer
 from asid_plugin.checkpoints.unpickling import UnpicklingError
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.layouts.omnisr_layout import to_released_layout
+from asid_plugin.options.optimizers import soap
 
 
 def weights(**arguments: object) -> dict[str, Tensor]:
@@ -509,6 +510,44 @@ def test_every_optimizer_of_torch_goes_on(name: str, shape: tuple[int, ...]):
     resumed.load_state_dict(optimizer.state_dict())
     check_optimizer(resumed)
     resumed.step()
+
+
+@pytest.mark.parametrize(
+    ('entry', 'value', 'message'),
+    [
+        ('Q', [], r'Q of an optimizer are not matrices of \(2, 3\)'),
+        ('Q', None, 'Q of an optimizer are not matrices'),
+        ('Q', [torch.zeros(2, 2), torch.zeros(3, 2)], 'Q of an optimizer are not matrices'),
+        ('GG', [torch.zeros(2, 2), 'x'], 'GG of an optimizer are not matrices'),
+        ('GG', [torch.zeros(2, 2), torch.zeros(3, 3, dtype=torch.int64)], 'GG of an optimizer are not matrices'),
+        ('GG', [torch.zeros(2, 2), [0]], 'GG of an optimizer are not matrices'),
+        ('GG', [torch.zeros(2, 2), []], ''),  # as of a dimension that is too large
+        ('precondition_frequency', 0, 'precondition_frequency of an optimizer is 0'),
+        ('precondition_frequency', 2.5, 'precondition_frequency of an optimizer is 2.5'),
+        ('exp_avg', torch.zeros(3, 2), 'exp_avg of an optimizer is'),
+    ],
+    ids=str,
+)
+def test_the_matrices_of_soap_are_those_of_its_weights(entry: str, value: object, message: str):
+    pytest.importorskip('pytorch_optimizer')
+    weight = torch.nn.Parameter(torch.zeros(2, 3))
+    optimizer = soap([weight], lr=1e-3)
+    for _ in range(2):
+        weight.grad = torch.randn(2, 3)
+        optimizer.step()
+    check_optimizer(optimizer)
+    optimizer.state[weight][entry] = value
+    with pytest.raises(ValueError, match=message) if message else nullcontext():
+        check_optimizer(optimizer)
+
+
+@pytest.mark.parametrize('step', ['x', -1, 1.5, None], ids=str)
+def test_the_steps_of_soap_are_a_count(step: object):
+    pytest.importorskip('pytorch_optimizer')
+    optimizer = soap([torch.nn.Parameter(torch.zeros(2, 3))], lr=1e-3)
+    optimizer.param_groups[0]['step'] = step
+    with pytest.raises(ValueError, match='step of an optimizer is'):
+        check_optimizer(optimizer)
 
 
 def nested(levels: int, width: int) -> object:

@@ -134,6 +134,25 @@ def test_an_optimizer_that_is_fused_or_no_longer(
             torch.testing.assert_close(ends[1][name], value, rtol=0, atol=1e-5)
 
 
+def test_soap_resumes_bit_for_bit(options: dict, tmp_path: Path) -> None:
+    """Four steps, the eigenbases updated after each second one, against two, a state in a file, and two more."""
+    pytest.importorskip('pytorch_optimizer')
+    options['train']['optim_g'] = {'type': 'SOAP', 'lr': 1e-3, 'precondition_frequency': 2}
+    whole, first, second = (make_model(options, tmp_path) for _ in range(3))
+    for _ in range(2):
+        step(whole)
+        step(first)
+    state = {'epoch': 0, 'iter': 2, 'optimizers': [first.optimizer_g.state_dict()]}
+    torch.save(state | {'schedulers': [entry.state_dict() for entry in first.schedulers]}, tmp_path / '2.state')
+    second.net_g.load_state_dict(first.net_g.state_dict())
+    second.resume_training(torch.load(tmp_path / '2.state', weights_only=True))
+    for _ in range(2):
+        step(whole)
+        end = step(second)
+    for name, value in whole.net_g.state_dict().items():
+        assert torch.equal(end[name], value), name
+
+
 def test_other_data_begin_the_epoch_anew(options: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sampler = EnlargedSampler([None] * 5, 1, 0, 2)
     model = resumed(options, tmp_path, {'place': {'samples': 4, 'total': 8, 'seed': 9}, 'validated': 2})

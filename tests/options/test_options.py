@@ -541,6 +541,19 @@ def test_weights_that_any_model_reads(problems, work: Path):
     assert line.startswith('path: pretrain_network_g: packaged:x4: ')
 
 
+def test_soap_is_checked_like_other_optimizers(problems, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip('pytorch_optimizer')
+    soap = {'type': 'SOAP', 'lr': 3e-3}
+    assert problems({'train:optim_g': soap}) == []
+    [line] = problems({'train:optim_g': soap | {'precondition_frequency': 0}})
+    assert line.startswith('train: optim_g: ') and 'precondition_frequency' in line
+    [line] = problems({'train:optim_g': soap | {'precondition_frequenzy': 5}})
+    assert 'did you mean precondition_frequency?' in line
+    monkeypatch.setitem(sys.modules, 'pytorch_optimizer', None)
+    [line] = problems({'train:optim_g': soap})
+    assert line == "train: optim_g: SOAP: SOAP needs pytorch-optimizer: pip install 'asid-plugin[optimizers]'"
+
+
 def test_auto_resume_does_not_throw_a_result_away(problems):
     line = f'there is {WEIGHTS}, but no training state beside it to go on from; leave --auto_resume out'
     assert problems(None, '--auto_resume') == [f'path: resume_state: {line}']
