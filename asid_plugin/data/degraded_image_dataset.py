@@ -89,7 +89,7 @@ class DegradedImageDataset(Dataset[dict[str, Any]]):
         inside = image[max(begins[0], 0) : ends[0], max(begins[1], 0) : ends[1]]
         before = [max(-begin, 0) for begin in begins]
         after = [max(end - side, 0) for end, side in zip(ends, image.shape[:2], strict=True)]
-        return cv2.copyMakeBorder(inside, before[0], after[0], before[1], after[1], cv2.BORDER_REFLECT)  # type: ignore[return-value]
+        return cv2.copyMakeBorder(inside, before[0], after[0], before[1], after[1], cv2.BORDER_REFLECT)
 
 
 def _find_images(opt: dict[str, Any]) -> _Images:

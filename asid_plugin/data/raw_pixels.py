@@ -24,6 +24,7 @@ class RawPixels:
 
     Attributes:
         names: Its images, in the order of `meta_info.txt`.
+        compared: Whether the checksum of each has been compared; shared by the workers of all epochs.
 
     Raises:
         LMDBError: `meta_info.txt` or the checksums cannot be read.
@@ -35,7 +36,7 @@ class RawPixels:
         self.names = list(self.shapes)
         self.checksums = read_checksums(root, self.shapes)
         self._places = {name: place for place, name in enumerate(self.names)}
-        self._compared = torch.zeros(len(self.names), dtype=torch.bool).share_memory_()  # by workers of all epochs
+        self.compared = torch.zeros(len(self.names), dtype=torch.bool).share_memory_()
         self._environment: Any = None
         self._transaction: Any = None
 
@@ -49,8 +50,8 @@ class RawPixels:
             self._environment = open_shared(self.root, readonly=True, lock=False, readahead=False)
             self._transaction = self._environment.begin(buffers=True)
         value, shape, place = self._transaction.get(name.encode()), self.shapes[name], self._places[name]
-        checksum = None if self._compared[place] else self.checksums.get(name)
+        checksum = None if self.compared[place] else self.checksums.get(name)
         if fault := NOT_THERE if value is None else raw_fault(value, shape, checksum):
             raise SampleError(f'{self.root}: {name}: {fault}')
-        self._compared[place] = True
+        self.compared[place] = True
         return np.frombuffer(value, np.uint8).reshape(shape)

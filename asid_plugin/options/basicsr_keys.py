@@ -114,7 +114,8 @@ class DatasetOptions(Section):
         one_of(*PAIRED),
         'Class that reads the images: PairedImageDataset decodes each time, CachedPairedImageDataset keeps the pixels '
         'in memory, RawPairedImageDataset maps LMDBs of raw pixels: of NAME.lmdb the NAME_raw.lmdb beside it. '
-        'The images of other classes are not checked.',
+        'DegradedImageDataset, for training, degrades GT images at random. The images of other classes are not '
+        'checked.',
         Needed.ALWAYS,
     )
     name = Option(part_of_path(slashes=True), 'Its name in logs, tables and folders.', Needed.ALWAYS)
