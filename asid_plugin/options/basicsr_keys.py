@@ -76,7 +76,8 @@ class PathOptions(Section):
 
     pretrain_network_g = Option(
         or_none(TEXT),
-        "Weights to start from, or to test: a checkpoint, or packaged:xK for the package's own of that scale.",
+        "Weights to start from, or to test: a checkpoint, or packaged:xK for the package's own of that scale, "
+        'packaged:xK-real for those for photographs as they are, where it has some.',
         default=None,
     )
     param_key_g = Option(

@@ -30,7 +30,7 @@ def estimate_quality(table: Sequence[int]) -> int:
 
 @functools.cache
 def _tables() -> NDArray[np.int64]:
-    """libjpeg's tables of the qualities 1 to 100."""
+    """The tables of libjpeg for the qualities 1 to 100."""
     qualities = np.arange(1, 101)[:, None]
     percent = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
     return ((np.array(_LUMINANCE) * percent + 50) // 100).clip(1, 255)
