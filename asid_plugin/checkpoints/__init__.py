@@ -2,7 +2,7 @@
 
 from .file_layouts import LAYOUTS, SUFFIXES, WRAPPERS
 from .neosr import read_authors, read_neosr
-from .packaged import WeightsError, is_packaged, packaged_file, packaged_name, packaged_scales
+from .packaged import WeightsError, is_packaged, packaged_file, packaged_name, packaged_names, packaged_scales
 from .reading import CheckpointError, build, load_asid, read_state_dict
 from .writing import convert, save_safetensors, save_state_dict
 
@@ -18,6 +18,7 @@ __all__ = [
     'load_asid',
     'packaged_file',
     'packaged_name',
+    'packaged_names',
     'packaged_scales',
     'read_authors',
     'read_neosr',

@@ -45,7 +45,7 @@ def run(_args: argparse.Namespace) -> None:
     import torch
 
     import asid_plugin
-    from asid_plugin.checkpoints import packaged_name, packaged_scales
+    from asid_plugin.checkpoints import packaged_names
 
     facts = {
         'asid_plugin': f'{asid_plugin.__version__} in {Path(asid_plugin.__file__).parent}',
@@ -54,7 +54,7 @@ def run(_args: argparse.Namespace) -> None:
         'CPU': f'{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}',
         'GPU': _gpus(),
         'extras': _extras(),
-        'weights': ', '.join(packaged_name(scale) for scale in packaged_scales()),
+        'weights': ', '.join(packaged_names()),
     }
     width = max(map(len, facts))
     for name, fact in facts.items():

@@ -76,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint of ASID, .pth, .ckpt or .safetensors (default: the package's own of the scale, packaged:xK)",
     )
     add(
+        '--real',
+        action='store_true',
+        help="the package's weights for photographs as they are, JPEG-compressed or noisy: short for --weights "
+        'packaged:xK-real',
+    )
+    add(
         '--backend',
         default='torch',
         choices=['torch', 'onnxruntime'],
@@ -111,20 +117,22 @@ def run(args: argparse.Namespace) -> int:
     allow_tf32(False)
     share.settle()
     planned = plan(args.input, args.output, args.ext, args.suffix, args.recursive)
-    weights = choose_weights(args.weights, args.scale)
+    weights = choose_weights(args.weights, args.scale, args.real)
     running = args.tile, args.tile_overlap, args.backend, args.device, args.half, args.borders
     upscaler = load_upscaler(weights, args.scale, *running)
     if first:
-        own = args.weights is None
+        own = args.weights is None and not args.real
         own_note = [f'no --weights given, so these are {weights}, which come with the package'] * own
         for note in [*own_note, *planned.notes]:
             say(f'note: {note}', sys.stderr)
     jobs = survey(planned.targets, upscaler, quiet=not first)
+    possible = _missing(jobs) if args.skip_existing else jobs
     mine = [jobs[index] for index in share.of([job.work for job in jobs])]
     todo = _missing(mine) if args.skip_existing else mine
     _check_folders(todo)
     if first:
-        _say_how_much(_missing(jobs) if args.skip_existing else jobs, share)
+        _advise(possible, weights)
+        _say_how_much(possible, share)
     failed = _enlarge(todo, upscaler, share, args)
     if len(todo) < len(mine):
         say(f'{share.prefix}{len(mine) - len(todo)} of {len(mine)} images were there already', sys.stderr)
@@ -134,19 +142,27 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def choose_weights(weights: Path | None, scale: int | None) -> Path:
+def choose_weights(weights: Path | None, scale: int | None, real: bool = False) -> Path:
     """The weights that are asked for, or else the package's own of the scale.
 
+    Args:
+        weights: Those asked for, if any.
+        scale: The scale, if it is given.
+        real: The package's weights for photographs as they are.
+
     Raises:
-        UsageError: The package has none of this scale.
+        UsageError: The package has none of this scale, or both `weights` and `real` are given.
     """
     from asid_plugin.checkpoints import WeightsError, packaged_name
+    from asid_plugin.checkpoints.packaged import CLEAN, REAL
     from asid_plugin.errors import UsageError
 
+    if weights is not None and real:
+        raise UsageError(f'--real and --weights {weights}: both say which weights; leave one out')
     if weights is not None:
         return weights
     try:
-        return Path(packaged_name(DEFAULT_SCALE if scale is None else scale))
+        return Path(packaged_name(DEFAULT_SCALE if scale is None else scale, REAL if real else CLEAN))
     except WeightsError as error:
         raise UsageError(f'{error}; pass --weights FILE') from None
 
@@ -167,6 +183,18 @@ def _check_folders(jobs: Sequence['Job']) -> None:
         if not os.access(there, os.W_OK):
             raise UsageError(f'{there}: this folder cannot be written to')
         remove_abandoned(folder)
+
+
+def _advise(jobs: Sequence['Job'], weights: Path) -> None:
+    """A line on the first JPEG for which the package has other weights than those for clean images."""
+    from asid_plugin.checkpoints.packaged import better_packaged
+    from asid_plugin.inference.progress import say
+
+    for job in jobs:
+        if better_packaged(weights, job.quality):
+            kind = f'a JPEG of quality {job.quality} or so, and {weights} is for clean images'
+            say(f'note: {job.source}: {kind}; --real takes weights for such photographs', sys.stderr)
+            return
 
 
 def _say_how_much(jobs: Sequence['Job'], share: 'Share') -> None:

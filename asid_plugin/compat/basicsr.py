@@ -24,6 +24,7 @@ import torch
 
 from asid_plugin.errors import ASIDError
 
+from .jpeg import jpeg_of_any_quality
 from .lmdbs import lmdb_opened_twice
 from .older_names import names_that_moved
 from .option_files import option_files_that_run_code, values_that_run_code
@@ -285,6 +286,7 @@ AFTER = [
     folders_archived_in_one_second,
     waiting_for_data,
     filter_of_any_strides,
+    jpeg_of_any_quality,
     models_that_insist_on_cuda,
     weights_of_our_networks,
     wandb_without_ids,

@@ -14,19 +14,22 @@ import torch
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.data.transforms import augment, paired_random_crop
 from basicsr.utils import FileClient, bgr2ycbcr, img2tensor
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.functional import normalize
 from tqdm import tqdm
 
 from asid_plugin.compat.sampling import seeded_by_draw
 from asid_plugin.pairs import SampleError, decode
-from asid_plugin.pairs.lmdbs import NOT_THERE, raw_fault, raw_lmdb
-from asid_plugin.pairs.meta_info import read_checksums, read_shapes
+from asid_plugin.pairs.lmdbs import raw_lmdb
 from asid_plugin.registry import DATASET_REGISTRY
 
-Pixels = NDArray[np.uint8]
-"""(H, W, 3) BGR, maybe read-only."""
+from .raw_pixels import Pixels, RawPixels
+
+
+def rgb_tensor(image: Pixels) -> Tensor:
+    """Make (3, H, W) float32 RGB in [0, 1] of an image."""
+    planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))  # bytes are turned first, which is less to move
+    return torch.from_numpy(planes).float().div_(255)
 
 
 class FastPairedImageDataset(PairedImageDataset):
@@ -57,9 +60,8 @@ class FastPairedImageDataset(PairedImageDataset):
         if self.opt.get('color') == 'y':
             luma = bgr2ycbcr(image.astype(np.float32) / 255.0, y_only=True)[..., None]
             tensor = img2tensor(luma, bgr2rgb=True, float32=True)
-        else:  # bytes are turned before they become floats, which is less to move
-            planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
-            tensor = torch.from_numpy(planes).float().div_(255)
+        else:
+            tensor = rgb_tensor(image)
         if self.mean is not None or self.std is not None:
             normalize(tensor, self.mean, self.std, inplace=True)
         return tensor
@@ -81,29 +83,12 @@ class RawPairedImageDataset(FastPairedImageDataset):
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt | {key: str(raw_lmdb(Path(opt[key]))) for key in ('dataroot_gt', 'dataroot_lq')})
-        self.transactions: dict[str, Any] | None = None
-        roots = {'gt': Path(self.gt_folder), 'lq': Path(self.lq_folder)}
-        self.shapes = {key: read_shapes(root)[0] for key, root in roots.items()}
-        self.checksums = {key: read_checksums(root, self.shapes[key]) for key, root in roots.items()}
-        # shared by the workers, also those of later epochs
-        self.compared = {key: torch.zeros(len(self.paths), dtype=torch.bool).share_memory_() for key in roots}
+        self.gt, self.lq = RawPixels(Path(self.gt_folder)), RawPixels(Path(self.lq_folder))
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
         """GT and LQ image of a pair, views of the memory map."""
-        if self.transactions is None:  # opened by the worker that reads, as in `PairedImageDataset`
-            client = _open(self.io_backend_opt).client
-            self.transactions = {key: lmdb.begin(buffers=True) for key, lmdb in client._client.items()}
-        return self._view(self.transactions, 'gt', index), self._view(self.transactions, 'lq', index)
-
-    def _view(self, transactions: dict[str, Any], key: str, index: int) -> Pixels:
-        name = self.paths[index][f'{key}_path']
-        shape = self.shapes[key][name]
-        value = transactions[key].get(name.encode())
-        checksum = None if self.compared[key][index] else self.checksums[key].get(name)
-        if fault := NOT_THERE if value is None else raw_fault(value, shape, checksum):
-            raise SampleError(f'{self.opt[f"dataroot_{key}"]}: {name}: {fault}')
-        self.compared[key][index] = True
-        return np.frombuffer(value, np.uint8).reshape(shape)
+        paths = self.paths[index]
+        return self.gt[paths['gt_path']], self.lq[paths['lq_path']]
 
 
 @DATASET_REGISTRY.register()

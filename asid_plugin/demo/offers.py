@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from asid_plugin.checkpoints import is_packaged, load_asid, packaged_file, packaged_name, packaged_scales
-from asid_plugin.checkpoints.packaged import metadata
+from asid_plugin.checkpoints import is_packaged, load_asid, packaged_file, packaged_names
+from asid_plugin.checkpoints.packaged import REAL, metadata, packaged_kind
 from asid_plugin.inference import Upscaler, load_upscaler
 from asid_plugin.layouts.state_dict import beyond_the_paper
 from asid_plugin.printable import printable
@@ -61,7 +61,7 @@ def load_offers(weights: Sequence[Path], **running: Any) -> Offers:
         UsageError: The networks cannot be run in this way.
         CheckpointError: A file cannot be read or is not ASID's.
     """
-    weights = weights or [Path(packaged_name(upscale)) for upscale in packaged_scales()]
+    weights = weights or [Path(name) for name in packaged_names()]
     upscalers = [load_upscaler(path, **running) for path in weights]
     names = [path.name for path in weights]
     return {
@@ -78,6 +78,11 @@ def purpose(path: Path) -> str:
     """
     file = packaged_file(path) or path
     data = metadata(file).get('data') if file.suffix.lower() == '.safetensors' else None
+    if is_packaged(path) and packaged_kind(path) == REAL:
+        return (
+            f'For photographs as they are, JPEG-compressed or noisy: trained on photographs ({data}) that were made '
+            'smaller and degraded so. Of clean pictures the weights for those make more.'
+        )
     if is_packaged(path):
         return (
             f'For clean photographs: trained on some 480 of them ({data}), made smaller by bicubic interpolation. '

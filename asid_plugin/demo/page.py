@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
+from asid_plugin.checkpoints.packaged import better_packaged
 from asid_plugin.images import READABLE, ImageError
 from asid_plugin.inference.progress import duration
 from asid_plugin.inference.upscaler import Upscaler
@@ -135,7 +136,10 @@ class Page:
             f'{width}x{height} ({megapixels(width * height, digits=2)}) becomes {width * scale}x{height * scale}, '
             f'in {duration(offer.seconds(height, width))}.'
         )
-        return _said(said, *(f'Note: {note}.' for note in left_out(header))), gr.Button(interactive=True)
+        notes = left_out(header)
+        if (better := better_packaged(name, header.quality)) in self.offers:
+            notes.append(f'this is a JPEG of quality {header.quality} or so; the weights {better} are for such')
+        return _said(said, *(f'Note: {note}.' for note in notes)), gr.Button(interactive=True)
 
     def _offer(self, scale: int) -> gr.Dropdown:
         names = self.names(scale)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from asid_plugin import plain_yaml
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.checkpoints import CheckpointError, build, read_state_dict
-from asid_plugin.checkpoints.packaged import is_packaged
+from asid_plugin.checkpoints.packaged import is_packaged, packaged_kind
 from asid_plugin.cost.complexity import count_parameters
 from asid_plugin.cost.yardstick import pad_to_windows
 from asid_plugin.errors import one_line
@@ -307,8 +307,9 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
             loaded = load(path, running)
     except CheckpointError as error:
         raise EvaluationError(str(error)) from error
-    published = loaded.name if is_packaged(what) and not (name or running.self_ensemble) else ''
-    name = name or loaded.name + ', packaged' * is_packaged(what)
+    kind = packaged_kind(what) if is_packaged(what) else ''
+    published = loaded.name if is_packaged(what) and not (name or kind or running.self_ensemble) else ''
+    name = name or loaded.name + (', packaged' + f' {kind}' * bool(kind)) * is_packaged(what)
     name += '+' * running.self_ensemble
     return [
         Network(

@@ -15,6 +15,7 @@ class Header:
         animated: The frames are an animation's, and not pages.
         loop: How often the animation is shown, 0 for ever.
         channels: 1 to 4, as `Pixels` has them; 0 where only decoding tells.
+        quality: Of a JPEG, 1 to 100, estimated from its quantisation table; 0 of other files.
         sizes: (height, width) of each page where they differ; else empty.
     """
 
@@ -25,4 +26,5 @@ class Header:
     animated: bool = False
     loop: int = 0
     channels: int = 0
+    quality: int = 0
     sizes: tuple[tuple[int, int], ...] = ()

@@ -35,6 +35,7 @@ class Job:
         pixels: Of all frames that are enlarged.
         tiles: Of all these frames.
         work: LR pixels that the network goes through, with those where tiles overlap.
+        quality: Of a JPEG, 1 to 100, as of `Header`; 0 of other files.
         error: The reason why it is impossible, if that is known before it is tried.
     """
 
@@ -43,6 +44,7 @@ class Job:
     pixels: int = 0
     tiles: int = 0
     work: float = 0
+    quality: int = 0
     error: ImageError | None = None
 
 
@@ -102,7 +104,7 @@ def _job(source: Path, target: Path, upscaler: Upscaler) -> Job:
     except ImageError as error:
         return Job(source, target, error=ImageError(f'{source}: {error}'))
     tiles, work = map(sum, zip(*(upscaler.work(*size) for size in sizes), strict=True))
-    return Job(source, target, sum(height * width for height, width in sizes), tiles, work)
+    return Job(source, target, sum(height * width for height, width in sizes), tiles, work, header.quality)
 
 
 def _sizes(target: Path, header: Header) -> Sequence[tuple[int, int]]:

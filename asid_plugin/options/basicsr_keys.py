@@ -76,7 +76,8 @@ class PathOptions(Section):
 
     pretrain_network_g = Option(
         or_none(TEXT),
-        "Weights to start from, or to test: a checkpoint, or packaged:xK for the package's own of that scale.",
+        "Weights to start from, or to test: a checkpoint, or packaged:xK for the package's own of that scale, "
+        'packaged:xK-real for those for photographs as they are, where it has some.',
         default=None,
     )
     param_key_g = Option(
@@ -114,7 +115,8 @@ class DatasetOptions(Section):
         one_of(*PAIRED),
         'Class that reads the images: PairedImageDataset decodes each time, CachedPairedImageDataset keeps the pixels '
         'in memory, RawPairedImageDataset maps LMDBs of raw pixels: of NAME.lmdb the NAME_raw.lmdb beside it. '
-        'The images of other classes are not checked.',
+        'DegradedImageDataset, for training, degrades GT images at random. The images of other classes are not '
+        'checked.',
         Needed.ALWAYS,
     )
     name = Option(part_of_path(slashes=True), 'Its name in logs, tables and folders.', Needed.ALWAYS)

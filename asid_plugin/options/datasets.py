@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 
 from .basicsr_keys import PAIRED, RAW, DatasetOptions
+from .degraded import check_degraded_images
+from .degraded_keys import DEGRADED_IMAGES
 from .epochs import check_batch
 from .images import ImagesError, Share, count_pairs, lacking, root_of
 from .problems import Key, Options, Problem, mapping
@@ -28,10 +30,12 @@ def check_datasets(opt: Options) -> Iterator[Problem]:
         kind, key = dataset.get('type'), ('datasets', name)
         if kind in PAIRED or (kind == REAL_PAIRED and not dataset.get('meta_info')):
             yield from _check_paired(key, dataset, opt)
-        elif kind == DEGRADED:
+        elif kind in (DEGRADED, DEGRADED_IMAGES):
             workers = dataset.get('num_worker_per_gpu', 0) if dataset['phase'] == 'train' else 0
             yield from _check_loading(key, DatasetOptions(dataset), workers)
-            yield from check_degraded(key, dataset, opt)
+            if kind == DEGRADED_IMAGES:
+                yield from _check_gt_size(key, dataset, opt)
+            yield from (check_degraded if kind == DEGRADED else check_degraded_images)(key, dataset, opt)
 
 
 def _check_names(opt: Options) -> Iterator[Problem]:
@@ -55,8 +59,8 @@ def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]
     needed = ('dataroot_gt', 'dataroot_lq', 'io_backend', *(('gt_size', 'batch_size_per_gpu') if is_train else ()))
     if not dataset.keys() >= set(needed) or not opt.keys() >= {'scale', 'num_gpu'}:
         return
-    if is_train and dataset['gt_size'] % opt['scale']:
-        yield Problem((*key, 'gt_size'), _fitting(dataset['gt_size'], opt['scale']))
+    if is_train:
+        yield from _check_gt_size(key, dataset, opt)
     if dataset['type'] == RAW and dataset['io_backend']['type'] != 'lmdb':
         yield Problem((*key, 'io_backend', 'type'), f'{RAW} reads lmdb; for folders there is CachedPairedImageDataset')
         return
@@ -99,7 +103,10 @@ def _check_normalisation(key: Key, dataset: DatasetOptions) -> Iterator[Problem]
             yield Problem((*key, name), f'{value} should have a number for each channel, {channels}, or one for all')
 
 
-def _fitting(gt_size: int, scale: int) -> str:
-    fitting = [size for size in (gt_size // scale * scale, gt_size // scale * scale + scale) if size]
-    would = ' or '.join(f'{size} (LR patches of {size // scale})' for size in fitting)
-    return f'{gt_size} is not a multiple of scale {scale}; right would be {would}'
+def _check_gt_size(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]:
+    """Check that a GT patch is of whole LR pixels."""
+    gt_size, scale = dataset.get('gt_size', 0), opt.get('scale', 1)
+    if gt_size % scale:
+        fitting = [size for size in (gt_size // scale * scale, gt_size // scale * scale + scale) if size]
+        would = ' or '.join(f'{size} (LR patches of {size // scale})' for size in fitting)
+        yield Problem((*key, 'gt_size'), f'{gt_size} is not a multiple of scale {scale}; right would be {would}')

@@ -101,6 +101,36 @@ def count_pairs(gt: Path, lq: Path, dataset: Options, share: Share, saved: bool 
     return len(names)
 
 
+def count_images(dataset: Options, share: Share) -> int:
+    """Count the GT images of a training set that has no others, and check those of this process's share.
+
+    Raises:
+        ImagesError: An image cannot be used.
+    """
+    gt = Path(dataset['dataroot_gt'])
+    if dataset['io_backend']['type'] == 'lmdb':
+        try:
+            is_raw = read_shapes(gt)[1]
+        except LMDBError as error:
+            raise ImagesError(('dataroot_gt', str(error))) from error
+        shapes = _read_shapes('dataroot_gt', gt, is_raw, share)
+        _raise_if_any(_lmdb_faults({'dataroot_gt': (gt, shapes)}, share.of(sorted(shapes)), dataset, is_raw))
+        _check_patches(shapes, dataset)
+        return len(shapes)
+    lines, names = _list_images(gt, DatasetOptions(dataset).meta_info_file)
+    if not lines:
+        _raise_if_any(_strangers({'dataroot_gt': (gt, names)}))
+    for name in names:
+        if not (gt / name).is_file():
+            raise ImagesError(('meta_info_file', f'no {name} in {gt}{_cut_name(name, lines)}'))
+    headers, faults = check_files([gt / name for name in share.of(names)])
+    _raise_if_any([('dataroot_gt', f'{path}: {fault}') for path, fault in faults.items()])
+    _raise_if_any(_grey('dataroot_gt', headers, dataset))
+    for path, header in headers.items():
+        _check_patch(path.name, (header.height, header.width), dataset)
+    return len(names)
+
+
 def _saved_as_one(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The images that BasicSR would save under the name of another: it takes neither folder nor ending into it."""
     known: dict[str, str] = {}
@@ -128,11 +158,11 @@ def _check_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> list[str]
             message = f'lacks {len(lacking)} of the images of {other}, first {lacking[0]}; both must hold the same'
             raise ImagesError((key, message))
     names = share.of(sorted(gt_shapes))
-    _raise_if_any(_lmdb_faults({'dataroot_gt': (gt, gt_shapes), 'dataroot_lq': (lq, lq_shapes)}, names, dataset))
+    lmdbs = {'dataroot_gt': (gt, gt_shapes), 'dataroot_lq': (lq, lq_shapes)}
+    _raise_if_any(_lmdb_faults(lmdbs, names, dataset, is_raw))
     for name in gt_shapes:
         _check_scale(name, gt_shapes[name][:2], lq_shapes[name][:2], dataset)
-    smallest = min(gt_shapes, key=lambda name: min(gt_shapes[name][:2]))
-    _check_patch(smallest, gt_shapes[smallest][:2], dataset)
+    _check_patches(gt_shapes, dataset)
     return list(gt_shapes)
 
 
@@ -154,11 +184,11 @@ def _no_pixels(root: Path) -> str:
 
 
 def _lmdb_faults(
-    lmdbs: dict[str, tuple[Path, dict[str, Shape]]], names: Sequence[str], dataset: Options
+    lmdbs: dict[str, tuple[Path, dict[str, Shape]]], names: Sequence[str], dataset: Options, raw: bool
 ) -> Iterator[tuple[str, str]]:
     for key, (root, shapes) in lmdbs.items():
         try:
-            faults = find_faults(root, shapes, names, dataset['type'] == RAW)
+            faults = find_faults(root, shapes, names, raw)
         except LMDBError as error:
             raise ImagesError((key, str(error))) from error
         for name, fault in faults.items():
@@ -174,12 +204,7 @@ def _check_folders(gt: Path, lq: Path, dataset: Options, share: Share) -> list[s
     """Check the pairs of two folders, and return the names of the LQ images; see `count_pairs`."""
     options = DatasetOptions(dataset)
     listed, template = options.meta_info_file, options.filename_tmpl
-    if listed and not os.path.isfile(listed):
-        raise ImagesError(('meta_info_file', f'no file {located(listed)}'))
-    lines = _read_lines(listed) if listed else []
-    names = [line.split(' ')[0] for line in lines] if listed else sorted(scandir(gt))
-    if not names:
-        raise ImagesError(('meta_info_file' if listed else 'dataroot_gt', f'no images in {listed or gt}'))
+    lines, names = _list_images(gt, listed)
     lq_names = set(scandir(lq))
     folders = {} if listed else {'dataroot_gt': (gt, names), 'dataroot_lq': (lq, sorted(lq_names))}
     _raise_if_any(_strangers(folders))
@@ -202,6 +227,17 @@ def _check_folders(gt: Path, lq: Path, dataset: Options, share: Share) -> list[s
         raise ImagesError(('dataroot_gt', f'no partner in {gt} for {extra[0]} of {lq}'))
     _check_files({gt / partners[partner]: lq / partner for partner in share.of(list(partners))}, dataset)
     return list(partners)
+
+
+def _list_images(gt: Path, listed: str | None) -> tuple[list[str], list[str]]:
+    """The lines of a `meta_info_file`, if there is one, and the names of the GT images."""
+    if listed and not os.path.isfile(listed):
+        raise ImagesError(('meta_info_file', f'no file {located(listed)}'))
+    lines = _read_lines(listed) if listed else []
+    names = [line.split(' ')[0] for line in lines] if listed else sorted(scandir(gt))
+    if not names:
+        raise ImagesError(('meta_info_file' if listed else 'dataroot_gt', f'no images in {listed or gt}'))
+    return lines, names
 
 
 def _read_lines(listed: str) -> list[str]:
@@ -263,6 +299,12 @@ def _raise_if_any(faults: Iterable[tuple[str, str]]) -> None:
         found[MOST:] = [(found[MOST][0], f'and so on: {len(found)} images cannot be used')]
     if found:
         raise ImagesError(*found)
+
+
+def _check_patches(shapes: Mapping[str, Shape], dataset: Options) -> None:
+    """Check that a training patch fits into the smallest image."""
+    smallest = min(shapes, key=lambda name: min(shapes[name][:2]))
+    _check_patch(smallest, shapes[smallest][:2], dataset)
 
 
 def _check_patch(name: str, size: tuple[int, int], dataset: Options) -> None:

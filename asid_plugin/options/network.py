@@ -15,6 +15,7 @@ from asid_plugin.printable import printable
 from .basicsr_keys import PAIRED, DatasetOptions, PathOptions
 from .building import check_built, without_memory
 from .datasets import channels_of
+from .degraded_keys import DEGRADED_IMAGES
 from .problems import Key, Options, Problem, is_number, located, mapping
 from .real_world_keys import DEGRADED, REAL_PAIRED
 from .resuming import StateError, find_state, read_state
@@ -22,7 +23,7 @@ from .schema import network_schema, registered
 from .signatures import parameters
 from .structure import structural_problems, without
 
-REAL = (DEGRADED, REAL_PAIRED)
+REAL = (DEGRADED, DEGRADED_IMAGES, REAL_PAIRED)
 """Further data sets of colour images."""
 
 

@@ -11,6 +11,7 @@ from basicsr.utils.registry import DATASET_REGISTRY
 
 from .basicsr_keys import PAIRED
 from .building import refused
+from .degraded_keys import DEGRADED_IMAGES
 from .network import is_windowed, network_class
 from .problems import Key, Options, Problem, mapping
 from .real_world_keys import DEGRADING
@@ -40,7 +41,7 @@ def check_samples(opt: Options) -> Iterator[Problem]:
         kind = known.get(str(dataset.get('type')))
         if (
             kind is not None
-            and dataset['type'] not in PAIRED
+            and dataset['type'] not in (*PAIRED, DEGRADED_IMAGES)
             and is_known(kind)
             and opt.get('model_type') in KNOWN_MODELS
             and not (dataset['phase'] == 'train' and opt['model_type'] in DEGRADING)  # which check_degradations is for

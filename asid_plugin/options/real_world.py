@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from basicsr.utils import scandir
@@ -25,7 +25,7 @@ def check_degradations(opt: Options) -> Iterator[Problem]:
     """Check the keys at the top by which a model degrades images, and the data set that it needs for that."""
     if not opt['is_train'] or opt.get('model_type') not in DEGRADING:
         return
-    yield from _check_ranges((), opt)
+    yield from check_ranges((), opt)
     options, train = DegradationOptions(opt), mapping(opt, 'datasets', 'train')
     right = DEGRADED if options.high_order_degradation else 'a data set of pairs'
     if 'type' in train and (train['type'] == DEGRADED) != options.high_order_degradation:
@@ -55,14 +55,8 @@ def check_discriminator(opt: Options) -> Iterator[Problem]:
 
 def check_degraded(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]:
     """Check the keys and the images of a `RealESRGANDataset`."""
-    yield from _check_ranges(key, dataset)
-    for kinds, weights in (('kernel_list', 'kernel_prob'), ('kernel_list2', 'kernel_prob2')):
-        if kinds in dataset and weights in dataset:
-            num_kinds, num_weights = len(dataset[kinds]), len(dataset[weights])
-            if num_kinds != num_weights:
-                yield Problem((*key, weights), f'{num_weights} numbers, but {kinds} has {num_kinds} kinds')
-            elif not sum(dataset[weights]):
-                yield Problem((*key, weights), 'one number at least must be above 0')
+    yield from check_ranges(key, dataset)
+    yield from check_weights(key, dataset, (('kernel_list', 'kernel_prob'), ('kernel_list2', 'kernel_prob2')))
     if not dataset.keys() >= {'dataroot_gt', 'io_backend'}:
         return
     root = Path(dataset['dataroot_gt'])
@@ -118,7 +112,18 @@ def _count_files(root: Path, dataset: Options, share: Share) -> int:
     return len(names)
 
 
-def _check_ranges(key: Key, options: Mapping[str, object]) -> Iterator[Problem]:
+def check_weights(key: Key, options: Options, lists: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """Check that each of some lists of kinds has as many weights, in the key named with it."""
+    for kinds, weights in lists:
+        if kinds in options and weights in options:
+            num_kinds, num_weights = len(options[kinds]), len(options[weights])
+            if num_kinds != num_weights:
+                yield Problem((*key, weights), f'{num_weights} numbers, but {kinds} has {num_kinds} kinds')
+            elif not sum(options[weights]):
+                yield Problem((*key, weights), 'one number at least must be above 0')
+
+
+def check_ranges(key: Key, options: Mapping[str, object]) -> Iterator[Problem]:
     """Check that ranges of two numbers ascend."""
     for name, value in options.items():
         if ('_range' not in name and name not in _SAMPLED) or not isinstance(value, list) or len(value) != 2:

@@ -31,6 +31,7 @@ from .basicsr_keys import (
     ValOptions,
 )
 from .declaration import Needed, Section
+from .degraded_keys import DEGRADED_IMAGES, DegradedImageOptions
 from .kinds import SECTION, Schema, refer
 from .optimizers import OPTIMIZERS
 from .real_world_keys import (
@@ -182,12 +183,18 @@ def _dataset(*when: Needed) -> Schema:
     every = _properties(DatasetOptions)
     others: dict[str, Any] = every | {'type': True}
     degraded = {name: others[name] for name in LOADED} | _properties(DegradedDatasetOptions)
+    gt_alone = {name: others[name] for name in (*LOADED, 'meta_info_file', 'gt_size')}
     paired = {name: schema for name, schema in others.items() if name not in ('color', 'meta_info_file')}
     needed = DatasetOptions.needed(*when)
     known: list[tuple[Iterable[str], dict[str, Schema], list[str]]] = [
         (PAIRED, every, needed),
         ([REAL_PAIRED], paired | _properties(RealPairedDatasetOptions), needed),
         ([DEGRADED], degraded, [*filter(LOADED.__contains__, needed), *DegradedDatasetOptions.needed(*when)]),
+        (
+            [DEGRADED_IMAGES],
+            gt_alone | _properties(DegradedImageOptions),
+            [*filter(gt_alone.__contains__, needed), *DegradedImageOptions.needed(*when)],
+        ),
     ]
     return {
         **_SECTION,

@@ -3,8 +3,9 @@
 from .asid_keys import ASID_SECTIONS
 from .basicsr_keys import BASICSR_SECTIONS
 from .declaration import Section
+from .degraded_keys import DegradedImageOptions
 from .real_world_keys import REAL_WORLD_SECTIONS
 
-ADDED: tuple[type[Section], ...] = (*ASID_SECTIONS, *REAL_WORLD_SECTIONS)
+ADDED: tuple[type[Section], ...] = (*ASID_SECTIONS, *REAL_WORLD_SECTIONS, DegradedImageOptions)
 """Those that only some models or data sets read."""
 SECTIONS: tuple[type[Section], ...] = (*BASICSR_SECTIONS, *ADDED)

@@ -56,10 +56,10 @@ which BasicSR's own `train.py` takes, and which may be written into a file: of `
 `NAME_raw.lmdb`.
 
 `realsr/` fine-tunes on RealSR (the supplement's Table 1); `photos/` trained the weights that come with the package, and
-fine-tunes them on your photographs; `realesrgan/` fine-tunes them on images that are degraded on the fly, for
-photographs as they are; `demo_…` are the quick start's. `mmengine/` and `mmagic/` hold configs for
-MMEngine and mmagic. This page and the files of the table are made by
-`scripts/maintain/make_options.py`.
+fine-tunes them on your photographs, by `finetune_ASID_real_x2.yml` and `x4` for photographs that are JPEG-compressed or
+noisy (mild, L1 alone); `realesrgan/` fine-tunes them on images that BasicSR's model for Real-ESRNet degrades, which is
+more; `demo_…` are the quick start's. `mmengine/` and `mmagic/` hold configs for MMEngine and mmagic. This page and the
+files of the table are made by `scripts/maintain/make_options.py`.
 """
 TABLES = {
     TABLE1: 'Table 1',

@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from asid_plugin.checkpoints import CheckpointError, read_state_dict
-from asid_plugin.checkpoints.packaged import CHECKSUMS, FOLDER
+from asid_plugin.checkpoints.packaged import CHECKSUMS, CLEAN, FOLDER, REAL, packaged_file_name
 from asid_plugin.evaluate.benchmarks import find_sets
 from asid_plugin.evaluate.methods import Running, load_candidates
 from asid_plugin.evaluate.results import EvaluationError
@@ -121,7 +121,7 @@ def package(args: argparse.Namespace) -> Path:
         'options_sha256': hashlib.sha256(args.options.read_bytes()).hexdigest(),
         'results': results['float16'],
     }
-    path = FOLDER / f'ASID_x{network_g["upscale"]}.safetensors'
+    path = FOLDER / packaged_file_name(network_g['upscale'], args.kind)
     write(path, weights, metadata)
     return path
 
@@ -132,6 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('options', type=Path, metavar='OPTIONS', help='option file that trained the weights')
     parser.add_argument('--data', required=True, help='what it was trained on, in words')
     parser.add_argument('--benchmarks', nargs='+', type=Path, required=True, metavar='SET')
+    parser.add_argument(
+        '--kind', choices=[REAL], default=CLEAN, help='real: for photographs as they are; without it, for clean images'
+    )
     parser.add_argument('--iterations', type=int, help='an earlier checkpoint')
     parser.add_argument(
         '--param-key',

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 import asid_plugin  # noqa: F401  # before basicsr
 
 # isort: split
-from basicsr.data import build_dataset
+from basicsr.data import build_dataset, degradations
 from basicsr.models import build_model, realesrnet_model
 from basicsr.models.base_model import BaseModel
 from basicsr.models.realesrnet_model import RealESRNetModel
@@ -250,3 +250,15 @@ def test_weights_of_other_networks_are_read_as_before(tmp_path: Path) -> None:
     built.load_network(built.net_g, str(tmp_path / 'edsr.pth'))
     with pytest.raises(FileNotFoundError):
         inspect.unwrap(BaseModel.load_network)(built, built.net_g, 'packaged:x2')
+
+
+def test_jpeg_takes_qualities_that_are_no_whole_numbers() -> None:
+    """As `random_add_jpg_compression` draws them; the image is that of the next whole one."""
+    patch = np.random.default_rng(0).random((24, 40, 3), np.float32)
+    found, theirs = degradations.add_jpg_compression(patch, 49.7), inspect.unwrap(degradations.add_jpg_compression)
+    assert found.dtype == np.float32 and found.shape == patch.shape
+    np.testing.assert_array_equal(found, theirs(patch, 50))
+    assert degradations.random_add_jpg_compression(patch, (30, 95)).shape == patch.shape
+    if degradations.add_jpg_compression is not theirs:
+        with pytest.raises(cv2.error):
+            theirs(patch, 49.7)

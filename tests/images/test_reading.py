@@ -715,7 +715,7 @@ class TestJpeg:
         PIL.Image.fromarray(SMOOTH).save(
             path, 'MPO', save_all=True, append_images=[PIL.Image.fromarray(255 - SMOOTH)], quality=100, subsampling=0
         )
-        assert read_header(path) == Header('JPEG', 20, 24, channels=3)
+        assert read_header(path) == Header('JPEG', 20, 24, channels=3, quality=100)
         near(read_image(path), SMOOTH, 3)
         (frame,) = read_frames(path)
         assert frame.notes == ('only the first of the 2 pictures of the MPO',)

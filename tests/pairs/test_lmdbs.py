@@ -111,8 +111,8 @@ def test_of_large_lmdbs_an_image_is_compared_when_it_is_first_used(raw: Path, mo
     with pytest.raises(SampleError, match=r'lq\.lmdb: z: damaged: its pixels have another checksum'):
         list(loader)
     # workers share the memory of those that have been compared
-    assert samples.compared['gt'].tolist() == [True] * 3
-    assert samples.compared['lq'].tolist() == [True, True, False]
+    assert samples.gt.compared.tolist() == [True] * 3
+    assert samples.lq.compared.tolist() == [True, True, False]
 
 
 def test_mmengine_compares_each_time(raw: Path, monkeypatch) -> None:

@@ -12,6 +12,7 @@ import PIL.Image
 from ..directories import read_directory, read_pointer
 from ..image import Image
 from ..xmp import without
+from .jpeg_quality import estimate_quality
 from .metadata import Described, decoded, describe_info
 from .pillow import PillowReader
 from .refusal import unsupported
@@ -56,6 +57,11 @@ class JpegReader(PillowReader):
             info['xmp'] = without(xmp, b'xmpNote:HasExtendedXMP')
         described = describe_info(info)
         return replace(described, notes=(*described.notes, *notes))
+
+    def quality(self, picture: PIL.Image.Image) -> int:
+        """See `PillowReader.quality`."""
+        tables: dict[int, list[int]] = getattr(picture, 'quantization', {})
+        return estimate_quality(tables[min(tables)]) if tables else 0
 
     def notes(self, picture: PIL.Image.Image, file: IO[bytes]) -> tuple[str, ...]:
         """See `PillowReader.notes`."""

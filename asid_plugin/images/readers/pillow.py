@@ -37,7 +37,8 @@ class PillowReader:
             height, width = upright_size(picture.height, picture.width, self.describe(picture, file).orientation)
             num_frames = self.num_frames(picture)
             channels = self.channels(picture, file, num_frames > 1)
-            return Header(self.format, height, width, num_frames, num_frames > 1, self.loop(picture), channels)
+            frames = num_frames, num_frames > 1, self.loop(picture)
+            return Header(self.format, height, width, *frames, channels, self.quality(picture))
 
     def frames(self, file: IO[bytes]) -> Iterator[Image]:
         """See `read_frames`."""
@@ -66,6 +67,10 @@ class PillowReader:
     def describe(self, picture: PIL.Image.Image, file: IO[bytes]) -> Described:
         """The metadata; the orientation is that of the pixels that Pillow gives."""
         return describe_info(picture.info)
+
+    def quality(self, picture: PIL.Image.Image) -> int:
+        """See `Header`."""
+        return 0
 
     def notes(self, picture: PIL.Image.Image, file: IO[bytes]) -> tuple[str, ...]:
         """The losses that the file tells of, one phrase each."""
