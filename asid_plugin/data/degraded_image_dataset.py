@@ -1,6 +1,7 @@
 """GT images alone, whose LR images are made while training, degraded at random."""
 
 import random
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from asid_plugin.pairs.meta_info import read_lines, read_shapes
 from asid_plugin.registry import DATASET_REGISTRY
 
 from .degradation import Degradation
+from .detail import detail, draw_detailed
 from .fast_paired_dataset import rgb_tensor
 from .raw_pixels import Pixels, RawPixels
 
@@ -70,11 +72,22 @@ class DegradedImageDataset(Dataset[dict[str, Any]]):
     @seeded_by_draw
     def __getitem__(self, index: int) -> dict[str, Any]:
         """A sample: `lq` and `gt`, (3, H, W) float32 RGB in [0, 1], `lq` of 8 bits, and the image's name as paths."""
-        opt, name = self.opt, self.images.names[index]
-        margin = self.degrade.margin * opt['scale']
-        patch = augment(self._crop(name, margin), opt['use_hflip'], opt['use_rot'])
-        gt = patch[margin:-margin, margin:-margin]
+        opt, margin = self.opt, self.degrade.margin * self.opt['scale']
+        inside = slice(margin, -margin)
+        names = chain([self.images.names[index]], iter(lambda: random.choice(self.images.names), None))
+        name, patch = draw_detailed(
+            opt.get('detail'),
+            lambda: (name := next(names), self._crop(name, margin)),
+            lambda drawn: self._detail(drawn[1][inside, inside]),
+        )
+        patch = augment(patch, opt['use_hflip'], opt['use_rot'])
+        gt = patch[inside, inside]
         return {'lq': rgb_tensor(self.degrade(patch)), 'gt': rgb_tensor(gt), 'lq_path': name, 'gt_path': name}
+
+    def _detail(self, gt: Pixels) -> float:
+        """Of a patch whose LR patch is not made yet; averages of pixels take its place."""
+        side = self.opt['gt_size'] // self.opt['scale']
+        return detail(gt, cv2.resize(gt, (side, side), interpolation=cv2.INTER_AREA))
 
     def _crop(self, name: str, margin: int) -> Pixels:
         """A patch at random, with a margin that is mirrored where the image ends."""

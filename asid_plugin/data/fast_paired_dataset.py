@@ -5,7 +5,9 @@ uncompressed, only the rows of the patch are touched. The samples are those of `
 the same seed, because crops, flips and rotations are made by the same functions of BasicSR in the same order.
 """
 
+import random
 from abc import abstractmethod
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from asid_plugin.pairs import SampleError, decode
 from asid_plugin.pairs.lmdbs import raw_lmdb
 from asid_plugin.registry import DATASET_REGISTRY
 
+from .detail import detail, draw_detailed
 from .raw_pixels import Pixels, RawPixels
 
 
@@ -33,7 +36,10 @@ def rgb_tensor(image: Pixels) -> Tensor:
 
 
 class FastPairedImageDataset(PairedImageDataset):
-    """The common part of its subclasses; options and samples as `PairedImageDataset`'s."""
+    """The common part of its subclasses; options and samples as `PairedImageDataset`'s.
+
+    A further option, `detail`, replaces patches of little detail by patches of other images; see `draw_detailed`.
+    """
 
     @abstractmethod
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
@@ -42,18 +48,27 @@ class FastPairedImageDataset(PairedImageDataset):
     @seeded_by_draw
     def __getitem__(self, index: int) -> dict[str, Any]:
         """A sample: `lq` and `gt`, (3, H, W) float32 RGB in [0, 1], and their paths."""
-        opt, scale = self.opt, self.opt['scale']
-        gt, lq = self.pixels(index)
-        if opt['phase'] == 'train':
-            crops = paired_random_crop(gt, lq, opt['gt_size'], scale, self.paths[index]['gt_path'])
-            gt, lq = augment([crop.copy() for crop in crops], opt['use_hflip'], opt['use_rot'])
+        if self.opt['phase'] == 'train':
+            indices = chain([index], iter(lambda: random.randrange(len(self)), None))
+            index, gt, lq = draw_detailed(
+                self.opt.get('detail'), lambda: self._crop(next(indices)), lambda patch: detail(*patch[1:])
+            )
+            gt, lq = augment([gt, lq], self.opt['use_hflip'], self.opt['use_rot'])
         else:
-            gt = gt[: lq.shape[0] * scale, : lq.shape[1] * scale]
+            gt, lq = self.pixels(index)
+            gt = gt[: lq.shape[0] * self.opt['scale'], : lq.shape[1] * self.opt['scale']]
         return {
             'lq': self.to_tensor(lq),
             'gt': self.to_tensor(gt),
             **{name: self.paths[index][name] for name in ('lq_path', 'gt_path')},
         }
+
+    def _crop(self, index: int) -> tuple[int, Pixels, Pixels]:
+        """The index, and a GT and an LQ patch of this pair at random."""
+        gt, lq = self.pixels(index)
+        place = self.paths[index]['gt_path']
+        gt, lq = paired_random_crop(gt, lq, self.opt['gt_size'], self.opt['scale'], place)
+        return index, gt.copy(), lq.copy()
 
     def to_tensor(self, image: Pixels) -> Tensor:
         """Make the tensor of a sample: RGB, floating point; luma or normalised if the options say so."""

@@ -64,6 +64,20 @@ class ASIDTrainOptions(Section):
     grad_clip = Option(or_none(number(exclusiveMinimum=0)), 'Largest norm of the gradient.', default=None)
 
 
+class DetailOptions(Section):
+    """A data set that chooses its training patches."""
+
+    place = 'datasets: NAME'
+    read_by = ('RawPairedImageDataset', 'CachedPairedImageDataset', 'DegradedImageDataset')
+
+    detail = Option(
+        or_none(number(exclusiveMinimum=0, maximum=255)),
+        'Choose training patches by their detail, the mean difference of 255 between a GT patch and its bicubic '
+        'enlargement. From this value on, each patch is taken; below, a share of them, in proportion to the detail.',
+        default=None,
+    )
+
+
 class ASIDValOptions(Section):
     """How to validate or test."""
 

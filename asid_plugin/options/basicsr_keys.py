@@ -27,7 +27,8 @@ from .kinds import (
 from .problems import Options
 
 RAW = 'RawPairedImageDataset'
-PAIRED = ('PairedImageDataset', 'CachedPairedImageDataset', RAW)
+BASICSR_PAIRED = 'PairedImageDataset'
+PAIRED = (BASICSR_PAIRED, 'CachedPairedImageDataset', RAW)
 """Datasets whose every key is known here."""
 
 

@@ -18,8 +18,16 @@ from basicsr.utils.registry import (
     Registry,
 )
 
-from .asid_keys import ASID_SECTIONS, ASIDGeneralOptions, ASIDLoggerOptions, ASIDTrainOptions, ASIDValOptions
+from .asid_keys import (
+    ASID_SECTIONS,
+    ASIDGeneralOptions,
+    ASIDLoggerOptions,
+    ASIDTrainOptions,
+    ASIDValOptions,
+    DetailOptions,
+)
 from .basicsr_keys import (
+    BASICSR_PAIRED,
     PAIRED,
     DatasetOptions,
     DistOptions,
@@ -187,12 +195,13 @@ def _dataset(*when: Needed) -> Schema:
     paired = {name: schema for name, schema in others.items() if name not in ('color', 'meta_info_file')}
     needed = DatasetOptions.needed(*when)
     known: list[tuple[Iterable[str], dict[str, Schema], list[str]]] = [
-        (PAIRED, every, needed),
+        ([BASICSR_PAIRED], every, needed),
+        (set(PAIRED) - {BASICSR_PAIRED}, every | _properties(DetailOptions), needed),
         ([REAL_PAIRED], paired | _properties(RealPairedDatasetOptions), needed),
         ([DEGRADED], degraded, [*filter(LOADED.__contains__, needed), *DegradedDatasetOptions.needed(*when)]),
         (
             [DEGRADED_IMAGES],
-            gt_alone | _properties(DegradedImageOptions),
+            gt_alone | _properties(DegradedImageOptions, DetailOptions),
             [*filter(gt_alone.__contains__, needed), *DegradedImageOptions.needed(*when)],
         ),
     ]

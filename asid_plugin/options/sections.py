@@ -1,11 +1,11 @@
 """All sections of option files whose keys are declared."""
 
-from .asid_keys import ASID_SECTIONS
+from .asid_keys import ASID_SECTIONS, DetailOptions
 from .basicsr_keys import BASICSR_SECTIONS
 from .declaration import Section
 from .degraded_keys import DegradedImageOptions
 from .real_world_keys import REAL_WORLD_SECTIONS
 
-ADDED: tuple[type[Section], ...] = (*ASID_SECTIONS, *REAL_WORLD_SECTIONS, DegradedImageOptions)
+ADDED: tuple[type[Section], ...] = (*ASID_SECTIONS, *REAL_WORLD_SECTIONS, DegradedImageOptions, DetailOptions)
 """Those that only some models or data sets read."""
 SECTIONS: tuple[type[Section], ...] = (*BASICSR_SECTIONS, *ADDED)
