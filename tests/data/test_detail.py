@@ -14,11 +14,11 @@ import asid_plugin.data  # noqa: F401  # registers the data sets, and before bas
 
 # isort: split
 from basicsr.data import build_dataset
+from test_degraded import CLEAN
 
 from asid_plugin.compat.sampling import Draw
 from asid_plugin.data.detail import MOST_DRAWS, detail, draw_detailed
 from asid_plugin.prepare import sub_images
-from test_degraded import CLEAN
 
 
 @pytest.fixture(scope='module')
