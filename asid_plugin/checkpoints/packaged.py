@@ -1,8 +1,8 @@
-"""The trained weights that come with the package, one ASID for each scale.
+"""The packaged weights: one trained ASID for each scale.
 
 Their card is `asid_plugin/weights/README.md`.
 
-Wherever a checkpoint file can be named, `packaged:x2` names those of x2.
+`packaged:x2` names the weights for x2 in every place of a checkpoint file.
 """
 
 import hashlib
@@ -15,57 +15,57 @@ from asid_plugin.errors import ASIDError
 
 FOLDER = Path(__file__).parents[1] / 'weights'
 CHECKSUMS = 'SHA256SUMS'
-"""File in `FOLDER`, as `sha256sum` writes and checks it: the weights that there are."""
+"""File in `FOLDER` that lists the weights, as written by `sha256sum`."""
 _FILE = re.compile(r'([0-9a-f]{64})  (ASID_x(\d+)\.safetensors)')
 
 
 class WeightsError(ASIDError):
-    """Weights that the package does not have, or not as they were made; the message is one line."""
+    """Packaged weights that do not exist or were changed; the message is one line."""
 
 
 def is_packaged(name: str | Path) -> bool:
-    """Whether a name is meant as `packaged:xK`, rightly or not, rather than as a path."""
+    """Whether a name has the form `packaged:...`, valid or not, instead of a path."""
     return str(name).startswith('packaged:')
 
 
 def packaged_scales() -> list[int]:
-    """The scales that there are weights for, ascending."""
+    """The scales of the packaged weights, ascending."""
     return sorted(_listed())
 
 
 def packaged_name(upscale: int) -> str:
-    """How the weights of a scale are called: `packaged:x2`.
+    """The name of the weights of a scale: `packaged:x2`.
 
     Raises:
-        WeightsError: There are none.
+        WeightsError: The package has no weights of this scale.
     """
     if upscale not in _listed():
-        there_are = ', '.join(f'x{scale}' for scale in packaged_scales())
-        raise WeightsError(f'the package has no weights for x{upscale}, only for {there_are}')
+        available = ', '.join(f'x{scale}' for scale in packaged_scales())
+        raise WeightsError(f'the package has no weights for x{upscale}, only for {available}')
     return f'packaged:x{upscale}'
 
 
 def packaged_file(name: str | Path) -> Path | None:
-    """The file that `packaged:xK` means, None if the name is not of this kind.
+    """The file of `packaged:xK`, or None for another kind of name.
 
     Raises:
-        WeightsError: There are no such weights, or the file is not the one that was packaged.
+        WeightsError: There are no such weights, or the file was changed.
     """
     if not is_packaged(name):
         return None
     scale = re.fullmatch(r'packaged:x(\d+)', str(name))
     if not scale or int(scale[1]) not in _listed():
         names = ', '.join(packaged_name(upscale) for upscale in packaged_scales())
-        raise WeightsError(f'{name}: no such weights in the package; there are {names}')
+        raise WeightsError(f'{name}: no such weights in the package; available: {names}')
     checksum, path = _listed()[int(scale[1])]
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
         state = 'does not have the checksum in SHA256SUMS' if path.exists() else 'is missing'
-        raise WeightsError(f'{name}: {path} {state}; install the package again')
+        raise WeightsError(f'{name}: {path} {state}; reinstall the package')
     return path
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """The metadata of a .safetensors; README.md lists the keys of the packaged ones."""
+    """The metadata of a .safetensors; README.md lists the keys of the packaged files."""
     with safe_open(path, 'pt') as file:
         return file.metadata() or {}
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from asid_plugin.errors import one_line
+from asid_plugin.extras import how_to_install
 
 from .benchmarks import Pixels
 from .protocol import to_tensor
@@ -97,7 +98,7 @@ def _library(names: str) -> Any:
     except ModuleNotFoundError as error:
         lacks = '' if error.name == 'pyiqa' else f', which lacks {error.name}'
         raise EvaluationError(
-            f"--metrics {names}: needs pyiqa{lacks}: pip install 'asid-plugin[metrics]' (for non-commercial use only)"
+            f'--metrics {names}: needs pyiqa{lacks} (for non-commercial use only): {how_to_install("metrics")}'
         ) from None
     return pyiqa
 

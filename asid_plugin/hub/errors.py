@@ -1,6 +1,7 @@
 """Errors of networks on a hub, in one line."""
 
 from asid_plugin.errors import ASIDError
+from asid_plugin.extras import how_to_install
 
 
 class HubError(ASIDError):
@@ -21,4 +22,4 @@ def need_library(purpose: str) -> None:
     except ModuleNotFoundError as error:
         if error.name != 'huggingface_hub':
             raise
-        raise HubError(f"{purpose} needs huggingface_hub: pip install 'asid-plugin[hub]'") from None
+        raise HubError(f'{purpose} needs huggingface_hub: {how_to_install("hub")}') from None

@@ -18,6 +18,7 @@ from torch import Tensor
 from asid_plugin.archs.asid_arch import check_sizes
 from asid_plugin.checkpoints import CheckpointError
 from asid_plugin.errors import ASIDError
+from asid_plugin.extras import how_to_install
 
 from .devices import is_out_of_memory
 
@@ -75,7 +76,7 @@ def backend(name: str, extra: str = 'export') -> ModuleType:
     try:
         return import_module(name)
     except ImportError:
-        raise BackendError(f"{name} is not installed: pip install 'asid-plugin[{extra}]'") from None
+        raise BackendError(f'{name} is not installed: {how_to_install(extra)}') from None
 
 
 def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:

@@ -123,7 +123,7 @@ def load_upscaler(
     if tile < 0:
         raise UsageError(f'--tile {tile}: should be a number of pixels, or 0 for the whole image')
     if tile and not 0 <= overlap < tile:
-        raise UsageError(f'--tile {tile} --tile-overlap {overlap}: the overlap must be smaller')
+        raise UsageError(f'--tile {tile} --tile-overlap {overlap}: the overlap must be smaller than the tile')
     weights = Path(weights)
     if backend not in BACKENDS:
         raise UsageError(f'--backend {backend}: should be {" or ".join(BACKENDS)}')

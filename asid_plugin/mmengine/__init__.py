@@ -9,9 +9,10 @@ from importlib.util import find_spec
 
 from asid_plugin.compat.mmengine import mend_mmengine
 from asid_plugin.compat.torchvision import torchvision_ops
+from asid_plugin.extras import how_to_install
 
 if find_spec('mmcv') is None:
-    message = "mmcv is not installed: pip install 'asid-plugin[mmengine]' for mmcv-lite, or mmcv itself"
+    message = f'mmcv is not installed: install mmcv, or mmcv-lite by {how_to_install("mmengine")}'
     raise ModuleNotFoundError(message, name='mmcv')
 torchvision_ops()  # MMEngine's runner imports torchvision
 mend_mmengine()

@@ -24,7 +24,7 @@ from .absent import absent_benchmarks, leave_out
 from .beginning import agree_on_state, check_agreement, check_forced, take_folder
 from .checks import check_kinds, check_options, uses_plugin
 from .forced import Forced, ForcedError, forced_upon, read_forced
-from .problems import Options, Problem, located
+from .problems import Options, Problem, located, no_such_file
 from .resuming import forget_state
 
 Parsed = tuple[dict[str, Any], argparse.Namespace]
@@ -79,6 +79,8 @@ def _read(file: str, any_keys: bool = True) -> Options:
     """The options in a file; end the program if there are none."""
     try:
         written = plain_yaml.read(file, any_keys)
+    except FileNotFoundError:
+        _stop(no_such_file(file))
     except OSError as error:
         _stop(f'{located(file)}: {error.strerror}')
     except (ValueError, plain_yaml.YAMLError) as error:  # the former of a name that no file can have

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 Key = tuple[str, ...]
@@ -58,6 +59,13 @@ def mapping(options: Any, *keys: str) -> Options:
     for key in keys:
         options = options.get(key) if isinstance(options, Mapping) else None
     return options if isinstance(options, Mapping) else {}
+
+
+def no_such_file(path: str | os.PathLike[str]) -> str:
+    """The message on an option file that does not exist, with the nearest one beside it or in `options/`."""
+    files = [*Path(path).parent.glob('*.yml'), *Path('options').rglob('*.yml')]
+    near = nearest(os.fspath(path), map(os.fspath, files))
+    return f'{located(path)}: no such file' + (f'; did you mean {near}?' if near else '')
 
 
 def located(path: str | os.PathLike[str]) -> str:

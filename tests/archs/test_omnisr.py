@@ -173,7 +173,7 @@ def test_junk_of_thop_is_ignored(released: nn.Module):
 
 
 def test_a_key_that_is_not_omnisrs_is_reported(released: nn.Module):
-    with pytest.raises(RuntimeError, match='not whole, or hold others besides: residual_layer.0.extra'):
+    with pytest.raises(RuntimeError, match='keys are missing or unexpected: residual_layer.0.extra'):
         OmniSR().load_state_dict(released.state_dict() | {'residual_layer.0.extra': torch.zeros(1)})
 
 

@@ -158,7 +158,7 @@ def test_a_file_that_does_not_tell_is_asked_for(tmp_path: Path, capsys: pytest.C
     a, b = str(tmp_path / 'a.pth'), tmp_path / 'b.pth'
     torch.save({'params_ema': theirs(pe=False)}, a)
     assert convert([a, str(b), '--from', 'neosr']) == 2 and not b.exists()
-    assert 'use --no-flash, or --flash if flash_attn was on in the end' in capsys.readouterr().err
+    assert 'give --flash if it was, else --no-flash' in capsys.readouterr().err
     for how, scale in (('--flash', 'fixed'), ('--no-flash', 'learned')):
         assert convert([a, str(b), '--from', 'neosr', how, '--window-size', '4']) == 0
         assert load_asid(b).arguments.items() >= {'channel_scale': scale, 'window_size': 4}.items()
@@ -167,8 +167,8 @@ def test_a_file_that_does_not_tell_is_asked_for(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ('content', 'options', 'message'),
     [
-        ({}, ['--flash'], '--flash, --no-flash and --window-size go with --from neosr'),
-        (ASID(num_feat=16, num_block=1).state_dict(), ['--from', 'neosr'], "a.pth: not neosr's ASID, whose keys are"),
+        ({}, ['--flash'], '--flash, --no-flash and --window-size need --from neosr'),
+        (ASID(num_feat=16, num_block=1).state_dict(), ['--from', 'neosr'], "a.pth: not neosr's ASID: its keys are"),
         (theirs(pe=False), ['--from', 'neosr', '--flash', '--window-size', '0'], 'window_size must be 2 to 32, got 0'),
         (
             theirs(pe=False),
@@ -197,9 +197,7 @@ def test_the_authors_network_of_a_fork_is_converted(tmp_path: Path, capsys: pyte
     net = ASID(num_feat=16, num_block=1)
     torch.save({'params': to_author_layout(net.state_dict())}, tmp_path / 'fork.pth')
     words = [str(tmp_path / 'fork.pth'), str(tmp_path / 'ours.pth')]
-    assert convert(words) == 2 and 'of a fork of BasicSR that trains their network, take --from authors' in (
-        capsys.readouterr().err
-    )
+    assert convert(words) == 2 and 'with --from authors if a fork of BasicSR trained' in (capsys.readouterr().err)
     assert convert([*words, '--from', 'authors']) == 0
     loaded = load_asid(tmp_path / 'ours.pth')
     assert loaded.arguments == net.arguments

@@ -16,7 +16,7 @@ import pytest
 from asid_plugin import files
 from asid_plugin.commands import interruption
 from asid_plugin.commands.interruption import LINE, interruptible
-from asid_plugin.commands.main import GOES_ON, main
+from asid_plugin.commands.main import CONTINUES, main
 from helpers import command
 
 POSIX = pytest.mark.skipif(sys.platform == 'win32', reason='signals, pipes and special files')
@@ -87,7 +87,7 @@ def test_a_signal_in_the_middle_of_a_file_leaves_nothing(name: str, number: int,
     with python(WRITING, name, tmp_path / 'new' / 'a.bin') as process:
         assert process.stdout.readline() == 'begun\n'
         process.send_signal(number)
-        assert (process.wait(10), process.stderr.read()) == (130, f'{GOES_ON.get(name, LINE)}\n')
+        assert (process.wait(10), process.stderr.read()) == (130, f'{CONTINUES.get(name, LINE)}\n')
     assert list(tmp_path.iterdir()) == [], 'the folder that was made for it is gone, too'
 
 

@@ -337,7 +337,7 @@ def fails(weights: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_path, monkeypatch):
     assert fails('--weights', tmp_path / 'none.pth') == f'{tmp_path / "none.pth"}: no such file'
-    assert fails('--weights', weights[0], '--tile', 8).endswith('the overlap must be smaller')
+    assert fails('--weights', weights[0], '--tile', 8).endswith('the overlap must be smaller than the tile')
     assert fails('--weights', weights[0], '--max-pixels', 0) == '--max-pixels 0: should be 1 or more'
     assert fails('--weights', weights[0], '--port', 99999).startswith('--host, --port: ')
     assert fails('--weights', weights[0], '--host', '192.0.2.1').startswith('--host, --port: Cannot assign')
@@ -348,7 +348,7 @@ def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_p
     monkeypatch.delitem(sys.modules, 'asid_plugin.demo.page', raising=False)
     monkeypatch.setitem(sys.modules, 'gradio', None)
     assert fails('--weights', weights[0]) == (
-        "asid demo needs gradio, which is not installed: pip install 'asid-plugin[demo]'"
+        "asid demo needs gradio, which is not installed: pip install '.[demo]' in a checkout of asid_plugin"
     )
 
 

@@ -494,7 +494,7 @@ def write_code(path: Path) -> None:
     [
         (lambda path: None, 'net.pth: no such file or folder'),
         (lambda path: path.write_bytes(b'no'), 'net.pth: damaged or not a checkpoint'),
-        (write_code, 'net.pth: refused, it holds Python objects'),
+        (write_code, 'net.pth: refused: it holds Python objects'),
         (write_foreign, 'net.pth: neither an ASID nor a network that spandrel knows'),
         (lambda path: asid(path, upscale=4), 'net.pth: a network of scale 4, but --scale is 2'),
         (

@@ -128,8 +128,8 @@ def test_the_papers_metrics_need_no_library(monkeypatch: pytest.MonkeyPatch):
     assert load_scorers(['psnr', 'SSIM'], 'cpu') == []
     with pytest.raises(EvaluationError) as error:
         load_scorers(['psnr', 'lpips'], 'cpu')
-    extra = "pip install 'asid-plugin[metrics]' (for non-commercial use only)"
-    assert str(error.value) == f'--metrics lpips: needs pyiqa: {extra}'
+    extra = "(for non-commercial use only): pip install '.[metrics]' in a checkout of asid_plugin"
+    assert str(error.value) == f'--metrics lpips: needs pyiqa {extra}'
 
 
 @pytest.fixture

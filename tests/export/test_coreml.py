@@ -43,7 +43,7 @@ def test_the_command_says_what_was_checked_and_nothing_else(made):
     assert (made.done.returncode, made.done.stderr) == (0, '')
     first, second = made.done.stdout.splitlines()
     assert f'a.mlpackage: x2, float32, one image of {WIDTH}x{HEIGHT}; the program that it is made of is within' in first
-    assert second == 'for iOS 15, macOS 12 and later; it was not run, as that takes one of these systems'
+    assert second == 'for iOS 15, macOS 12 and later; not run, because only these systems can run it'
     assert set(os.listdir(made.package.parent)) == {'asid.pth', 'a.mlpackage'}
 
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_is_said_and_nothing_written(tmp_path, capsys, monkeypatc
     for more, message in (
         ([], 'Core ML takes images of one size: name it, such as --size 64x64'),
         (['--size', '16x16', '--opset', '20'], 'opset 20: of ONNX; coreml has none'),
-        (['--size', '16x16'], "coremltools is not installed: pip install 'asid-plugin[coreml]'"),
+        (['--size', '16x16'], "coremltools is not installed: pip install '.[coreml]' in a checkout of asid_plugin"),
     ):
         assert command('export')([*argv, *more]) == 2
         assert capsys.readouterr().err == f'error: {message}\n'

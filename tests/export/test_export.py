@@ -288,7 +288,10 @@ def test_a_missing_package_is_named_and_nothing_is_written(tmp_path, monkeypatch
         subject, 'export_any_size', lambda *_: pytest.fail('traced before the packages were looked for')
     )
     assert command('export')([str(tmp_path / 'asid.pth'), str(target)]) == 2
-    assert capsys.readouterr().err == f"error: {package} is not installed: pip install 'asid-plugin[export]'\n"
+    assert (
+        capsys.readouterr().err
+        == f"error: {package} is not installed: pip install '.[export]' in a checkout of asid_plugin\n"
+    )
     assert os.listdir(tmp_path) == ['asid.pth']
 
 

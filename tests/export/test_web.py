@@ -447,7 +447,7 @@ def fails(weights: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., s
 def test_a_missing_package_is_named_before_the_runtime_is_fetched(fails, weights: Path, monkeypatch):
     monkeypatch.setattr(web, 'copy_runtime', lambda *_: pytest.fail('fetched'))
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    message = "onnxruntime is not installed: pip install 'asid-plugin[export]'"
+    message = "onnxruntime is not installed: pip install '.[export]' in a checkout of asid_plugin"
     assert fails('--format', 'web', weights, 'new') == message
 
 
@@ -505,8 +505,8 @@ def test_what_keeps_the_page_from_being_written_is_one_line(fails, weights: Path
         f'npm pack onnxruntime-web@{version} fetches it'
     )
     assert fails(*asked) == fails(*asked, 'new', '-o', 'new') == 'name one OUT: asid export WEIGHTS OUT, or -o OUT'
-    assert fails(*asked, 'new', '--half').startswith('--half: is not for --format web')
-    assert fails(weights, 'a.pt2', '--runtime', 'full') == '--runtime: is for --format web'
+    assert fails(*asked, 'new', '--half').startswith('--half does not apply to --format web')
+    assert fails(weights, 'a.pt2', '--runtime', 'full') == '--runtime needs --format web'
     monkeypatch.setenv('PATH', str(tmp_path))
     assert fails(*asked, 'new') == (
         f'--format web needs onnxruntime-web {version}: install npm, which fetches it, or give --runtime FOLDER, the '

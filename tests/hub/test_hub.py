@@ -157,7 +157,7 @@ for call in (lambda: net.save_pretrained('x'), lambda: net.push_to_hub('x/y'), l
     except ValueError as error:
         print(error, end='; ')
 """
-    assert python(code).count("needs huggingface_hub: pip install 'asid-plugin[hub]'") == 3
+    assert python(code).count("needs huggingface_hub: pip install '.[hub]' in a checkout of asid_plugin") == 3
 
 
 # the model card

@@ -980,7 +980,7 @@ class TestExtras:
     def test_the_extra_is_named(self, tmp_path, monkeypatch, package, suffix):
         monkeypatch.setitem(sys.modules, package, None)
         data = b'\0\0\0\x18ftypheic\0\0\0\0heicmif1' if suffix == '.heic' else imagecodecs.jpegxl_encode(RGB)
-        with pytest.raises(ImageError, match=rf"a{suffix}: .* needs .*pip install 'asid-plugin\[formats\]'"):
+        with pytest.raises(ImageError, match=rf"a{suffix}: .* needs .*pip install '\.\[formats\]' in a checkout"):
             content(tmp_path, data, f'a{suffix}')
 
 

@@ -327,8 +327,8 @@ def test_what_is_there_is_left(run, folder, tmp_path):
     assert run(folder / 'a.jpg', '-o', out)[0] == 0
     before = (out / 'a.png').stat()
     status, lines, err = run(folder, '-o', out, '--skip-existing')
-    assert (status, len(lines), err) == (0, 1, ['1 of 2 images were there already'])
-    assert run(folder, '-o', out, '--skip-existing')[1:] == ([], ['2 of 2 images were there already'])
+    assert (status, len(lines), err) == (0, 1, ['1 of 2 images existed and were skipped'])
+    assert run(folder, '-o', out, '--skip-existing')[1:] == ([], ['2 of 2 images existed and were skipped'])
     assert (out / 'a.png').stat() == before
     assert len(run(folder, '-o', out)[1]) == 2 and (out / 'a.png').stat() != before
 
@@ -610,7 +610,7 @@ def test_ctrl_c_leaves_whole_files_only(folder, weights, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == 'interrupted; all files written are whole'
+    assert err.splitlines()[-1] == 'interrupted; all written files are complete'
     assert names(out) == ['a.png', 'b.png']
     assert read_image(out / 'b.png').rgb.shape == (40, 48, 3)
     shutil.rmtree(folder)

@@ -33,6 +33,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints import LAYOUTS, CheckpointError, load_asid, read_state_dict, save_state_dict
+from asid_plugin.extras import how_to_install
 from asid_plugin.inference.tiling import Windows, tiled
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.locks import LockedError, lock_inside
@@ -600,7 +601,7 @@ def test_mmcv_is_asked_for():
     """Before a config is read, and with both packages that have it: one of them may spoil the other."""
     code = "import sys; sys.modules['mmcv'] = None; import asid_plugin.mmengine"
     done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True, timeout=120)
-    said = "mmcv is not installed: pip install 'asid-plugin[mmengine]' for mmcv-lite, or mmcv itself"
+    said = f'mmcv is not installed: install mmcv, or mmcv-lite by {how_to_install("mmengine")}'
     assert done.stderr.endswith(f'ModuleNotFoundError: {said}\n')
 
 
@@ -650,7 +651,7 @@ def test_nothing_that_a_checkpoint_says_is_called(tmp_path: Path):
     read = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
     assert [len(row) for row in read['message_hub']['log_scalars']['loss'].data] == [0, 0]
     torch.save({'state_dict': {}, 'code': Payload()}, tmp_path / 'b.pth')
-    with pytest.raises(CheckpointError, match=r'b.pth: refused, it holds Python objects .* \(pathlib.Path\)'):
+    with pytest.raises(CheckpointError, match=r'b.pth: refused: it holds Python objects .* \(pathlib.Path\)'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'b.pth'), 'cpu')
 
 
@@ -722,7 +723,7 @@ def test_a_log_that_no_training_goes_on_with(tmp_path: Path, info: dict[str, obj
 
 
 @pytest.mark.parametrize('key', ['iter', 'seed'])
-@pytest.mark.parametrize(('levels', 'message'), [(8, 'meta: {} is '), (60, 'its containers share others so often')])
+@pytest.mark.parametrize(('levels', 'message'), [(8, 'meta: {} is '), (60, 'its containers, with repeated references')])
 def test_a_shared_value_is_named_in_no_time(tmp_path: Path, key: str, levels: int, message: str):
     value: object = ()
     for _ in range(levels):

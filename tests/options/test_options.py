@@ -361,7 +361,7 @@ val:metrics:psnr:type = psnr
 path:pretrain_model_g = ~
     path: pretrain_model_g: unknown; did you mean pretrain_network_g?
 path:pretrain_network_g = packaged:x5
-    path: pretrain_network_g: packaged:x5: no such weights in the package; there are packaged:x2,
+    path: pretrain_network_g: packaged:x5: no such weights in the package; available: packaged:x2,
 path:pretrain_network_g = [a.pth]
     path: pretrain_network_g: ['a.pth'] should be text, or ~
 path:resume_state = 7
@@ -496,7 +496,7 @@ WEIGHTS = 'experiments/demo_ASID_x2/models/net_g_latest.pth'
 
 def test_weights_of_another_network(problems):
     edits = {'path:pretrain_network_g': WEIGHTS, 'scale': 2, 'network_g:num_block': 8}
-    line = f'path: pretrain_network_g: {WEIGHTS}: these weights are of another ASID: num_block is 3 there and 8 here'
+    line = f'path: pretrain_network_g: {WEIGHTS}: these weights are for another ASID: num_block is 3 there and 8 here'
     assert problems(edits) == [f'{line}; strict_load_g: false takes what fits']
     assert problems(edits | {'path:strict_load_g': False}) == []
 
@@ -532,7 +532,7 @@ def test_weights_that_any_model_reads(problems, work: Path):
     [line] = lines('cut.pth')
     assert line.startswith('path: pretrain_network_g: cut.pth: damaged or not a checkpoint (')
     [line] = lines('basicsr.pth', **{'network_g:num_block': 8})
-    assert line.startswith('path: pretrain_network_g: basicsr.pth: these weights are of another ASID: num_block is 3')
+    assert line.startswith('path: pretrain_network_g: basicsr.pth: these weights are for another ASID: num_block is 3')
     save_file(state_dict, work / 'a.safetensors')
     for name in ('bare.pth', 'a.safetensors', 'packaged:x2', WEIGHTS):
         assert lines(name) == []
@@ -906,7 +906,7 @@ def test_checking_changes_neither_options_nor_random_numbers(problems):
 
 def test_an_option_file_that_cannot_be_read(problems, monkeypatch, capsys):
     for text, line in (
-        (None, f'bad.yml in {Path.cwd()}: No such file or directory'),
+        (None, f'bad.yml in {Path.cwd()}: no such file'),
         ('name: a\nscale: [2\ntrain: 1', 'bad.yml: line 3: not YAML: '),
         ('# nothing', 'bad.yml: no options in it'),
     ):

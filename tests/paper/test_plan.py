@@ -315,7 +315,9 @@ def test_the_plan_of_a_table_is_interrupted_and_goes_on(
     with interrupted(signal.SIGTERM, folder / 'training_states' / '10.state'):
         assert main(words) == 130
     told = capfd.readouterr().err.splitlines()
-    assert told[-1] == 'interrupted; the same command goes on' and told[0].startswith('training 2 of 2: asid train')
+    assert told[-1] == 'interrupted; run the same command to continue' and told[0].startswith(
+        'training 2 of 2: asid train'
+    )
     assert not any('Traceback' in line for line in told)
     assert [0 < p.iteration < 40 for p in plan('table4', iterations=40, forced=changes)] == [False, True]
 

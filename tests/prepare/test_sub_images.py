@@ -363,7 +363,7 @@ def test_killed_and_interrupted_it_continues_to_the_same_bytes(tmp_path, capsys)
     os.killpg(command.process.pid, signal.SIGINT)  # as a terminal does it
     status, said = command.end()
     assert status == 130
-    assert said.endswith('interrupted: the same command continues\n')
+    assert said.endswith('interrupted; run the same command to continue\n')
     assert 'Traceback' not in said
     interrupted_at = finished()
     assert killed_at + 3 <= interrupted_at < count
@@ -387,7 +387,7 @@ def test_a_killed_worker_ends_the_command(tmp_path):
     os.kill(command.workers()[0], signal.SIGKILL)
     status, said = command.end()
     assert status == 2
-    assert said.endswith('error: a worker was killed, most likely for want of memory: give fewer --workers\n')
+    assert said.endswith('error: a worker was killed, possibly out of memory; use fewer --workers\n')
     assert 'Traceback' not in said
 
 

@@ -207,7 +207,7 @@ def test_files_from_strangers_are_refused(tmp_path: Path):
     assert 'when unpacked' in refusal(path)
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr('archive/data.pkl', b'\x80\x02}r\xff\xff\xff\x7f.')
-    assert 'a pickle that remembers object 2147483647 after 3 bytes' in refusal(path)
+    assert 'a pickle with memo entry 2147483647 after 3 bytes' in refusal(path)
     torch.save({'params': to_author_layout(net)}, path)
     assert "are neosr's ASID" in refusal(path)
     torch.save(net | {'conv_first.weight': torch.zeros(1).expand(50_000, 3, 3, 3)}, path)

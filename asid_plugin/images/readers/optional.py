@@ -8,6 +8,8 @@ import imagecodecs
 import numpy as np
 import PIL.Image
 
+from asid_plugin.extras import how_to_install
+
 from ..header import Header
 from ..image import Image
 from .colours import code_points_notes
@@ -20,7 +22,7 @@ from .scaling import scale_samples
 
 
 def _needs(format: str, package: str) -> RefusedError:
-    return RefusedError(f"{format} needs {package}: pip install 'asid-plugin[formats]'")
+    return RefusedError(f'{format} needs {package}: {how_to_install("formats")}')
 
 
 class HeifReader(PillowReader):
