@@ -1,8 +1,8 @@
-"""BasicSR's `PairedImageDataset` without the decoding: pixels from a memory map, or kept in memory.
+"""BasicSR's `PairedImageDataset` without decoding: pixels come from a memory map or from memory.
 
-For a patch of 128x128 a sub-image of 480x480 has to be decoded, fourteen times as much. Where the pixels lie
-uncompressed, only the rows of the patch are touched. The samples are those of `PairedImageDataset`, byte for byte for
-the same seed, because crops, flips and rotations are made by the same functions of BasicSR in the same order.
+For a patch of 128x128, `PairedImageDataset` decodes a sub-image of 480x480, fourteen times as many pixels. Of
+uncompressed pixels, only the rows of the patch are read. The samples equal those of `PairedImageDataset` byte for byte
+with the same seed, because the same functions of BasicSR crop, flip and rotate in the same order.
 """
 
 from abc import abstractmethod
@@ -26,15 +26,15 @@ from asid_plugin.pairs.meta_info import read_checksums, read_shapes
 from asid_plugin.registry import DATASET_REGISTRY
 
 Pixels = NDArray[np.uint8]
-"""(H, W, 3) BGR, maybe read-only."""
+"""(H, W, 3) BGR, possibly read-only."""
 
 
 class FastPairedImageDataset(PairedImageDataset):
-    """The common part of its subclasses; options and samples as `PairedImageDataset`'s."""
+    """The common base class; options and samples as in `PairedImageDataset`."""
 
     @abstractmethod
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
-        """GT and LQ image of a pair, whole."""
+        """The full GT and LQ image of a pair."""
 
     @seeded_by_draw
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -53,11 +53,11 @@ class FastPairedImageDataset(PairedImageDataset):
         }
 
     def to_tensor(self, image: Pixels) -> Tensor:
-        """Make the tensor of a sample: RGB, floating point; luma or normalised if the options say so."""
+        """Make the tensor of a sample: RGB in floating point; luma or normalised as in the options."""
         if self.opt.get('color') == 'y':
             luma = bgr2ycbcr(image.astype(np.float32) / 255.0, y_only=True)[..., None]
             tensor = img2tensor(luma, bgr2rgb=True, float32=True)
-        else:  # bytes are turned before they become floats, which is less to move
+        else:  # bytes are rotated before the conversion to floats, which moves less memory
             planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
             tensor = torch.from_numpy(planes).float().div_(255)
         if self.mean is not None or self.std is not None:
@@ -67,15 +67,15 @@ class FastPairedImageDataset(PairedImageDataset):
 
 @DATASET_REGISTRY.register()
 class RawPairedImageDataset(FastPairedImageDataset):
-    """Pairs in two LMDBs of raw pixels, as `asid prepare div2k --raw` makes them.
+    """Pairs in two LMDBs of raw pixels, made by `asid prepare div2k --raw`.
 
-    Options as `PairedImageDataset`'s with `io_backend: type: lmdb`. The data roots may be those of the PNG files, too:
-    of `NAME.lmdb` the raw LMDB beside it, `NAME_raw.lmdb`, is read. Only the crop is read; the system
-    keeps in memory as much as fits. When an image is used for the first time, its checksum, if any, is compared.
+    Options as in `PairedImageDataset` with `io_backend: type: lmdb`. The data roots may also name the LMDBs of PNG
+    files: for `NAME.lmdb` the raw LMDB beside it, `NAME_raw.lmdb`, is read. Only the crop is read; the system caches as
+        much as fits into memory. The checksum of an image, if any, is verified at its first use.
 
     Raises:
-        SampleError: A value is not as long as `meta_info.txt` says of its image: the LMDB is not of raw pixels; or it
-            has another checksum.
+        SampleError: A value does not have the length in `meta_info.txt`, so the LMDB has no raw pixels; or its checksum
+            differs.
         LMDBError: `meta_info.txt` or the checksums cannot be read.
     """
 
@@ -89,7 +89,7 @@ class RawPairedImageDataset(FastPairedImageDataset):
         self.compared = {key: torch.zeros(len(self.paths), dtype=torch.bool).share_memory_() for key in roots}
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
-        """GT and LQ image of a pair, views of the memory map."""
+        """The GT and LQ image of a pair, views of the memory map."""
         if self.transactions is None:  # opened by the worker that reads, as in `PairedImageDataset`
             client = _open(self.io_backend_opt).client
             self.transactions = {key: lmdb.begin(buffers=True) for key, lmdb in client._client.items()}
@@ -108,10 +108,10 @@ class RawPairedImageDataset(FastPairedImageDataset):
 
 @DATASET_REGISTRY.register()
 class CachedPairedImageDataset(FastPairedImageDataset):
-    """Pairs of any kind that `PairedImageDataset` reads, decoded once and kept in memory: for small sets.
+    """Pairs of any kind that `PairedImageDataset` reads, decoded once and held in memory, for small sets.
 
-    They are decoded when the dataset is built. Workers share them where they are forked; in distributed training, for
-    which BasicSR has them spawned, and on macOS and Windows each holds a copy.
+    They are decoded when the dataset is built. Forked workers share them. In distributed training, where BasicSR spawns
+    workers, and on macOS and Windows, each worker holds a copy.
 
     Raises:
         SampleError: An image is missing or cannot be decoded.
@@ -126,7 +126,7 @@ class CachedPairedImageDataset(FastPairedImageDataset):
         ]
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
-        """GT and LQ image of a pair, from memory."""
+        """The GT and LQ image of a pair, from memory."""
         return self.cache[index]
 
     def _read(self, client: FileClient, key: str, path: str) -> Pixels:

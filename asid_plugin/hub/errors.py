@@ -5,11 +5,11 @@ from asid_plugin.extras import how_to_install
 
 
 class HubError(ASIDError):
-    """A folder or repository that has no network of ours, or that cannot be reached; the message names it."""
+    """A folder or repository that has no network of this package, or cannot be reached; the message names it."""
 
 
 def need_library(purpose: str) -> None:
-    """See that huggingface_hub is installed.
+    """Check that huggingface_hub is installed.
 
     Args:
         purpose: The beginning of the message: the method or name that needs it.

@@ -1,4 +1,4 @@
-"""Losses that BasicSR lacks. Both compute in float32, whatever precision the network's output has."""
+"""Losses that BasicSR lacks. Both compute in float32 for any precision of the output."""
 
 import torch
 from basicsr.losses.basic_loss import CharbonnierLoss, L1Loss

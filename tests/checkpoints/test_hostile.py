@@ -313,7 +313,7 @@ def test_damage_in_the_weights_is_noticed(tmp_path: Path):
     [
         ({'body.1000000000.x': torch.zeros(1)}, 'there is a block body.1000000000, but no block body.1'),
         ({f'body.{"9" * 5000}.x': torch.zeros(1)}, 'there is a block body.99999999999999999999, but no'),
-        ({f'body.{n}.x': torch.zeros(1) for n in range(5000)}, '5000 blocks cannot be made of'),
+        ({f'body.{n}.x': torch.zeros(1) for n in range(5000)}, 'tensors cannot form 5000 blocks'),
         ({'conv_first.weight': torch.zeros(1).expand(50_000, 3, 3, 3)}, '50000x3x3x3 elements in a storage of 1'),
         (
             {'conv_first.weight': torch.zeros(50_000, 3, 3, 3)},
@@ -428,7 +428,7 @@ def test_one_network_is_found_behind_whatever_wrappers(tmp_path: Path, content: 
 )
 def test_several_networks_are_an_error_that_lists_them(tmp_path: Path, content: dict[str, Any], names: str):
     torch.save(content, tmp_path / 'a.pth')
-    assert refusal(tmp_path / 'a.pth').startswith(f'several networks in it: {names}; save the one that is meant')
+    assert refusal(tmp_path / 'a.pth').startswith(f'several networks in it: {names}; save one of them')
 
 
 def test_a_preferred_wrapper_counts(tmp_path: Path):
@@ -454,7 +454,7 @@ def test_neosrs_asid_is_refused_by_its_wrapper(tmp_path: Path, wrapper: str, pre
 def test_and_by_the_position_biases_that_it_lacks(tmp_path: Path):
     theirs = {key: value for key, value in to_author_layout(weights()).items() if 'rel_pos_bias' not in key}
     save_file({key: value.contiguous() for key, value in theirs.items()}, tmp_path / 'a.safetensors')
-    assert "those of neosr's ASID" in refusal(tmp_path / 'a.safetensors')
+    assert "mean neosr's ASID" in refusal(tmp_path / 'a.safetensors')
 
 
 def test_an_older_state_of_sgd_without_momentum_is_one():

@@ -147,7 +147,7 @@ def test_upscale_uses_them_and_says_so(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (['--scale', '5'], 'the package has no weights for x5, only for x2, x3, x4; pass --weights FILE'),
         (['--scale', '3', '--weights', 'packaged:x2'], '--scale 3: packaged:x2 holds a network of scale 2'),
-        (['--backend', 'onnxruntime'], 'asid export packaged:x2 OUT.onnx makes one'),
+        (['--backend', 'onnxruntime'], 'asid export packaged:x2 OUT.onnx writes one'),
     ],
     ids=['scale', 'other-scale', 'backend'],
 )

@@ -223,12 +223,12 @@ HUGE_PNG = b'\x89PNG\r\n\x1a\n' + b''.join(
 @pytest.mark.parametrize(
     ('name', 'content', 'expected'),
     [
-        ('text.png', b'not a picture', 'text.png: .*not an image of a format that is read'),
+        ('text.png', b'not a picture', 'text.png: .*not an image in a supported format'),
         ('empty.jpg', b'', r'empty\.jpg: the file is empty'),
         (
             'huge.png',
             HUGE_PNG,
-            r'huge\.png: 20000x30000 is too large; pictures of up to 0\.05 megapixels are taken, such as 273x183',
+            r'huge\.png: 20000x30000 is too large; pictures of up to 0\.05 megapixels are accepted, such as 273x183',
         ),
     ],
     ids=['text', 'empty', 'huge'],
@@ -267,7 +267,7 @@ TIME = r'about \d+ (second|minute|hour)s?'
 
 
 def test_the_page_says_how_large_how_long_and_what_for_before_the_button_is_pressed(page: Chrome, picture: Path):
-    limit = r'Pictures of up to 0\.05 megapixels are taken, such as 273x183\.'
+    limit = r'Pictures of up to 0\.05 megapixels are accepted, such as 273x183\.'
     says(page, '#forecast p', rf'{limit} At x2, a megapixel takes {TIME} here\.')
     says(page, '#purpose p', r'Your checkpoint two\.pth: ASID of .*')
     choose(page, picture)
@@ -285,7 +285,7 @@ def test_the_page_says_how_large_how_long_and_what_for_before_the_button_is_pres
 
 def test_the_example_picture_is_enlarged_like_any_other(page: Chrome, weights: list[Path], tmp_path: Path):
     there = sorted(EXAMPLE.parent.iterdir())
-    button(page, 'Take the example picture').click()
+    button(page, 'Use the example picture').click()
     says(page, '#forecast p', rf'240x180 \(0\.043 megapixels\) becomes 480x360, in {TIME}\.')
     eventually(page, button(page, 'Enlarge').is_enabled)
     button(page, 'Enlarge').click()
@@ -393,6 +393,6 @@ def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path, tmp_
 
     offers = {'doubled': Offer(Upscaler(net, 2, tile=16, overlap=15), '')}
     page = Page(offers, MAX_PIXELS, Kept(tmp_path, 2**30))
-    with pytest.raises(gradio.Error, match='Nobody waits'):
+    with pytest.raises(gradio.Error, match='was cancelled'):
         page._enlarge(str(picture), 'doubled', SimpleNamespace(session_hash='closed'))
     assert seen == [256]

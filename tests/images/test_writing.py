@@ -316,7 +316,7 @@ def test_metadata_too_long_for_jpeg_are_left_out_with_a_note(tmp_path):
     notes = write_image(Image(smooth(), long), tmp_path / 'a.jpg')
     kinds = ('EXIF', 'XMP', 'IPTC', 'the text Comment')
     assert [note.split(':')[0] for note in notes] == [f'JPEG is written without {kind}' for kind in kinds]
-    assert 'bytes, and 65527 fit in' in notes[0]
+    assert 'bytes, more than 65527' in notes[0]
     fits = Metadata(
         profile=profile() + bytes(200_000),
         exif=exif().ljust(65_526, b'\0') + b'x',
@@ -446,7 +446,7 @@ def test_places_in_pixels_of_an_unknown_size_are_left_out_with_a_note():
         b'</GPano:CroppedAreaTopPixels><exif:SubjectArea><rdf:Seq><rdf:li>5</rdf:li></rdf:Seq></exif:SubjectArea></r>'
     )
     got, notes = fit_metadata(Metadata(xmp=xmp), FORMATS['.png'], 900, 2000, 3)
-    assert got.xmp == b'<r a="b"></r>' and notes == ['places in pixels in XMP are left out']
+    assert got.xmp == b'<r a="b"></r>' and notes == ['positions in pixels in XMP are left out']
 
 
 @pytest.mark.parametrize('order', '<>')
@@ -514,7 +514,7 @@ def test_png_texts(tmp_path):
 def test_tiff_texts(tmp_path):
     text = {'Title': 'T', 'Description': 'Ä', 'Comment': 'C', 'Author': 'A', 'Copyright': 'Somebody', 'Software': 'S'}
     notes = write_image(Image(smooth(), Metadata(text=text, exif=exif())), tmp_path / 'a.tif')
-    assert notes == ['TIFF is written without the text Comment: its place is taken']
+    assert notes == ['TIFF is written without the text Comment: EXIF has another text for it']
     with tifffile.TiffFile(tmp_path / 'a.tif') as file:
         tags = file.pages[0].tags
         assert [tags[code].value for code in (269, 315, 33432, 305)] == ['T', 'A', 'Somebody', 'S']
@@ -608,7 +608,7 @@ def test_frames_that_do_not_go_in_are_errors(tmp_path):
         ('.jpg', True, 'JPEG holds one picture only'),
         ('.bmp', False, 'BMP holds one picture only'),
         ('.png', False, 'PNG holds no pages'),
-        ('.png', True, 'the frames of an animation have one size, not 29x37 and 29x5'),
+        ('.png', True, 'the frames of an animation must have the same size, not 29x37 and 29x5'),
         ('.gif', True, 'the name must end in one of'),
     ):
         with pytest.raises(ImageError, match=rf'a\{suffix}: {reason}'):

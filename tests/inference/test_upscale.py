@@ -417,10 +417,10 @@ def test_pages_stay_pages_in_tiff(run, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'suffix', 'said'),
     [
-        ('a.gif', 'jpg', 'a.gif has 3 frames; JPEG holds one, the first is written'),
-        ('a.gif', 'bmp', 'a.gif has 3 frames; BMP holds one, the first is written'),
-        ('a.tif', 'png', 'a.tif has 3 pages; PNG holds one, the first is written'),
-        ('a.tif', 'webp', 'a.tif has 3 pages; WebP holds one, the first is written'),
+        ('a.gif', 'jpg', 'a.gif has 3 frames; JPEG holds one, so only the first is written'),
+        ('a.gif', 'bmp', 'a.gif has 3 frames; BMP holds one, so only the first is written'),
+        ('a.tif', 'png', 'a.tif has 3 pages; PNG holds one, so only the first is written'),
+        ('a.tif', 'webp', 'a.tif has 3 pages; WebP holds one, so only the first is written'),
     ],
 )
 def test_frames_that_the_output_cannot_hold_are_said(run, tmp_path, name, suffix, said):

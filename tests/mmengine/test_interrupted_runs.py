@@ -215,13 +215,13 @@ def weights_only(work: Path) -> None:
         (lambda work: (work / 'last_checkpoint').unlink(), 4, ''),
         (lambda work: (work / 'last_checkpoint').write_text(''), 4, 'last_checkpoint is empty'),
         (lambda work: (work / 'last_checkpoint').write_bytes(bytes(30)), 4, 'last_checkpoint is empty'),
-        (lambda work: (work / 'last_checkpoint').write_bytes(b'\xff\xfe'), 4, 'last_checkpoint is empty or no text'),
+        (lambda work: (work / 'last_checkpoint').write_bytes(b'\xff\xfe'), 4, 'last_checkpoint is empty or not text'),
         (lambda work: (work / 'last_checkpoint').write_text('moved/iter_4.pth'), 4, 'moved/iter_4.pth: no such file'),
         (lambda work: (work / 'iter_4.pth').unlink(), 2, 'iter_4.pth: no such file'),
         (lambda work: (work / 'iter_4.pth').write_bytes(b''), 2, 'iter_4.pth: damaged'),
         (cut, 2, 'iter_4.pth: damaged'),
         (flip, 2, 'iter_4.pth: damaged'),
-        (weights_only, 2, 'iter_4.pth: damaged or no checkpoint of a training'),
+        (weights_only, 2, 'iter_4.pth: damaged, or not a checkpoint of a training'),
     ],
 )
 def test_it_resumes_from_the_newest_that_reads(
@@ -309,7 +309,9 @@ def test_with_no_checkpoint_that_reads_it_stops_and_names_each(work: Path, tiny:
     with pytest.raises(ResumeError) as caught:
         make(tiny(resume=True)).load_or_resume()
     first, *lines = str(caught.value).splitlines()
-    assert first.startswith(f'{work}: no checkpoint to resume from; to begin anew, remove {work}/last_checkpoint and')
+    assert first.startswith(
+        f'{work}: no checkpoint to resume from; to start from scratch, remove {work}/last_checkpoint and'
+    )
     assert [re.match(r'  \S*/(iter_\d\.pth): damaged', line)[1] for line in lines] == ['iter_4.pth', 'iter_2.pth']
 
 

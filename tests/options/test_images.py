@@ -65,7 +65,7 @@ grey = other(lambda image: image[..., 0])
     [
         (cut_in_half, DAMAGED),
         (emptied, 'the file is empty'),
-        (no_image, 'not an image of a format that is read'),
+        (no_image, 'not an image in a supported format'),
         (with_alpha, 'it has transparency, which would be dropped; save it without'),
         (grey, 'it is grey, among images that have colours; save it as RGB, or remove the pair'),
     ],
@@ -224,5 +224,5 @@ def test_a_file_that_was_written_wrongly_ends_a_run_in_one_line(
     done = forked.run(['-m', 'asid_plugin', 'train', 'run.yml'], tmp_path)
     assert done.returncode == 2
     assert 'Traceback' not in done.stderr
-    line = f'error: {path}: damaged, cut short, or not an image of a format that is read'
+    line = f'error: {path}: damaged, cut short, or not an image in a supported format'
     assert re.findall('^error: .*$', done.stderr, re.MULTILINE) == [line]

@@ -793,7 +793,7 @@ def test_folders_that_disagree(problems):
         'datasets: val: dataroot_lq: c.png is 12x12 here and 48x50 in dataroot_gt; scale 2 needs 24x24 there'
     ]
     (lq / 'c.png').write_bytes(b'not an image')
-    no_image = 'not an image of a format that is read'
+    no_image = 'not an image in a supported format'
     assert problems() == [f'datasets: val: dataroot_lq: {lq}/c.png: {no_image}']
     (gt / 'c.png').unlink()
     assert problems() == [f'datasets: val: dataroot_gt: no partner in {gt} for c.png of {lq}']

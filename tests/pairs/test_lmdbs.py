@@ -135,7 +135,7 @@ def test_a_flipped_bit_of_a_png_is_named(tmp_path: Path, at: float, capfd: pytes
     write(tmp_path / 'png.lmdb', {'a': png, 'b': png[:-1] + b'?'}, 32, 1, checksums=False)
     shapes, is_raw = read_shapes(tmp_path / 'png.lmdb')
     assert not is_raw
-    unreadable = 'damaged, cut short, or not an image of a format that is read'
+    unreadable = 'damaged, cut short, or not an image in a supported format'
     assert find_faults(tmp_path / 'png.lmdb', shapes, ['a', 'b'], raw=False) == {'b': unreadable}
     change_value(tmp_path / 'png.lmdb', 'a', flip(int(at * len(png)), 4))
     assert find_faults(tmp_path / 'png.lmdb', shapes, ['a'], raw=False) == {'a': unreadable}

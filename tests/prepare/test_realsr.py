@@ -212,7 +212,7 @@ def test_a_damaged_first_image_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     first.write_bytes(b'no image')
     assert command('prepare', 'realsr')(['--realsr', source, '--out', tmp_path / 'out', '--scales', '4']) == 2
     said = capsys.readouterr().err
-    assert re.fullmatch(rf'error: {re.escape(str(first))}: not an image of a format that is read\n', said)
+    assert re.fullmatch(rf'error: {re.escape(str(first))}: not an image in a supported format\n', said)
     assert not (tmp_path / 'out').exists()
 
 

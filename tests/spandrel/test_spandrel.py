@@ -209,7 +209,7 @@ def test_files_from_strangers_are_refused(tmp_path: Path):
         archive.writestr('archive/data.pkl', b'\x80\x02}r\xff\xff\xff\x7f.')
     assert 'a pickle with memo entry 2147483647 after 3 bytes' in refusal(path)
     torch.save({'params': to_author_layout(net)}, path)
-    assert "are neosr's ASID" in refusal(path)
+    assert "mean neosr's ASID" in refusal(path)
     torch.save(net | {'conv_first.weight': torch.zeros(1).expand(50_000, 3, 3, 3)}, path)
     assert 'its tensors overlap' in refusal(path) or 'should have' in refusal(path)
     torch.save(net | {'conv_up.weight': torch.zeros(0, 16, 3, 3)}, path)
