@@ -9,7 +9,7 @@ from asid_plugin.registry import LOSS_REGISTRY
 
 @LOSS_REGISTRY.register()
 class FFTLoss(L1Loss):
-    """L1 distance of the images' spectra: orthonormal `rfft2`, real and imaginary parts side by side.
+    """L1 distance of the spectra of the images: orthonormal `rfft2`, real and imaginary parts side by side.
 
     Args:
         loss_weight: Factor.

@@ -1,7 +1,7 @@
-"""ASID for MMEngine: the parts that `options/mmengine` names, in registries of the scope `asid`.
+"""ASID for MMEngine: the parts used by `options/mmengine`, in registries of the scope `asid`.
 
-A config needs `custom_imports = dict(imports=['asid_plugin.mmengine'])`. It costs little: the modules that define the
-parts are imported when MMEngine first looks for one.
+A config needs `custom_imports = dict(imports=['asid_plugin.mmengine'])`. It is cheap: the modules of the parts are
+imported when MMEngine first looks for one.
 """
 
 from importlib import import_module
@@ -16,4 +16,4 @@ if find_spec('mmcv') is None:
     raise ModuleNotFoundError(message, name='mmcv')
 torchvision_ops()  # MMEngine's runner imports torchvision
 mend_mmengine()
-import_module('asid_plugin.mmengine.load_from')  # registers the files that `load_from` takes
+import_module('asid_plugin.mmengine.load_from')  # registers the file types of `load_from`

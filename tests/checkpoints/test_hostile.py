@@ -339,7 +339,7 @@ def test_what_weights_say_costs_nothing(tmp_path: Path, extra: dict[str, Tensor]
 @pytest.mark.parametrize('make', [weights, lambda: to_author_layout(weights())], ids=['ours', "authors'"])
 def test_no_shape_of_any_weight_is_a_traceback(make: Callable[[], dict[str, Tensor]]):
     whole = make()
-    shapes = itertools.cycle([(), (0,), (0, 1, 1, 1), (1, 0), (5, 7), (1,) * 6, (0,)])  # 7 do not go with 6 a layer
+    shapes = itertools.cycle([(), (0,), (0, 1, 1, 1), (1, 0), (5, 7), (1,) * 6, (0,)])  # 7 do not work with 6 a layer
     for (key, value), shape in zip(whole.items(), shapes, strict=False):
         if value.shape != shape and not (key.endswith('temperature') and math.prod(shape) == 1):  # one number is one
             with pytest.raises(ValueError, match='.'):

@@ -458,7 +458,7 @@ def test_the_place_of_the_subject_is_left_out_of_exif(tmp_path, suffix, order):
     main[34665] = {0x829A: 0.5, 0x9214: (320, 240, 64, 48), 0x927C: b'notes' * 9, 0xA002: 640, 0xA214: (3, 4)}
     block = head + main.tobytes(8)
     notes = write_image(Image(smooth(), Metadata(exif=block)), tmp_path / f'a{suffix}')
-    assert notes == ['the place of the subject in EXIF is left out']
+    assert notes == ['the location of the subject in EXIF is left out']
     with PIL.Image.open(tmp_path / f'a{suffix}') as file:
         got = file.getexif()
         assert got[271] == 'Maker'

@@ -60,10 +60,10 @@ def test_what_is_left_out_is_counted(folder):
     (folder / 'linked').symlink_to(folder, target_is_directory=True)
     own = '2 .txt, 1 .psd, 1 broken or special, 1 hidden, 1 without a suffix'
     assert plan([folder], Path('out')).notes == [
-        f'{folder}: left out 6 files ({own}), 2 folders (--recursive takes them), 1 hidden folder'
+        f'{folder}: skipped 6 files ({own}), 2 folders (--recursive includes them), 1 hidden folder'
     ]
     assert plan([folder], Path('out'), recursive=True).notes == [
-        f'{folder}: left out 7 files ({own.replace("1 .psd", "1 .doc, 1 .psd")}), 1 hidden folder, 1 linked folder'
+        f'{folder}: skipped 7 files ({own.replace("1 .psd", "1 .doc, 1 .psd")}), 1 hidden folder, 1 linked folder'
     ]
     assert plan([folder / 'b.png'], Path('out')).notes == []
 
@@ -96,12 +96,12 @@ def test_a_folder_that_cannot_be_read_does_not_stop_the_others(folder, monkeypat
     finally:
         locked.chmod(0o755)
     assert [*map(str, found.targets)] == ['a.jpg', 'b.png', 'c/d.png', 'f.png']
-    assert found.notes == ['.: left out 1 unreadable folder']
+    assert found.notes == ['.: skipped 1 unreadable folder']
 
 
 def test_folders_without_images_say_what_they_have(tmp_path):
     touch(tmp_path / 'in', 'x.txt', 'sub/c.png')
-    with pytest.raises(UsageError, match=r'no images .*it has 1 file \(1 \.txt\), 1 folder \(--recursive takes it'):
+    with pytest.raises(UsageError, match=r'no images .*it has 1 file \(1 \.txt\), 1 folder \(--recursive includes it'):
         plan([tmp_path / 'in'], Path('out'))
 
 
@@ -139,7 +139,7 @@ def test_with_a_suffix_the_input_is_the_output_and_goes_on(folder):
     touch(folder, *targets.values())
     assert names(folder, out=folder, suffix='_x2', recursive=True) == targets
     assert plan([folder], folder, suffix='_x2').notes == [
-        f'{folder}: left out 2 files (2 ending in _x2), 1 folder (--recursive takes it)'
+        f'{folder}: skipped 2 files (2 ending in _x2), 1 folder (--recursive includes it)'
     ]
 
 

@@ -183,8 +183,8 @@ def test_a_folder_and_names_of_any_alphabet(run, tmp_path):
     write(folder / 'inside' / 'd.png')
     out_folder = tmp_path / 'new' / 'выход'
     status, out, err = run(folder, '-o', out_folder)
-    left = '2 files (1 .txt, 1 hidden), 1 folder (--recursive takes it)'
-    assert (status, err, len(out)) == (0, [f'note: {folder}: left out {left}'], 3)
+    left = '2 files (1 .txt, 1 hidden), 1 folder (--recursive includes it)'
+    assert (status, err, len(out)) == (0, [f'note: {folder}: skipped {left}'], 3)
     assert names(out_folder) == sorted(['été.png', '猫 1.png', 'b.c.png'])
     assert run(folder, '-o', out_folder, '--ext', 'keep')[0] == 0
     assert set(names(out_folder)) > {'été.jpg', '猫 1.webp', 'b.c.bmp'}
@@ -309,7 +309,7 @@ def test_folders_inside_folders_are_written_to_the_same_ones(run, folder, tmp_pa
     out = folder / 'results'
     for number in (3, 3):  # the second time, there is an OUT inside
         status, lines, err = run(folder, '-o', out, '--recursive')
-        assert (status, len(lines), err) == (0, number, [f'note: {folder}: left out 1 file (1 .txt)'])
+        assert (status, len(lines), err) == (0, number, [f'note: {folder}: skipped 1 file (1 .txt)'])
     written = sorted(path.relative_to(out).as_posix() for path in out.rglob('*.*'))
     assert written == ['a.png', 'b.png', 'c/d.png']
 

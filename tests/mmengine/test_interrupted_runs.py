@@ -472,7 +472,7 @@ def test_load_from_takes_files_of_basicsr_and_the_authors(tiny: Tiny, tmp_path: 
                 r'load_from: no\.pth: no such file',
                 r'train_dataloader: photos/LR: no such folder',
                 r'train_dataloader: photos/GT: no such folder',
-                r'val_dataloader: held_out/LR\.lmdb: no LMDB of images',
+                r'val_dataloader: held_out/LR\.lmdb: not an LMDB of images',
                 r'val_dataloader: held_out/GT: no such folder',
             ],
         ),
@@ -484,7 +484,7 @@ def test_load_from_takes_files_of_basicsr_and_the_authors(tiny: Tiny, tmp_path: 
                 r'train_dataloader: \S*/LR/0\.png: 24x24 pixels, less than a patch, lq_size 25',
             ],
         ),
-        ({'load_from': 3}, [r'load_from: 3 is no path']),
+        ({'load_from': 3}, [r'load_from: 3 is not a path']),
     ],
 )
 def test_all_that_is_missing_is_named_before_anything_is_written(

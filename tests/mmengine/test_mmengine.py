@@ -305,11 +305,11 @@ def test_samples_are_basicsrs(tiny: Callable, data: Path, kind: str, phase: str)
     ('change', 'message'),
     [
         ({'data_prefix': {'gt': 'GT', 'lq': 'nowhere'}}, r'/nowhere: no such folder'),
-        ({'data_prefix': {'gt': 'GT', 'lq': 'nowhere.lmdb'}}, r'/nowhere\.lmdb: no LMDB of images, there is no .*meta'),
+        ({'data_prefix': {'gt': 'GT', 'lq': 'nowhere.lmdb'}}, r'/nowhere\.lmdb: not an LMDB of images, .*meta'),
         ({'data_prefix': {'gt': 'GT', 'lq': '..'}}, r'/\.\.: no images in it'),
         (
             {'data_prefix': {'gt': 'GT', 'lq': '../photos/GT'}, 'filename_tmpl': '{}x2'},
-            r'6 images are in one only, .*0',
+            r'6 images have no partner, .*0',
         ),
         ({'data_prefix': {'gt': 'GT'}}, "'lq' is missing"),
     ],
@@ -329,7 +329,7 @@ def test_data_that_do_not_fit_are_refused_in_one_line(
 @pytest.mark.slow
 def test_images_that_do_not_fit(tiny: Callable, data: Path):
     cfg = {**tiny().val_dataloader.dataset, '_scope_': 'asid'}
-    with pytest.raises(DatasetError, match=r'GT/0\.png: 48x48 pixels, right would be 72x72, 3 times .*LR/0\.png'):
+    with pytest.raises(DatasetError, match=r'GT/0\.png: 48x48 pixels; it should have 72x72, 3 times .*LR/0\.png'):
         registry.DATASETS.build({**cfg, 'scale': 3})
     folder = data / 'damaged'
     folder.mkdir()
@@ -358,7 +358,7 @@ def test_raw_lmdbs_give_the_same_samples(tiny: Callable, data: Path, tmp_path: P
     ('fault', 'message'),
     [
         ('half', r'^error: train_dataloader: \S*/LR/1\.png: damaged or cut short$'),
-        ('grey', r'^error: train_dataloader: \S*/LR/1\.png: it is grey, among images that have colours; .*$'),
+        ('grey', r'^error: train_dataloader: \S*/LR/1\.png: it is grey, but other images have colours; .*$'),
         ('middle', r'^error: train_dataloader: \S*/LR/1\.png: damaged or cut short$'),
     ],
 )
@@ -716,7 +716,7 @@ def test_a_config_without_its_sections_is_named(
 )
 def test_a_log_that_no_training_goes_on_with(tmp_path: Path, info: dict[str, object]):
     torch.save({'state_dict': {}, 'message_hub': {'runtime_info': info}}, tmp_path / 'a.pth')
-    with pytest.raises(CheckpointError, match=f'a.pth: message_hub: {next(iter(info))} is '):
+    with pytest.raises(CheckpointError, match=f'a.pth: message_hub: {next(iter(info))} cannot be '):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
 
 

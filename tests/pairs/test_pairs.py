@@ -231,13 +231,13 @@ def test_images_in_an_lmdb(tmp_path: Path) -> None:
         'half': 'damaged, cut short, or not an image in a supported format',
         'small': '64x8 pixels, but meta_info.txt has 64x48',
         'text': 'damaged, cut short, or not an image in a supported format',
-        'gone': 'listed in meta_info.txt, but it is not there',
+        'gone': 'listed in meta_info.txt, but missing',
     }
     write_lmdb(tmp_path / 'raw.lmdb', {'whole': PIXELS.tobytes(), 'short': PIXELS.tobytes()[:-1]}, 'raw')
     shapes, raw = read_shapes(tmp_path / 'raw.lmdb')
     assert raw
     assert find_faults(tmp_path / 'raw.lmdb', shapes, list(shapes), raw) == {
-        'short': '9215 bytes, where 64x48 pixels have 9216'
+        'short': '9215 bytes instead of 9216 for 64x48 pixels'
     }
 
 
