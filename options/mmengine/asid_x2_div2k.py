@@ -14,5 +14,5 @@ model = dict(
     type='SuperResolver',
     generator=dict(type='ASID', num_feat=48, num_block=3, upscale=2),
     pixel_loss=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
-    borders='zeros',  # as the paper measures; flush, the default, is better at the bottom and right
+    borders='zeros',  # as in the paper; flush, the default, is better at the bottom and right
 )

@@ -66,7 +66,7 @@ grey = other(lambda image: image[..., 0])
         (cut_in_half, DAMAGED),
         (emptied, 'the file is empty'),
         (no_image, 'not an image in a supported format'),
-        (with_alpha, 'it has transparency, which would be dropped; save it without'),
+        (with_alpha, 'it has transparency, which would be dropped; save it without transparency'),
         (grey, 'it is grey, but other images have colours; save it as RGB, or remove the pair'),
     ],
     ids=lambda value: getattr(value, '__name__', ''),
@@ -175,7 +175,7 @@ def test_so_is_a_hole_in_a_jpeg(lines: Callable, tmp_path: Path):
     [
         (
             '\ufeff0.png\n1.png\n',
-            'begins with a byte order mark, which BasicSR treats as part of a name; save it without',
+            'begins with a byte order mark, which BasicSR treats as part of a name; save it without the mark',
         ),
         ('0.png\n\n1.png\n', ', line 2 is blank, which BasicSR treats as a name; remove it'),
         (b'\x89PNG\r\n\x1a\n', 'is not text in UTF-8 (byte 0 is 0x89)'),

@@ -521,7 +521,7 @@ def test_mistakes_end_in_a_line(plan: Callable, tmp_path: Path, capsys: pytest.C
 
     here = ('--options', OPTIONS, '--no-measure')
     assert error('tabel3', *here) == 'error: tabel3: not a table or figure with trainings; did you mean table3?'
-    assert 'there are table1, figure1' in error('x', *here)
+    assert 'known are table1, figure1' in error('x', *here)
     assert '--iterations 0: should be at least 1' in error('--iterations', 0, *here)
     assert '--force_yml name=mine: each training has its name' in error(*here, '--force_yml', 'name=mine')
     assert '--iterations gives' in error(*here, '--force_yml', 'train:total_iter=5')

@@ -172,7 +172,7 @@ def test_what_is_wrong_is_named(tmp_path: Path):
         with pytest.raises(PrepareError, match=match):
             prepare_realsr(realsr, out, **{'scales': [4], **CUT, **changed})
 
-    refused('V1/Canon/Train/4: no such folder; --realsr names .*nothing', realsr=tmp_path / 'V1')
+    refused('V1/Canon/Train/4: no such folder; --realsr should name .*nothing', realsr=tmp_path / 'V1')
     refused('Canon/Train/8: no such folder; .*V3: Canon, Nikon', scales=[8], crop_size=64, step=32)
     refused('--crop-size 50: for these scales it must be a multiple of 4', crop_size=50)
     folder = source / 'Nikon/Test/4'
@@ -202,7 +202,7 @@ def test_one_size_for_all_pairs_of_a_split(tmp_path: Path):
     source = write_realsr(tmp_path / 'V2', equal_size=True)
     odd = source / 'Nikon/Train/3/Nikon_002_LR3.png'
     cv2.imwrite(str(odd), np.zeros((33, 41, 3), np.uint8))
-    with pytest.raises(PrepareError, match='Nikon_002_LR3.png is 41x33, .* its x3 must be 123x100'):
+    with pytest.raises(PrepareError, match='Nikon_002_LR3.png is 41x33, .* LR must be 123x100 for x3'):
         prepare_realsr(source, tmp_path / 'out', scales=[3], **CUT)
 
 

@@ -193,7 +193,7 @@ def test_unusable_images_are_all_named_and_the_others_kept(tmp_path):
     with pytest.raises(sub_images.PrepareError) as error:
         sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
     assert str(error.value).startswith('2 of 3 images')
-    for name in ('hr/cut.png: ', 'hr/dot.png: 9x1 pixels, at least 4x4'):
+    for name in ('hr/cut.png: ', 'hr/dot.png: 9x1 pixels; at least 4x4'):
         assert name in str(error.value)
     left = contents(tmp_path / 'out')
     assert len(left) == 2 * 4
@@ -248,7 +248,7 @@ def test_what_does_not_fit_what_is_there_is_refused(tmp_path):
     refused('--crop-size 50: .* multiple of 12', crop_size=50, scales=(2, 3, 4))
     refused('--scales 1 2: a scale must be at least 2', scales=(1, 2))
     (out / 'x_prepare.json').rename(tmp_path / 'settings')
-    refused('made with unknown settings [(]no .*x_prepare.json[)], but')
+    refused('made with unknown settings [(]no .*x_prepare.json[)], not with')
     (tmp_path / 'settings').rename(out / 'x_prepare.json')
     (hr / 'b.png').rename(tmp_path / 'b.png')
     refused(r'x_HR_sub has 6 sub-images of no photograph \(b_s001, ')
