@@ -81,7 +81,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
     (tmp_path / 'new' / 'current').mkdir()
     monkeypatch.chdir(tmp_path / 'new' / 'current')
     for taken in (target, target / 'deep' / 'a', Path()):
-        with pytest.raises(FileExistsError, match='is there already'), whole_folder(taken):
+        with pytest.raises(FileExistsError, match='already exists'), whole_folder(taken):
             pytest.fail('nothing is to be written')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['new', 'page']
 

@@ -12,7 +12,7 @@ from spandrel.architectures.OmniSR.__arch.OSA import OSA_Block
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import asid_plugin  # noqa: F401  # mends what spandrel imports, too
+import asid_plugin  # noqa: F401  # also repairs the imports of spandrel
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.archs.omnisr_arch import MultiHeadChannelAttention
 from asid_plugin.checkpoints import CheckpointError, load_asid

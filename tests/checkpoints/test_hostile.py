@@ -322,7 +322,7 @@ def test_damage_in_the_weights_is_noticed(tmp_path: Path):
         ({'body.0.units.0.sam.meso_layer.attn.position_bias': torch.zeros(199**2)}, 'window_size must be at most 32'),
         ({'conv_up.weight': torch.zeros(12, 16, 3, 0)}, 'conv_up.weight has the shape (12, 16, 3, 0); it should have'),
         ({'window': torch.zeros(5, 7)}, 'window has the shape (5, 7); the other weights imply (5, 5)'),
-        ({'conv_first.weight': torch.zeros(())}, 'conv_first.weight has the shape (); it should have 4 sides'),
+        ({'conv_first.weight': torch.zeros(())}, 'conv_first.weight has the shape (); it should have 4 dimensions'),
         ({'conv_first.bias': torch.zeros(16, dtype=torch.int64)}, 'conv_first.bias has the dtype torch.int64'),
         ({'\x1b[2J\n': torch.zeros(1)}, r'\x1b[2J is unexpected'),
     ],

@@ -21,7 +21,7 @@ from asid_plugin.inference.upscaler import load_upscaler
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.layouts.neosr_layout import from_neosr_layout, is_untrained
 from asid_plugin.layouts.state_dict import infer_arguments, is_asid
-from asid_plugin.spandrel import ASIDArch  # before spandrel, whose imports it mends
+from asid_plugin.spandrel import ASIDArch  # before spandrel: it repairs spandrel's imports
 from helpers import command
 
 # isort: split

@@ -132,7 +132,7 @@ def test_a_forked_child_ends_as_its_parent_wants() -> None:
                 os.write(writing, b'1')  # Python forgets signals that come while it forks
                 time.sleep(60)
             finally:
-                os._exit(0)  # and never goes on as a process of tests
+                os._exit(0)  # so that the child does not continue as a test process
         os.read(reading, 1)
         os.kill(child, signal.SIGTERM)
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM

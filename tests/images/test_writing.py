@@ -646,7 +646,7 @@ def test_names_may_be_of_any_alphabet_and_folders_are_made(tmp_path):
 def test_impossible_outputs_are_errors(tmp_path):
     with pytest.raises(ImageError, match=r'a\.gif: the name must end in one of \.png'):
         write_image(Image(noise(3)), tmp_path / 'a.gif')
-    with pytest.raises(ImageError, match=r'16384x1 is too large: WebP ends at 16383'):
+    with pytest.raises(ImageError, match=r'16384x1 is too large: WebP allows 16383'):
         write_image(Image(noise(3, height=1, width=16384)), tmp_path / 'a.webp')
     (tmp_path / 'file').touch()
     with pytest.raises(ImageError, match=r'file/a\.png: '):

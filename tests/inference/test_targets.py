@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_read_does_not_stop_the_others(folder, monkeypat
 
 def test_folders_without_images_say_what_they_have(tmp_path):
     touch(tmp_path / 'in', 'x.txt', 'sub/c.png')
-    with pytest.raises(UsageError, match=r'no images .*it has 1 file \(1 \.txt\), 1 folder \(--recursive includes it'):
+    with pytest.raises(UsageError, match=r'no images .*found 1 file \(1 \.txt\), 1 folder \(--recursive includes it'):
         plan([tmp_path / 'in'], Path('out'))
 
 

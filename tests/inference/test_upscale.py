@@ -207,7 +207,7 @@ def test_a_broken_file_is_reported_and_the_others_go_on(run, tmp_path):
 def test_too_large_for_the_format_is_said_before_the_work(run, tmp_path):
     image = write(tmp_path / 'a.png', np.zeros((1, 8192), np.uint8))
     status, _, err = run(image, '-o', tmp_path / 'b.webp')
-    assert status == 1 and 'b.webp: 16384x2 is too large: WebP ends at 16383 a side' in err[0]
+    assert status == 1 and 'b.webp: 16384x2 is too large: WebP allows 16383 pixels a side' in err[0]
 
 
 def test_output_that_is_not_finite_is_not_written(run, net, tmp_path):
@@ -296,7 +296,7 @@ def test_limits_are_said_before_the_work_and_the_others_go_on(run, tmp_path):
     write(folder / 'zz.png', np.zeros((1, 8192), np.uint8))
     status, out, err = run(folder, '-o', tmp_path / 'out', '--ext', 'webp')
     assert (status, len(out)) == (1, 1) and names(tmp_path / 'out') == ['a.webp']
-    limit = '16384x2 is too large: WebP ends at 16383 a side'
+    limit = '16384x2 is too large: WebP allows 16383 pixels a side'
     assert err == [
         *(f'error: {folder / name}.png: {tmp_path / "out" / name}.webp: {limit}' for name in ('z', 'zz')),
         '2 of 3 images failed',

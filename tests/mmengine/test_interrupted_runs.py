@@ -125,7 +125,7 @@ class Interruption(Hook):
 
 @pytest.mark.slow
 def test_an_interrupted_validation_is_made_up_for(tiny: Tiny, tmp_path: Path):
-    """Whose figure is the best, after which the training goes on as undisturbed."""
+    """The interrupted validation has the best value; the training then continues as if undisturbed."""
     val = {'train_cfg': {'val_interval': 2}}
     make(tiny('whole', 4, **val)).train()
     cfg = tiny('parts', 4, **val)

@@ -22,7 +22,7 @@ from torch._dynamo.utils import counters
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import asid_plugin.mmengine  # mends MMEngine
+import asid_plugin.mmengine  # repairs MMEngine
 from asid_plugin.mmengine import registry
 from asid_plugin.mmengine.checks import check_config
 from asid_plugin.mmengine.dataset import DatasetError

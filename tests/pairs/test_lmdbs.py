@@ -18,7 +18,7 @@ import asid_plugin  # before BasicSR
 from basicsr.data import build_dataset
 from mmengine import fileio
 
-import asid_plugin.mmengine  # noqa: F401  # which mends MMEngine
+import asid_plugin.mmengine  # noqa: F401  # which repairs MMEngine
 from asid_plugin.mmengine.dataset import DatasetError, PairedImageDataset
 from asid_plugin.mmengine.transforms import LoadImagePair
 from asid_plugin.pairs import SampleError, lmdbs

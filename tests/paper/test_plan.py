@@ -1,4 +1,4 @@
-"""The plan of the paper's trainings: its rows, how far they are, the command that goes on, and what they cost."""
+"""The plan of the paper's trainings: its rows, their progress, the command to continue, and their cost."""
 
 import json
 import os
@@ -136,7 +136,7 @@ def test_nothing_is_done_in_an_empty_folder(plan: Callable) -> None:
         (640_000, False, (640_000, False)),  # the last weights are still to be written
         (640_000, True, (640_000, True)),
         (0, True, (640_000, True)),  # the states were removed
-        (15_000, True, (15_000, False)),  # the last weights are those of a shorter training, which goes on
+        (15_000, True, (15_000, False)),  # the last weights are from a shorter training, which continues
     ],
 )
 def test_states_and_last_weights_tell_how_far_a_training_is(
@@ -524,7 +524,7 @@ def test_mistakes_end_in_a_line(plan: Callable, tmp_path: Path, capsys: pytest.C
     assert 'known are table1, figure1' in error('x', *here)
     assert '--iterations 0: should be at least 1' in error('--iterations', 0, *here)
     assert '--force_yml name=mine: each training has its name' in error(*here, '--force_yml', 'name=mine')
-    assert '--iterations gives' in error(*here, '--force_yml', 'train:total_iter=5')
+    assert 'use --iterations for a smaller number' in error(*here, '--force_yml', 'train:total_iter=5')
     assert '--force_yml: train:x:y=1' in error(*here, '--force_yml', 'train:x:y=1')
     assert re.search(r'no folder options in .*: the option files are in a checkout', error())
     (tmp_path / 'mine').mkdir()

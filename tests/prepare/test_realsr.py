@@ -181,9 +181,9 @@ def test_what_is_wrong_is_named(tmp_path: Path):
     lr = lr.rename(folder / 'Nikon_001_LR4.png')
     assert not out.exists()
     cv2.imwrite(str(lr), np.zeros((20, 30, 3), np.uint8))
-    refused(r'1 of 2 images .*\n.*Nikon_001_LR4.png is 30x20, but .*_HR.png is 122x100: its x4 must be 30x25')
+    refused(r'1 of 2 images .*\n.*Nikon_001_LR4.png is 30x20, but .*_HR.png is 122x100: LR must be 30x25 for x4')
     cv2.imwrite(str(lr), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    refused('Nikon_001_LR4.png is 122x100, .* its x4 must be 30x25')
+    refused('Nikon_001_LR4.png is 122x100, .* LR must be 30x25 for x4')
     refused(r'train_x4_\* were made with .*"step": 36.*: remove them', step=48)
     refused(r'train_x4_\* were made with .*"Canon", "Nikon".* not with .*\["Canon"\]', cameras=['Canon'])
     for path in folder.iterdir():

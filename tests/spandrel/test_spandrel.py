@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import asid_plugin.spandrel  # before spandrel, whose imports it mends
+import asid_plugin.spandrel  # before spandrel: it repairs spandrel's imports
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.checkpoints import LAYOUTS, CheckpointError, load_asid, save_state_dict
 from asid_plugin.layouts.author_layout import to_author_layout
