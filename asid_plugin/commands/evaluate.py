@@ -4,8 +4,9 @@ The results are printed as one table, next to the rows of the paper's Table 1 wi
 OUT/evaluation.md and OUT/evaluation.csv. The CSV has a line for every scale, set, image and method (columns method,
 how, params, source, psnr, ssim and the --metrics); lines without an image are means.
 
-Protocol: 8-bit results, on Y, with a border of SCALE pixels cropped; metrics of pyiqa on RGB of the same pixels. Exit
-    status: 0 done, 2 an error.
+Protocol: 8-bit results, on Y, with a border of SCALE pixels cropped; metrics of pyiqa on RGB of the same pixels.
+
+Exit status: 0 done, 2 an error.
 """
 
 import argparse

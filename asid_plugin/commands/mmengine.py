@@ -12,10 +12,10 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands `train` and `test`, with the arguments of OpenMMLab's tools."""
     subparsers = parser.add_subparsers(metavar='ACTION', dest='action', required=True)
-    train = subparsers.add_parser('train', help='train', description='Train with a config of MMEngine.')
+    train = subparsers.add_parser('train', help='train with a config', description='Train with a config of MMEngine.')
     test = subparsers.add_parser(
         'test',
-        help='test',
+        help='test a checkpoint',
         description='Test with a config of MMEngine: write PSNR, SSIM and SR images. CHECKPOINT may be any file of '
         'weights that this package reads.',
     )

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a sub-command for each table and figure."""
     subparsers = parser.add_subparsers(metavar='TABLE_OR_FIGURE', required=True)
     for name, part in PARTS.items():
-        subparser = subparsers.add_parser(name, help=part.help, description=f'The paper: {part.help}.')
+        subparser = subparsers.add_parser(name, help=part.help, description=f'{part.help[0].upper()}{part.help[1:]}.')
         part.add_arguments(subparser)
         subparser.set_defaults(produce=part.produce)
 

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='OUT',
         help='a file, if INPUT is one file and OUT has the suffix of an image; else a folder, created if missing, for '
         'files with the names of the inputs in the format of --ext. Existing outputs are replaced, inputs never. '
-        'Images that would share a name get their suffix into it: grey_jpg.png, grey_png.png',
+        'Outputs that would share a name include the suffix of the input: grey_jpg.png, grey_png.png',
     )
     add('--recursive', action='store_true', help='include subfolders, and create the same ones in OUT')
     add(

@@ -71,7 +71,7 @@ class RawPairedImageDataset(FastPairedImageDataset):
 
     Options as in `PairedImageDataset` with `io_backend: type: lmdb`. The data roots may also name the LMDBs of PNG
     files: for `NAME.lmdb` the raw LMDB beside it, `NAME_raw.lmdb`, is read. Only the crop is read; the system caches as
-        much as fits into memory. The checksum of an image, if any, is verified at its first use.
+    much as fits into memory. The checksum of an image, if any, is verified at its first use.
 
     Raises:
         SampleError: A value does not have the length in `meta_info.txt`, so the LMDB has no raw pixels; or its checksum

@@ -41,7 +41,7 @@ class _Source:
 def plan(inputs: Sequence[Path], output: Path, ext: str = 'png', suffix: str = '', recursive: bool = False) -> Plan:
     """Choose the output file for each input file.
 
-    Images of a folder that would share a name get their suffix into it, such as grey_jpg.png and grey_png.png, or the
+    Outputs that would share a name include the suffix of the input, such as grey_jpg.png and grey_png.png, or the
     name of their source folder.
 
     Args:

@@ -6,7 +6,7 @@
     python $tools/test.py options/mmagic/asid_x2c48b3_1xb16_div2k.py \
         work_dirs/asid_x2c48b3_1xb16_div2k/iter_3200000.pth
 
---resume goes on from the last checkpoint. Paths are relative to where the command is run.
+--resume continues from the last checkpoint. Paths are relative to the current folder.
 """
 
 _base_ = '../mmengine/_base_/schedule.py'

@@ -5,7 +5,7 @@
     torchrun --nproc_per_node=4 -m asid_plugin mmengine train options/mmengine/asid_x2_div2k.py --launcher pytorch \
         --cfg-options train_dataloader.batch_size=4
 
---resume goes on from the last checkpoint. Paths are relative to where the command is run.
+--resume continues from the last checkpoint. Paths are relative to the current folder.
 """
 
 _base_ = ['_base_/div2k.py', '_base_/benchmarks.py', '_base_/schedule.py', '_base_/runtime.py']
