@@ -3,7 +3,7 @@
 BasicSR does not check option files: a mistyped key is ignored, and a wrong value or a missing folder fails later and
 elsewhere, sometimes after days. For runs that use this package, `parse_checked` ends the program with one line per
 mistake: the file, the key, the mistake and the correct value. The option files of other runs must be plain YAML, but
-    are not checked otherwise.
+are not checked otherwise.
 """
 
 import argparse
