@@ -1,7 +1,7 @@
 """ASID, lightweight image super-resolution (AAAI 2025), for PyTorch, BasicSR, MMEngine and spandrel.
 
-Importing the package costs next to nothing (no torch): it only makes sure that a host framework, when somebody imports
-it, knows ASID (`asid_plugin.startup`). `asid_plugin.ASID` is loaded when it is first used.
+Importing the package is cheap (no torch). It only registers ASID in a host framework when that is imported
+(`asid_plugin.startup`). `asid_plugin.ASID` is loaded at its first use.
 """
 
 from asid_plugin import startup
@@ -9,7 +9,7 @@ from asid_plugin.version import __version__
 
 __all__ = ['ASID', '__version__']
 
-__path__.append(f'{__path__[0]}/moved')  # modules under the names that they had in 0.1.0
+__path__.append(f'{__path__[0]}/moved')  # modules under their names in 0.1.0
 
 
 def __getattr__(name: str) -> type:

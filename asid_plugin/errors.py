@@ -1,14 +1,14 @@
-"""The base class of this package's errors."""
+"""The base class of all errors of this package."""
 
 from .printable import printable
 
 
 class ASIDError(ValueError):
-    """An error that a person can act on: its message names the mistake, its place and the remedy.
+    """An error for the user: its message names the mistake, its place and the remedy.
 
     Args:
-        *lines: One line, or a first one and further ones, which are indented. Names and keys in them may come from
-            strangers; the message has them as `printable` writes them.
+        *lines: The first line, and further lines, which are indented. Names and keys in them may be untrusted; the
+        message escapes them by `printable`.
     """
 
     def __init__(self, *lines: str) -> None:
@@ -19,7 +19,7 @@ class ASIDError(ValueError):
 
 
 def one_line(error: BaseException, most: int = 200) -> str:
-    """The message of another library's error in one line, or the error's type if it has none.
+    """The message of an error from another library in one line, or its type if it has no message.
 
     Args:
         error: The error.
@@ -29,4 +29,4 @@ def one_line(error: BaseException, most: int = 200) -> str:
 
 
 class UsageError(ASIDError):
-    """Arguments that cannot be carried out."""
+    """Invalid arguments."""

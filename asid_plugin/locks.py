@@ -1,4 +1,4 @@
-"""Locks by which one process at a time writes to a folder; a lock dies with its process."""
+"""Locks that let one process at a time write to a folder; a lock ends with its process."""
 
 import atexit
 import json
@@ -14,7 +14,7 @@ from .errors import ASIDError
 from .files import HOST, is_running
 
 PATIENCE = 10.0
-"""Seconds to wait for a lock that a process has left behind: until its workers end, who share it."""
+"""Seconds to wait for the lock of an ended process, until its workers, which share the lock, end."""
 
 
 class LockedError(ASIDError):
@@ -22,23 +22,23 @@ class LockedError(ASIDError):
 
 
 def lock_inside(folder: str | Path) -> Path:
-    """The file that locks a folder which keeps its name."""
+    """The lock file of a folder that is not renamed."""
     return Path(folder, '.lock')
 
 
 def lock_beside(folder: str | Path) -> Path:
-    """The file that locks a folder which its writer may rename."""
+    """The lock file of a folder that its writer may rename."""
     folder = Path(folder).resolve()
     return folder.with_name(f'.{folder.name}.lock')
 
 
 def hold(file: Path, folder: str | Path, instead: str) -> bool:
-    """Take a lock until this process ends, or the block of `released_after`.
+    """Take a lock until the end of this process or of the block of `released_after`.
 
     Args:
-        file: The lock, by `lock_inside` or `lock_beside`; its folder is created if need be.
-        folder: The folder that is locked, for the message.
-        instead: Advice to whoever comes second.
+        file: The lock, by `lock_inside` or `lock_beside`; its folder is created if it is missing.
+        folder: The locked folder, for the message.
+        instead: Advice for the second process.
 
     Returns:
         False if this process has the lock already.
@@ -48,7 +48,10 @@ def hold(file: Path, folder: str | Path, instead: str) -> bool:
         OSError: The file cannot be written, or its disk has no locks; it has the name of the file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    key = os.getpid(), file.resolve()  # a forked process knows of its parent's locks, but does not have them
+    key = (
+        os.getpid(),
+        file.resolve(),
+    )  # a forked process has a copy of its parent's list of locks, but does not hold them
     if key in _HELD:
         return False
     lock = FileLock(key[1], thread_local=False)
@@ -65,7 +68,7 @@ def hold(file: Path, folder: str | Path, instead: str) -> bool:
 
 
 def is_held(file: Path) -> bool:
-    """Whether a process has a lock now, this one or another; nothing is written."""
+    """Whether any process has a lock now; nothing is written."""
     if not _note(file).is_file():
         return False
     lock = FileLock(file)
@@ -73,7 +76,7 @@ def is_held(file: Path) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         return True
-    except OSError:  # a disk that cannot be written to, or has no locks
+    except OSError:  # a read-only disk, or one without locks
         return _has_holder(file)
     lock.release()
     return False
@@ -81,7 +84,7 @@ def is_held(file: Path) -> bool:
 
 @contextmanager
 def locked(file: Path, folder: str | Path, instead: str) -> Iterator[None]:
-    """`hold` a lock as long as the context lasts; inside it the same process may take the lock again."""
+    """`hold` a lock within the context; the same process may take it again inside."""
     with released_after():
         hold(file, folder, instead)
         yield
@@ -89,7 +92,7 @@ def locked(file: Path, folder: str | Path, instead: str) -> Iterator[None]:
 
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
-    """Let the processes that come here go through the context one after another; its folder has to be there.
+    """Let processes pass through the context one at a time; the folder must exist.
 
     Raises:
         OSError: The file cannot be written, or its disk has no locks; it has the name of the file.
@@ -117,19 +120,22 @@ def released_after() -> Iterator[None]:
 
 def _release(keys: set[tuple[int, Path]]) -> None:
     for key in keys:
-        if key[0] == os.getpid():  # a forked process keeps its parent's locks, as one that is no more is unlocked
+        if key[0] == os.getpid():  # a forked process keeps its parent's locks, because deleting one unlocks it
             _note(key[1]).unlink(missing_ok=True)
-            _HELD.pop(key).release()  # the file stays: another process may have opened it, about to lock it
+            _HELD.pop(key).release()  # the file stays, because another process may be about to lock it
 
 
 def _named(error: OSError, file: Path) -> OSError:
-    """An error about a file, with its name, which flock leaves out."""
+    """An error about a file with its name, which flock omits."""
     error.filename = error.filename or str(file)
     return error
 
 
 def _note(file: Path) -> Path:
-    """The file that tells who has a lock. It is another than the lock, which on Windows nobody else can read."""
+    """The file that names the holder of a lock.
+
+    It is separate, because on Windows other processes cannot read the lock.
+    """
     return file.with_name(f'{file.name}.holder')
 
 
@@ -137,7 +143,7 @@ def _read_note(file: Path) -> dict[str, object]:
     try:
         known = json.loads(_note(file).read_text())
         return {'process': int(known['process']), 'host': str(known['host']), 'since': str(known['since'])}
-    except (KeyError, OSError, TypeError, ValueError):  # not written yet, or by somebody else
+    except (KeyError, OSError, TypeError, ValueError):  # not written yet, or written by another program
         return {}
 
 

@@ -7,7 +7,7 @@ from .printable import printable
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells in Markdown; its columns are padded, so that it reads well in a terminal too."""
+    """A table in Markdown, with padded columns, so that it is also readable in a terminal."""
     cells = [list(map(printable, row)) for row in (header, *rows)]
     widths = [max(3, *(len(cell) for cell in column)) for column in zip(*cells, strict=True)]
     lines = ['| ' + ' | '.join(map(str.ljust, row, widths)) + ' |' for row in cells]
@@ -16,5 +16,5 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def text(name: object) -> str:
-    """A name from outside, which may hold anything, as Markdown that shows it: no column, link, picture or HTML."""
+    """Escape an untrusted text for Markdown: no column, link, picture or HTML."""
     return re.sub(r'(\\*)([|<\[])', r'\1\1\\\2', printable(name))

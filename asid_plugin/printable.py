@@ -1,16 +1,16 @@
-"""Text from outside that a terminal may be shown."""
+"""Escape untrusted text for a terminal."""
 
 from unicodedata import category
 
 
 def printable(text: object) -> str:
-    r"""Write an object as one line of text, with escapes for characters that a terminal would obey or hide.
+    r"""Write an object as one line of text, with escapes for control and invisible characters.
 
-    Names of files and keys of checkpoints may hold line breaks, terminal escapes, marks that turn the direction of
-    writing, and, where a name is no UTF-8, halves of characters. These come out as Python writes them: `\x1b`.
+    Names of files and keys of checkpoints may contain line breaks, terminal escapes, marks that change the direction of
+    writing, and, if a name is not UTF-8, partial characters. These are written in Python's form: `\x1b`.
     """
     text = str(text)
-    if text.isprintable():  # which is known at once, of megabytes too
+    if text.isprintable():  # a fast check, also for megabytes
         return text
     return ''.join(_ESCAPED.get(category(c), str)(c) for c in text)
 
@@ -20,4 +20,4 @@ def _escape(character: str) -> str:
 
 
 _ESCAPED = dict.fromkeys(('Cc', 'Cf', 'Cs', 'Zl', 'Zp'), _escape)
-"""By Unicode's categories: control, format, surrogate, and separators of lines and paragraphs."""
+"""Escaped categories of Unicode: control, format, surrogate, and separators of lines and paragraphs."""

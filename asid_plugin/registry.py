@@ -1,8 +1,8 @@
 """Registries that keep this package's classes until a host framework takes them.
 
-BasicSR and MMEngine find classes in registries of their own. To decorate a class with one of those means to import the
-framework; the registries here need none. Once a framework has been imported, `asid_plugin.startup` connects it, and it
-receives everything that was and will be registered.
+BasicSR and MMEngine find classes in their registries, which need an imported framework. The registries here need none.
+Once a framework has been imported, `asid_plugin.startup` connects it, and it receives all earlier and later
+registrations.
 """
 
 from collections.abc import Callable, Iterator, Mapping

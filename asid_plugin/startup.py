@@ -1,10 +1,10 @@
-"""The import hook through which BasicSR, MMEngine, spandrel and traiNNer-redux know us, without a line in them.
+"""The import hook that adds ASID to BasicSR, MMEngine, spandrel and traiNNer-redux without changes in them.
 
-`asid_plugin.pth`, installed beside the package, imports `asid_plugin` whenever an interpreter of the environment
-starts, and that calls `install`. From then on `import basicsr`, from site-packages or from a source tree, calls
-`asid_plugin.hosts.basicsr.before_import`, runs BasicSR's own code, and calls `after_import`; likewise for the others.
+`asid_plugin.pth`, installed beside the package, imports `asid_plugin` at the start of every interpreter of the
+environment, which calls `install`. Then `import basicsr`, from site-packages or a source tree, calls
+`asid_plugin.hosts.basicsr.before_import`, runs the code of BasicSR, and calls `after_import`; likewise for the others.
 
-Every interpreter of the environment pays for this module, so it imports nothing that is not loaded already
+Every interpreter of the environment loads this module, so it imports only modules that are already loaded
 (`import asid_plugin` takes a third of a millisecond).
 """
 
@@ -12,7 +12,7 @@ import _thread
 import os
 import sys
 
-TYPE_CHECKING = False  # of typing, which is not loaded yet
+TYPE_CHECKING = False  # from typing, which is not loaded yet
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.abc import Loader
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 HOSTS = ('basicsr', 'mmengine', 'spandrel', 'traiNNer.utils.registry')
-"""Modules that are watched; that of `asid_plugin.hosts` with the lowered name of their package acts on each."""
+"""Watched modules; the module of `asid_plugin.hosts` with the lower-case name of the package handles each."""
 SWITCH = 'ASID_PLUGIN_HOOK'
-"""Environment variable; `off` leaves the hosts as they are."""
+"""Environment variable; `off` disables the hook."""
 
 
 class HostHook:
-    """A finder for `sys.meta_path` that lets the other finders find a host and watches its loader."""
+    """A finder for `sys.meta_path` that delegates to the other finders and watches the loader of a host."""
 
     def __init__(self) -> None:
         self._searched: set[tuple[int, str]] = set()
@@ -34,9 +34,9 @@ class HostHook:
     def find_spec(
         self, fullname: str, path: 'Sequence[str] | None' = None, target: 'ModuleType | None' = None
     ) -> 'ModuleSpec | None':
-        """Find a host as the other finders would, with its loader's `exec_module` watched."""
+        """Find a host by the other finders, and watch `exec_module` of its loader."""
         search = _thread.get_ident(), fullname
-        if fullname not in HOSTS or search in self._searched:  # by a finder that asks all finders, as this one does
+        if fullname not in HOSTS or search in self._searched:  # called by a finder that asks all finders, like this one
             return None
         self._searched.add(search)
         try:
@@ -44,7 +44,7 @@ class HostHook:
             spec = next(filter(None, found), None)
         finally:
             self._searched.discard(search)
-        if spec is not None and spec.loader is not None:  # a folder without __init__.py has none
+        if spec is not None and spec.loader is not None:  # a folder without __init__.py has no loader
             _watch(spec.loader)
         return spec
 
@@ -53,7 +53,7 @@ def _watch(loader: 'Loader') -> None:
     exec_module = loader.exec_module
 
     def watched(module: 'ModuleType') -> None:
-        if module.__name__ not in HOSTS:  # of a loader that several modules share, such as that of a zip file
+        if module.__name__ not in HOSTS:  # several modules may share a loader, such as that of a zip file
             exec_module(module)
             return
         host = _host(module.__name__)
@@ -71,7 +71,7 @@ def _host(name: str) -> 'ModuleType':
 
 
 def install() -> None:
-    """Install the hook, once. A host that was imported before it is connected at once.
+    """Install the hook, once. An already imported host is connected at once.
 
     With `ASID_PLUGIN_HOOK=off` in the environment it does nothing.
     """

@@ -4,8 +4,8 @@
 #   bash scripts/gpu_check.sh --out gpu_report
 #   bash scripts/gpu_check.sh --help            # the parts, what each needs, --only and --minutes
 #
-# It installs nothing: it runs by $PYTHON, or else by the python3 that is there, which needs torch, numpy and tqdm.
-# Parts whose packages are missing are skipped, and the report says so.
+# It installs nothing. It uses $PYTHON, or else python3, with torch, numpy and tqdm.
+# Parts with missing packages are skipped, and the report says so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." && root=$PWD && cd "$OLDPWD"
 python=${PYTHON:-$(command -v python3 || command -v python)}

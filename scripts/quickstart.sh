@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# From a bare machine to an ASID that was trained, resumed, tested and used, in some minutes on two CPU cores, and the
-# weights that come with the package beside it.
+# Sets up a bare machine, then trains, resumes, tests and uses an ASID in a few minutes on two CPU cores, and compares
+# it with the packaged weights.
 #
-# Everything is written below this folder: .venv (unless an environment is active), datasets/demo, experiments, results.
+# All output is in this checkout: .venv (unless an environment is active), datasets/demo, experiments, results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
@@ -15,25 +15,25 @@ evaluation=results/demo
 
 step() { printf '\n==> %s\n' "$*"; }
 
-step 'Data: the photographs that scikit-image carries, some held out'
+step 'Data: the photographs of scikit-image, some held out'
 asid prepare demo -o datasets/demo
 
 step "Training, the first 100 iterations of options/$name.yml"
 asid train "options/$name.yml" --force_yml train:total_iter=100
 
-step 'Training resumes where it stopped and goes on to the end'
+step 'Training resumes, to the end'
 asid train "options/$name.yml" --auto_resume
 
-step 'Testing on two photographs that were held out'
+step 'Testing on two held-out photographs'
 asid test options/demo_test_ASID_x2.yml
 
-step 'Upscaling another photograph that was held out'
+step 'Upscaling another held-out photograph'
 asid upscale datasets/demo/photo/rocket.png -o "$photo" --weights "$weights"
 
-step 'The same by the weights that come with the package, at x4'
+step 'The same with the packaged weights, x4'
 asid upscale datasets/demo/photo/rocket.png -o "$large" --scale 4
 
-step 'A detail, side by side, and PSNR / SSIM of the photographs that were held out'
+step 'A detail, side by side, and PSNR / SSIM of the held-out photographs'
 asid paper figure5 --gt datasets/demo/val/GTmod2/chelsea.png --lq datasets/demo/val/LRbicx2/chelsea.png \
     --scale 2 --network "demo=$weights" packaged=packaged:x2 --how whole --box 150 60 130 100 -o "$evaluation/detail.png"
 asid evaluate datasets/demo/val --scale 2 --network "demo=$weights" packaged=packaged:x2 --how whole \

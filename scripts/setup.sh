@@ -1,8 +1,8 @@
 # Sets up everything this repository needs and stays in the environment: . scripts/setup.sh
 #
-# The environment is the active one (a virtual environment or conda), or else .venv here, which is made if need be with
-# the Python named by $PYTHON, or the first of python3, python3.14, python3.13, ... python3.10 that will do.
-# Running it again when all is there takes a moment. It sets no shell options, so it can be sourced from anywhere.
+# The environment is the active one (a virtual environment or conda), or else .venv here, which is created with
+# the Python named by $PYTHON, or the first of python3, python3.14, python3.13, ... python3.10 that is recent enough.
+# Running it again takes a moment. It sets no shell options, so it can be sourced from anywhere.
 # EXTRAS names the extras of the package: [dev], with which the tests run, unless set; EXTRAS='' is the core alone.
 
 TORCH=2.13.0 # tested; another version that is already installed is kept
@@ -16,7 +16,7 @@ fits() { # Is this a Python for which all packages can be had?
 }
 
 say_how_to_get_python() {
-    say "Another one is named by PYTHON=...; if there is none, one of these gets it:"
+    say "Set PYTHON=... to another one, or install one, e.g. by:"
     say '    uv python install 3.13 && export PYTHON=$(uv python find 3.13)      (pip install uv)'
     say '    pyenv install 3.13 && export PYTHON=$(pyenv prefix 3.13)/bin/python'
     say '    conda create --name asid python=3.13 && conda activate asid'
@@ -59,7 +59,7 @@ enter_environment() {
             say_how_to_get_python
             return 1
         fi
-        say "making .venv with $("$python" --version)"
+        say "creating .venv with $("$python" --version)"
         "$python" -m venv --clear "$ROOT/.venv" || return # where one is, its Python is gone
     fi
     . "$ROOT/.venv/bin/activate"
@@ -123,13 +123,13 @@ PYTHON
         say "installing torch $TORCH"
         pip_install "$@"
     elif pip_install --dry-run --no-index --no-deps "$1" >/dev/null 2>&1; then
-        say "installing torch $TORCH from the local wheels that pip is set up with"
+        say "installing torch $TORCH from the local wheels in the configuration of pip"
         pip_install "$@"
     else
         say "no GPU: looking for the CPU build of torch $TORCH"
         pip_install uv && UV_HTTP_TIMEOUT=30 python -m uv pip install --quiet --python "$(command -v python)" \
             --torch-backend=cpu "$@" >/dev/null 2>&1 && return
-        say "not to be had from here; installing the usual build, which comes with several GB of CUDA libraries"
+        say "the CPU build cannot be downloaded; installing the usual build, with several GB of CUDA libraries"
         pip_install "$@"
     fi
 }
@@ -141,12 +141,12 @@ install_all() {
     if [ -n "$EXTRAS" ] && python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
         say "$(python --version) builds BasicSR 1.4.2 with the help of scripts/basicsr_build/sitecustomize.py"
     fi
-    # without isolation, or BasicSR's build would fetch a torch of its own, and not get the help
+    # without isolation: otherwise BasicSR's build would download another torch and ignore sitecustomize.py
     PYTHONPATH="$ROOT/scripts/basicsr_build${PYTHONPATH:+:$PYTHONPATH}" \
         pip_install --no-build-isolation --use-pep517 --editable "$ROOT$EXTRAS" || return
     if ! python -c 'from importlib.util import find_spec; import cv2; find_spec("basicsr") and __import__("basicsr")'; then
-        say "installed, but OpenCV or BasicSR cannot be imported (see above). If a libGL or libgthread is missing, OpenCV's" \
-            "system libraries are: on Debian and Ubuntu, apt-get install libgl1 libglib2.0-0"
+        say "installed, but OpenCV or BasicSR cannot be imported (see above). If libGL or libgthread is missing," \
+            "install OpenCV's system libraries: on Debian and Ubuntu, apt-get install libgl1 libglib2.0-0"
         return 1
     fi
     say "done: $(python --version), torch $(python -c 'import torch; print(torch.__version__)')"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from asid_plugin.commands.main import how_to_install
+from asid_plugin.extras import how_to_install
 
 HOSTS = ('basicsr', 'gradio', 'jinja2', 'jsonschema', 'lmdb', 'matplotlib', 'mmcv', 'mmengine', 'skimage', 'spandrel')
 HOSTS += ('torchvision', 'yaml')
@@ -85,6 +85,7 @@ def test_checkpoints_and_inference_need_no_host(tmp_path: Path) -> None:
     ],
 )
 def test_a_missing_extra_is_named(tmp_path: Path, blocked: str, command: str, extra: str) -> None:
+    (tmp_path / 'options.yml').touch()
     code = f"""
         import contextlib, io
         from asid_plugin.commands.main import main

@@ -53,7 +53,7 @@ def test_files_are_all_on_the_disk_before_one_is_replaced(tmp_path: Path) -> Non
 @pytest.mark.skipif(sys.platform == 'win32', reason='pipes')
 def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / 'pipe')
-    with pytest.raises(FileExistsError, match='is there and is no regular file'), whole_file(tmp_path / 'pipe'):
+    with pytest.raises(FileExistsError, match='exists and is not a regular file'), whole_file(tmp_path / 'pipe'):
         pytest.fail('nothing is to be written')
     assert (tmp_path / 'pipe').is_fifo()
 
@@ -81,7 +81,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
     (tmp_path / 'new' / 'current').mkdir()
     monkeypatch.chdir(tmp_path / 'new' / 'current')
     for taken in (target, target / 'deep' / 'a', Path()):
-        with pytest.raises(FileExistsError, match='is there already'), whole_folder(taken):
+        with pytest.raises(FileExistsError, match='already exists'), whole_folder(taken):
             pytest.fail('nothing is to be written')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['new', 'page']
 

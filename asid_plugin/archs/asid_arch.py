@@ -21,7 +21,7 @@ InputRange = Literal['signed', 'unit']
 ChannelScale = Literal['learned', 'fixed']
 CHOICES = {'sharing': SHARING, 'input_range': get_args(InputRange), 'channel_scale': get_args(ChannelScale)}
 MOST_IN_WINDOW = 32
-"""Side of a window; attention between its pixels takes the fourth power of it."""
+"""Largest side of a window; the memory for attention grows with its fourth power."""
 
 
 @ARCH_REGISTRY.register()
@@ -35,11 +35,11 @@ class ASID(WindowedSR):
         num_block: Blocks N: 3 is ASID, 8 is ASID-D8.
         upscale: Scale k.
         window_size: P, side of the meso windows and of the global grid, 2 to 32.
-        sharing: Who computes attention matrices: 'inter', the first block for all (the paper's); 'intra', the first
-            SAM of each block for its block (Table 4); 'none', every SAM its own.
+        sharing: Sharing of attention matrices: 'inter', the first block computes them for all (the paper); 'intra', the
+            first SAM of each block for its block (Table 4); 'none', every SAM for itself.
         distillation: False makes each block one unit of full width (Table 3's Baseline).
         channel_split: False sends every channel of a unit through its SAM (Table 3's ID).
-        input_range: Range in which the first layer sees images: 'signed', [-1, 1] (the paper's), or 'unit', [0, 1].
+        input_range: Input range of the first layer: 'signed', [-1, 1] (the paper's), or 'unit', [0, 1].
         position_bias: False leaves the relative position bias out of spatial attention.
         channel_scale: Factor of the similarities in channel attention: 'learned', a temperature (the paper's), or
             'fixed', 1 / sqrt(tokens of a group), as in scaled dot-product attention.
@@ -116,7 +116,7 @@ class ASID(WindowedSR):
 
 
 def leave_out(net: nn.Module, bias: bool, temperature: bool) -> None:
-    """Take the position biases and the temperatures, or either, out of the attention of a network."""
+    """Remove the position biases, the temperatures, or both from the attention of a network."""
     for layer in net.modules():
         if bias and isinstance(layer, SpatialAttention):
             layer.position_bias = None

@@ -61,7 +61,8 @@ def grid_reverse(groups: Tensor, grid_size: tuple[int, int], residual: Tensor) -
 
 
 GROUPINGS = {'meso': (window_partition, window_reverse), 'global': (grid_partition, grid_reverse)}
-"""For each level, how a feature map is cut into groups of tokens, and put together again on top of another."""
+"""For each level, the functions that partition a feature map into groups of tokens, and that undo this and add a
+residual."""
 
 
 def relative_position_index(window_size: int) -> Tensor:
@@ -79,7 +80,7 @@ class SpatialAttention(nn.Module):
         dim: Channels.
         level: 'meso' (a group is a window of P x P neighbours) or 'global' (a P x P grid over the whole image).
         window_size: P.
-        shared: Use another layer's matrix, so no query, key or position bias of its own.
+        shared: Use the matrix of another layer; the module then has no query, key or position bias.
 
     Attributes:
         position_bias: Set it to None for matrices without one.
@@ -181,7 +182,7 @@ class SAM(nn.Module):
 
 
 def l2_normalize(x: Tensor, dim: int) -> Tensor:
-    """Scale to unit length along `dim`, as `F.normalize` does, and finite in half precision too.
+    """Scale to unit length along `dim`, like `F.normalize`, but finite in half precision too.
 
     In float16 `F.normalize`'s eps of 1e-12 is zero and its sum of squares overflows, so the length is taken in float32.
     """

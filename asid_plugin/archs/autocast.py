@@ -10,11 +10,11 @@ from .norm import LayerNorm
 from .windowed import WindowedSR
 
 _NARROW = (nn.Linear, nn.Conv2d, LayerNorm)
-"""Layers that use their weights in the dtype of autocast, and nowhere else."""
+"""Layers that use their weights in the dtype of autocast only."""
 
 
 class _CastTogether(torch.autograd.Function):
-    """Copies of tensors in another dtype, by a few launches on a GPU; so are their gradients' in the tensors' own."""
+    """Copies of tensors in another dtype, by a few launches on a GPU; gradients are cast back in the same way."""
 
     @staticmethod
     def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -39,8 +39,8 @@ def call(net: nn.Module, x: Tensor) -> Tensor:
     """Call a network, under autocast with its weights cast together: the same results from fewer launches.
 
     Autocast casts each weight where it is used, for ASID more than a third of all launches of a pass. Compiled networks
-    are called as they are, since the compiler unites these casts with other operations; so are networks of others, some
-    of whose layers may want float32.
+    are called unchanged, because the compiler fuses these casts. Other networks are called unchanged, because some of
+    their layers may need float32.
 
     Args:
         net: A network, or one wrapped by `DistributedDataParallel`.

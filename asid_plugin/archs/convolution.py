@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 is_exporting: Callable[[], bool] = getattr(torch.compiler, 'is_exporting', lambda: False)
-"""Whether `torch.export` is tracing; torch 2.6 cannot say, nor can it export for any size."""
+"""Whether `torch.export` is tracing. torch 2.6 has no such function, and cannot export for any size."""
 
 Then = Literal['', 'gelu', 'sigmoid', 'add']
 """The operation after a convolution: none, a function of its result, or a sum with another map of its shape."""
@@ -118,8 +118,8 @@ def separable_parts(
 ) -> list[Callable[..., Tensor]]:
     """`depthwise(pointwise(x))`, layers without bias, in equal parts along its channels.
 
-    A GPU has all parts from two launches. On a CPU a slice of the whole is strided, which makes GELU up to 15 times
-    slower on it, and the whole is the largest map of the network: a part is computed when it is called for.
+    A GPU computes all parts in two launches. On a CPU each part is computed when it is needed: a slice of the whole
+    would be strided, which makes GELU up to 15 times slower, and the whole is the largest map of the network.
 
     Returns:
         For each part a function of `then` and `other`, as in `conv1x1`, that returns it.

@@ -15,7 +15,7 @@ class DistillationUnit(nn.Module):
 
     Args:
         dim: Channels.
-        num_local: Channels that step aside before attention (channel-split); 0 sends all of them through the SAM.
+        num_local: Channels that bypass attention (channel-split); 0 sends all of them through the SAM.
         fuse: Mix SAM output and local channels by a 1x1 convolution.
         window_size: P.
         shared: The SAM uses another SAM's matrices.
@@ -39,8 +39,9 @@ class DistillationUnit(nn.Module):
 class IDB(nn.Module):
     """Information distillation block.
 
-    Each of three units refines the features; `num_feat / 4` channels of its output are kept as *refined*, the others
-    continue as *coarse*. The refined ones and the output of the last unit are aggregated, pass CAM, and ESA.
+    Each of three units refines the features: `num_feat / 4` channels of its output become *refined* features, and the
+    others continue as *coarse* features. The refined features and the output of the last unit are aggregated, and pass
+    through CAM and ESA.
 
     Args:
         num_feat: Channels C.

@@ -1,4 +1,4 @@
-"""LayerNorm whose feature maps stay as narrow as they are under autocast."""
+"""LayerNorm that keeps feature maps in 16 bits under autocast."""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +6,10 @@ from torch.nn import functional as F
 
 
 class LayerNorm(nn.LayerNorm):
-    """`nn.LayerNorm` that normalises maps of 16 bits as they are; means and variances are taken in float32 either way.
+    """`nn.LayerNorm` that does not cast maps of 16 bits; means and variances are computed in float32 either way.
 
-    Autocast on a GPU would widen each map to float32, and narrow the result for the layer that follows: three passes
-    over memory, twice as wide.
+    Autocast on a GPU would cast each map to float32 and the result back for the next layer: three passes over memory,
+    twice as wide.
     """
 
     def forward(self, x: Tensor) -> Tensor:

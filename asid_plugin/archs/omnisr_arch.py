@@ -1,9 +1,9 @@
 """Omni-SR (Wang et al., CVPR 2023), with the channel-split ratio that Figure 1 of ASID's supplement varies.
 
-The supplement says how many channels enter attention, not how they are led round it. Here it is done as ASID does it:
-behind the local convolutions the first channels step aside, the others pass all attention of the block with its
-feed-forward networks, and the two are concatenated, attention's first. They meet in the 1x1 convolution that closes
-Omni-SR's block. With a ratio of 1 nothing steps aside, and the network is Omni-SR.
+The supplement states how many channels enter attention, but not how the others bypass it. Here it works as in ASID:
+after the local convolutions the first channels bypass attention, and the others pass through all attention and
+feed-forward networks of the block. Both are concatenated, the attended channels first, before the 1x1 convolution at
+the end of the block. With a ratio of 1 no channel bypasses attention, and the network is Omni-SR.
 
 Features are NHWC, (B, H, W, C), with H and W multiples of the window size; a token is one pixel.
 """
@@ -128,7 +128,7 @@ class OSAG(nn.Module):
 
     Args:
         dim: Channels C.
-        num_attn: Channels that pass the meso and the global OSA; the others step aside.
+        num_attn: Channels that pass through the meso and the global OSA; the others bypass them.
         window_size: P.
     """
 
@@ -150,7 +150,7 @@ class OSAG(nn.Module):
 
 @ARCH_REGISTRY.register()
 class OmniSR(WindowedSR):
-    """Omni-SR, of which a share of the channels enters attention.
+    """Omni-SR with attention on a share of the channels.
 
     Args:
         num_in_ch: Channels of the input image.

@@ -1,4 +1,4 @@
-"""Networks in folders and repositories of the Hugging Face hub, by the methods that its users know."""
+"""Networks in folders and repositories of the Hugging Face hub, with the methods of its mixin."""
 
 from importlib import import_module
 from pathlib import Path
@@ -28,15 +28,15 @@ class Pretrained:
                 force_download, local_files_only.
 
         Raises:
-            ASIDError: There is no such network, or its files are damaged, too large or of another network.
+            ASIDError: The network does not exist, or its files are damaged, too large or for another network.
         """
         return _hub().from_pretrained(cls, name, **options)
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
-        """Write model.safetensors, config.json and a model card to a folder; a card that is there is kept.
+        """Write model.safetensors, config.json and a model card to a folder; an existing card is not changed.
 
         Args:
-            save_directory: The folder, made if need be.
+            save_directory: The folder, created if it is missing.
             **options: `license`, the identifier of the weights' licence on the hub; `push_to_hub=True` uploads the
                 network too, with `repo_id` (by default the name of the folder) and the options of `push_to_hub`.
 
@@ -47,9 +47,9 @@ class Pretrained:
         _hub().save_pretrained(self, save_directory, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload the files that `save_pretrained` writes to a repository, which is made if need be.
+        """Upload the files that `save_pretrained` writes to a repository, which is created if it is missing.
 
-        A model card that is there is replaced; the option `ignore_patterns='README.md'` keeps it.
+        An existing model card is replaced, unless `ignore_patterns='README.md'` is given.
 
         Args:
             repo_id: OWNER/NAME.
@@ -66,4 +66,4 @@ class Pretrained:
 
 
 def _hub() -> ModuleType:
-    return import_module('asid_plugin.hub')  # by its name: the network knows no layer above it
+    return import_module('asid_plugin.hub')  # by its name, because the network imports no layer above it

@@ -12,7 +12,7 @@ from .pretrained import Pretrained
 
 @dataclass(frozen=True)
 class StateDictReader:
-    """How the state dicts of a network are read, in our layout or that of its released checkpoints.
+    """Functions that read the state dicts of a network, in our layout or the layout of its released checkpoints.
 
     Attributes:
         network: The network's name in messages.
@@ -49,7 +49,7 @@ class WindowedSR(nn.Module, Pretrained):
         """Load weights in our layout or the authors'; see `torch.nn.Module.load_state_dict`.
 
         Raises:
-            RuntimeError: `strict`, and the weights are of another network; the message names the differences.
+            RuntimeError: `strict`, and the weights are for another network; the message names the differences.
         """
         if strict:
             self.check_fits(state_dict)
@@ -62,7 +62,7 @@ class WindowedSR(nn.Module, Pretrained):
             state_dict: Flat, in either layout.
 
         Raises:
-            RuntimeError: It is another network's, or its arguments differ from this one's; the message names them.
+            RuntimeError: It is for another network, or its arguments differ; the message names them.
         """
         expected = {key: value.shape for key, value in self.state_dict().items()}
         try:
@@ -75,10 +75,10 @@ class WindowedSR(nn.Module, Pretrained):
         own = self.arguments
         misfits = [f'{key} is {given[key]!r} there and {own[key]!r} here' for key in given if given[key] != own[key]]
         if misfits:
-            raise RuntimeError(f'these weights are of another {self.reader.network}: {"; ".join(misfits)}')
+            raise RuntimeError(f'these weights are for another {self.reader.network}: {"; ".join(misfits)}')
         differing = sorted(key for key in {*shapes, *expected} if shapes.get(key) != expected.get(key))
         listed = f'{", ".join(differing)[:100]} ({len(differing)} of {len(expected)})'
-        raise RuntimeError(f'these weights are not whole, or hold others besides: {listed}')
+        raise RuntimeError(f'keys are missing or unexpected: {listed}')
 
     def pad(self, x: Tensor) -> Tensor:
         """(B, C, H, W) with zeros at the bottom and right, up to `padded_size`."""
@@ -92,7 +92,9 @@ class WindowedSR(nn.Module, Pretrained):
 
 def whole_windows(side: int, window_size: int) -> int:
     """Round up to a multiple of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
-    least = -(-16 // window_size)  # of `side`, exporters trace it: a negative quotient is rounded otherwise in ONNX
+    least = -(
+        -16 // window_size
+    )  # exporters trace the division of `side`, and ONNX rounds a negative quotient differently
     return max((side + window_size - 1) // window_size, least) * window_size
 
 

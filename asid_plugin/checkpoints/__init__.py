@@ -1,4 +1,4 @@
-"""Checkpoint files: read in any layout, written whole, converted, and those that come with the package."""
+"""Read, write and convert checkpoint files in any layout; the packaged weights."""
 
 from .file_layouts import LAYOUTS, SUFFIXES, WRAPPERS
 from .neosr import read_authors, read_neosr

@@ -1,6 +1,6 @@
-"""Files that `torch.save` wrote, zip archives and the format before torch 1.6, read without running any code.
+"""Read files of `torch.save`, zip archives and the format before torch 1.6, without running any code.
 
-What a file says of sizes is compared with the size of the file before anything of these sizes is made.
+Sizes that a file states are compared with the size of the file before anything of these sizes is allocated.
 """
 
 import mmap
@@ -23,9 +23,9 @@ MAGIC = 0x1950A86A20F9469CFC6C
 """First number in a file of the old format."""
 _SLACK = 2**20
 _OLD_PICKLES = 5
-"""In a file of the old format, before its storages."""
+"""Number of pickles in a file of the old format, before its storages."""
 _MOST_STEPS = 2_000_000
-"""Of a pickle; a tensor takes about forty."""
+"""Most steps of a pickle; a tensor takes about forty."""
 
 
 def load_pickled(path: str | Path, history: Callable[[], object] = History) -> Any:
@@ -33,10 +33,10 @@ def load_pickled(path: str | Path, history: Callable[[], object] = History) -> A
 
     Args:
         path: The file.
-        history: In the place of each log of MMEngine; see `Unpickler`.
+        history: Class of the object in the place of each log of MMEngine; see `Unpickler`.
 
     Raises:
-        UnpicklingError: The file holds other objects than these and MMEngine's log, or more than its size allows.
+        UnpicklingError: The file holds other objects, or more than its size allows.
         OSError: It cannot be read. A damaged file may raise any other exception.
     """
     path = Path(path)
@@ -54,18 +54,18 @@ def check_archive(archive: zipfile.ZipFile, size: int) -> None:
     """Refuse an archive that becomes much larger than its file; `torch.save` does not compress.
 
     Raises:
-        UnpicklingError: It does, be it packed or because several entries lie on each other.
+        UnpicklingError: It does, because it is compressed or its entries overlap.
     """
     unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > 4 * size + _SLACK:
-        raise UnpicklingError(f'{size} bytes that become {unpacked} when unpacked, which torch.save writes none of')
+        raise UnpicklingError(f'{size} bytes that become {unpacked} when unpacked; torch.save does not compress')
 
 
 def check_file(path: str | Path) -> None:
-    """Refuse a file that would cost another reader much more memory than it is large.
+    """Refuse a file that would cost another reader much more memory than its size.
 
-    For `torch.load` with a `pickle_module`, whose unpickler makes room for as many objects as a pickle says that it
-    remembers. torch takes a file for an archive by its beginning, Python by its end; both ways are looked at.
+    For `torch.load` with a `pickle_module`, whose unpickler allocates as many memo entries as a pickle states. torch
+    recognises an archive by the beginning of a file, Python by its end; both are checked.
 
     Raises:
         UnpicklingError: It would, or it is a tar archive, as torch wrote in 2016.
@@ -88,14 +88,14 @@ def check_file(path: str | Path) -> None:
 
 
 def _check_memo(content: Any) -> None:
-    """Check one pickle; a ValueError is raised where it is damaged, which no reader gets beyond either."""
+    """Check one pickle; a damaged one raises a ValueError, and other readers stop there too."""
     begin = content.tell()
     for steps, (opcode, argument, position) in enumerate(pickletools.genops(content)):
         if steps == _MOST_STEPS:
             raise UnpicklingError(f'a pickle of more than {_MOST_STEPS} steps')
         position = (position or 0) - begin
         if opcode.name in ('PUT', 'LONG_BINPUT') and isinstance(argument, int) and argument > position:
-            raise UnpicklingError(f'a pickle that remembers object {argument} after {position} bytes')
+            raise UnpicklingError(f'a pickle with memo entry {argument} after {position} bytes')
 
 
 def _load_zip(archive: zipfile.ZipFile, size: int, history: Callable[[], object]) -> Any:
@@ -104,7 +104,7 @@ def _load_zip(archive: zipfile.ZipFile, size: int, history: Callable[[], object]
     if 'data.pkl' not in entries:
         raise UnpicklingError('a zip archive that torch.save did not write, without data.pkl')
     if 'byteorder' in entries and archive.read(entries['byteorder']) != b'little':
-        raise UnpicklingError('written on a machine with another order of bytes')
+        raise UnpicklingError('written on a big-endian machine')
     storages: dict[str, bytearray] = {}
 
     def storage(dtype: torch.dtype, name: str, numel: int) -> Tensor:
@@ -142,7 +142,7 @@ def _load_old(file: IO[bytes], size: int, history: Callable[[], object]) -> Any:
     load()  # its version
     machine = load()
     if not isinstance(machine, dict) or not machine.get('little_endian', True):
-        raise UnpicklingError('written on a machine with another order of bytes')
+        raise UnpicklingError('written on a big-endian machine')
     content, names = load(), load()
     is_complete = isinstance(names, list) and all(type(name) is str for name in names)
     if not is_complete or sorted(names) != sorted(storages):

@@ -1,4 +1,4 @@
-"""The ways in which checkpoint files hold the weights of an ASID."""
+"""Layouts of checkpoint files with the weights of an ASID."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from torch import Tensor
 from asid_plugin.layouts.author_layout import to_author_layout
 
 SUFFIXES = ('.pth', '.ckpt', '.safetensors')
-"""Of the files that are written; the first two are by `torch.save`."""
+"""Suffixes of written files; the first two are written by `torch.save`."""
 WRAPPERS = (
     *('params', 'params_ema', 'params-ema', 'state_dict', 'model_state_dict', 'model', 'model_ema', 'ema_model'),
     *('net', 'net_ema', 'net_g', 'net_g_ema', 'generator', 'generator_ema'),
 )
-"""Keys that the state dict of a network that is none of ours may stand behind."""
+"""Keys that may hold the state dict of another network."""
 
 
 @dataclass(frozen=True)
 class FileLayout:
-    """How a checkpoint file holds the weights of an ASID.
+    """A layout of a checkpoint file with the weights of an ASID.
 
     Attributes:
         translate: From our names and shapes to the file's.
-        prefix: What stands before every name.
-        wrapper: The key that the state dict stands behind, except in .safetensors; '' if it is flat.
+        prefix: Prefix of every key.
+        wrapper: The key of the state dict, except in .safetensors; '' if it is flat.
     """
 
     translate: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict

@@ -1,4 +1,4 @@
-"""Checkpoint files with the authors' keys behind 'params', neosr's or the paper's: `read_state_dict` refuses both."""
+"""Read files with the authors' keys under 'params', neosr's or the paper's, which `read_state_dict` refuses."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from .reading import CheckpointError, any_state_dict_of, fitting, read_content
 
 
 def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8) -> dict[str, Tensor]:
-    """Read the weights of neosr's `asid` or `asid_d8`, in our layout, with entries for arguments that no weight shows.
+    """Read the weights of neosr's `asid` or `asid_d8`, in our layout, and add the arguments that they do not show.
 
     Args:
         path: .pth as neosr saves it, or .safetensors.
-        flash: Its option `flash_attn`; None to find out, which is possible where it was trained with it from the
-            beginning.
-        window_size: Its option of that name, read only where there are no position biases.
+        flash: Its option `flash_attn`; None to detect it, which is possible if it was on from the beginning of the
+            training.
+        window_size: Its option of that name, read only if there are no position biases.
 
     Raises:
         CheckpointError: The file holds no such network, or does not show whether it has `flash_attn`.
@@ -28,8 +28,8 @@ def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8
     weights = _with_author_keys(path, "neosr's ASID")
     if flash is None and not is_untrained(weights):
         raise CheckpointError(
-            f'{path}: its channel attention was trained without flash_attn, at least at first; use --no-flash, or '
-            '--flash if flash_attn was on in the end'
+            f'{path}: the weights do not show whether flash_attn was on at the end of the training; give --flash if '
+            'it was, else --no-flash'
         )
     if not 2 <= window_size <= MOST_IN_WINDOW:
         raise CheckpointError(f'{path}: window_size must be 2 to {MOST_IN_WINDOW}, got {window_size}')
@@ -41,9 +41,9 @@ def read_neosr(path: str | Path, flash: bool | None = None, window_size: int = 8
 
 
 def read_authors(path: str | Path) -> dict[str, Tensor]:
-    """Read the authors' network, in our layout, from a file in which neosr's would look alike.
+    """Read the authors' network, in our layout, from a file that could also be neosr's.
 
-    Forks of BasicSR that train it save such files.
+    Forks of BasicSR that train the authors' network save such files.
 
     Args:
         path: .pth or .safetensors.
@@ -61,5 +61,5 @@ def read_authors(path: str | Path) -> dict[str, Tensor]:
 def _with_author_keys(path: str | Path, network: str) -> dict[str, Tensor]:
     weights = any_state_dict_of(path, read_content(Path(path)))
     if not is_author_layout(weights):
-        raise CheckpointError(f"{path}: not {network}, whose keys are those of the authors' network")
+        raise CheckpointError(f"{path}: not {network}: its keys are not those of the authors' network")
     return weights

@@ -1,9 +1,9 @@
-"""The trained weights that come with the package: an ASID for each scale, of one kind or two.
+"""The packaged weights: trained ASIDs of each scale, of one kind or two.
 
 Their card is `asid_plugin/weights/README.md`.
 
-Wherever a checkpoint file can be named, `packaged:x2` names those of x2 for clean images, and `packaged:x2-real` those
-for photographs as they are, JPEG-compressed or noisy.
+In every place of a checkpoint file, `packaged:x2` names the weights for x2 and clean images, and `packaged:x2-real` those
+for JPEG-compressed or noisy photographs.
 """
 
 import hashlib
@@ -17,43 +17,43 @@ from asid_plugin.errors import ASIDError
 
 FOLDER = Path(__file__).parents[1] / 'weights'
 CHECKSUMS = 'SHA256SUMS'
-"""File in `FOLDER`, as `sha256sum` writes and checks it: the weights that there are."""
+"""File in `FOLDER` that lists the weights, as written by `sha256sum`."""
 CLEAN, REAL = '', 'real'
 KINDS = (CLEAN, REAL)
-"""For clean images, and for photographs as they are."""
+"""For clean images, and for JPEG-compressed or noisy photographs."""
 CLEAN_QUALITY = 90
 """A JPEG of a lower quality is not clean."""
 _FILE = re.compile(r'([0-9a-f]{64})  (ASID_(x(\d+)(?:-(real))?)\.safetensors)')
 
 
 class WeightsError(ASIDError):
-    """Weights that the package does not have, or not as they were made; the message is one line."""
+    """Packaged weights that do not exist or were changed; the message is one line."""
 
 
 def is_packaged(name: str | Path) -> bool:
-    """Whether a name is meant as `packaged:xK`, rightly or not, rather than as a path."""
+    """Whether a name has the form `packaged:...`, valid or not, instead of a path."""
     return str(name).startswith('packaged:')
 
 
 def packaged_scales(kind: str = CLEAN) -> list[int]:
-    """The scales that there are weights of a kind for, ascending."""
+    """The scales of the packaged weights of a kind, ascending."""
     return [weights.upscale for weights in _listed().values() if weights.kind == kind]
 
 
 def packaged_names() -> list[str]:
-    """The names of all weights in the package, those for clean images first."""
+    """The names of all packaged weights, those for clean images first."""
     return list(_listed())
 
 
 def packaged_name(upscale: int, kind: str = CLEAN) -> str:
-    """How the weights of a scale are called: `packaged:x2`, or `packaged:x2-real`.
+    """The name of the weights of a scale: `packaged:x2`, or `packaged:x2-real`.
 
     Args:
         upscale: The scale.
         kind: One of `KINDS`.
 
     Raises:
-        WeightsError: There are none.
+        WeightsError: The package has no weights of this scale.
     """
     name = _name(upscale, kind)
     if name in _listed():
@@ -65,15 +65,15 @@ def packaged_name(upscale: int, kind: str = CLEAN) -> str:
 
 
 def packaged_file_name(upscale: int, kind: str = CLEAN) -> str:
-    """The name of the file of such weights, whether it is there or not."""
+    """The name of the file of such weights, even if it does not exist."""
     return f'ASID_{_name(upscale, kind).removeprefix("packaged:")}.safetensors'
 
 
 def packaged_file(name: str | Path) -> Path | None:
-    """The file that `packaged:xK` means, None if the name is not of this kind.
+    """The file of `packaged:xK`, or None for another kind of name.
 
     Raises:
-        WeightsError: There are no such weights, or the file is not the one that was packaged.
+        WeightsError: There are no such weights, or the file was changed.
     """
     if not is_packaged(name):
         return None
@@ -83,7 +83,7 @@ def packaged_file(name: str | Path) -> Path | None:
     path = weights.path
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != weights.checksum:
         state = 'does not have the checksum in SHA256SUMS' if path.exists() else 'is missing'
-        raise WeightsError(f'{name}: {path} {state}; install the package again')
+        raise WeightsError(f'{name}: {path} {state}; reinstall the package')
     return path
 
 
@@ -107,7 +107,7 @@ def better_packaged(name: str | Path, quality: int) -> str | None:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """The metadata of a .safetensors; README.md lists the keys of the packaged ones."""
+    """The metadata of a .safetensors; README.md lists the keys of the packaged files."""
     with safe_open(path, 'pt') as file:
         return file.metadata() or {}
 

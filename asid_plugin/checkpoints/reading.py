@@ -1,4 +1,4 @@
-"""Checkpoint files of ASID, read: BasicSR's, MMEngine's and the authors' .pth or .ckpt, and .safetensors."""
+"""Read checkpoint files of ASID: BasicSR's, MMEngine's and the authors' .pth or .ckpt, and .safetensors."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,17 +23,16 @@ from .unpickling import UnpicklingError
 
 Net = TypeVar('Net', bound=WindowedSR)
 NEOSR = (
-    "the authors' keys behind {wrapper} are neosr's ASID, whose input is [0, 1] where the paper's is normalised, so it "
-    f"would make another picture; {TO_CONVERT} (the authors' own files have no {{wrapper}}; of a fork of BasicSR that "
-    'trains their network, take --from authors)'
+    "the authors' keys under {wrapper} mean neosr's ASID, whose input range is [0, 1], not the paper's [-1, 1]; "
+    f"{TO_CONVERT} (with --from authors if a fork of BasicSR trained the authors' network)"
 )
 _WRAPPING = re.compile(r'^(module\.|_orig_mod\.)+')
 _DEPTH = 4
-"""Wrappers that a state dict stands behind, at most."""
+"""Most wrappers around a state dict."""
 _TIED = 4
-"""Times that weights may stand in a file by several names, on an average."""
+"""Largest average number of names for the same weights in a file."""
 _FREE = 2**20
-"""Bytes of weights that are not counted so."""
+"""Bytes of weights that are exempt from this limit."""
 
 
 class CheckpointError(ASIDError):
@@ -41,19 +40,20 @@ class CheckpointError(ASIDError):
 
 
 class NoWeightsError(CheckpointError):
-    """A file that reads, with no weights in it."""
+    """A readable file without weights."""
 
 
 def read_state_dict(path: str | Path, prefer: str | None = None) -> dict[str, Tensor]:
     """Read the weights in a checkpoint file.
 
-    A network of ours is found by its keys, behind whatever wrappers and names of models. Of a network and its average,
-    such as `params` and `params_ema`, the average is read. For other networks the wrapper must be one of `WRAPPERS`.
+    Networks of this package are found by their keys, under any wrappers and names of models. If a file has a network
+    and its average, such as `params` and `params_ema`, the average is read. For other networks the wrapper must be one
+    of `WRAPPERS`.
 
     Args:
-        path: .safetensors, or a file of `torch.save`. Only tensors and plain containers are unpickled; the log that
-            MMEngine saves along is left out. `packaged:x2` is the package's own weights, whose checksum is checked.
-        prefer: A wrapper that counts where it is there, as BasicSR's `param_key_g`.
+        path: .safetensors, or a file of `torch.save`. Only tensors and plain containers are unpickled; the log in files
+            of MMEngine is skipped. `packaged:x2` stands for packaged weights, whose checksum is verified.
+        prefer: A wrapper to prefer if the file has it, like BasicSR's `param_key_g`.
 
     Returns:
         The state dict on the CPU, in the layout of the file, without 'module.' and '_orig_mod.' before its keys.
@@ -70,14 +70,14 @@ def read_state_dict(path: str | Path, prefer: str | None = None) -> dict[str, Te
 
 
 def state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Tensor]:
-    """The weights in the content of a file; arguments and errors as `read_state_dict`'s."""
+    """The weights in the content of a file; arguments and errors as in `read_state_dict`."""
     state_dict = any_state_dict_of(path, content, prefer)
     refuse_neosr(path, content)
     return state_dict
 
 
 def any_state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Tensor]:
-    """As `state_dict_of`, of neosr's ASID too."""
+    """As `state_dict_of`, but also for neosr's ASID."""
     try:
         state_dict = weights_in(content, prefer)
     except AmbiguityError as error:
@@ -89,10 +89,10 @@ def any_state_dict_of(path: str | Path, content: Mapping[Any, Any], prefer: str 
 
 
 def weights_in(content: Mapping[Any, Any], prefer: str | None = None) -> dict[str, Any]:
-    """The weights in the content of a checkpoint; see `read_state_dict`. Values that are no tensors are not sorted out.
+    """The weights in the content of a checkpoint; see `read_state_dict`. Values that are not tensors are not filtered.
 
     Raises:
-        AmbiguityError: There are several networks, and none is preferred.
+        AmbiguityError: The file holds several networks, and none is preferred.
     """
     levels = dict(_levels(content))
     flat = {name + key: value for name, level in levels.items() for key, value in level.items()}
@@ -110,12 +110,12 @@ def _preferred(names: list[str], prefer: str | None) -> list[str]:
 
 
 def _levels(content: Mapping[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries of each mapping in mappings that are no mappings themselves, by the mapping's name, '' at the top."""
+    """The entries of nested mappings that are not mappings, by the name of the mapping, '' at the top."""
     seen, waiting = {id(content)}, [('', content, 0)]
     for name, level, depth in waiting:
         yield name, {str(key): value for key, value in level.items() if _is_entry(str(key), value)}
         for key, value in level.items() if depth < _DEPTH else ():
-            averaged_by_mmengine = key == 'ema_state_dict' and 'state_dict' in level  # these are those before averaging
+            averaged_by_mmengine = key == 'ema_state_dict' and 'state_dict' in level  # the weights before averaging
             if isinstance(value, Mapping) and id(value) not in seen and not averaged_by_mmengine:
                 seen.add(id(value))
                 waiting.append((f'{name}{key}.', value, depth + 1))
@@ -126,7 +126,7 @@ def _is_entry(key: str, value: object) -> bool:
 
 
 def refuse_neosr(path: str | Path, content: Mapping[Any, Any]) -> None:
-    """Refuse the content of a file if it is neosr's ASID: the authors' keys behind a wrapper of BasicSR's.
+    """Refuse the content of a file if it is neosr's ASID: the authors' keys under a wrapper of BasicSR.
 
     Raises:
         CheckpointError: It is.
@@ -142,7 +142,7 @@ def _unwrapped(state_dict: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def read_content(path: Path) -> dict[Any, Any]:
-    """All that a checkpoint file holds; see `read_state_dict`.
+    """The whole content of a checkpoint file; see `read_state_dict`.
 
     Raises:
         CheckpointError: The file is missing, damaged, or holds other objects than tensors and numbers in a mapping.
@@ -151,7 +151,7 @@ def read_content(path: Path) -> dict[Any, Any]:
 
 
 def as_mapping(path: Path, load: Any) -> dict[Any, Any]:
-    """Read the mapping in a file by a function; errors as `read_content`'s."""
+    """Read the mapping in a file by a function; raises like `read_content`."""
     try:
         if not path.is_file():
             raise CheckpointError(f'{path}: no such file')
@@ -170,10 +170,10 @@ def as_mapping(path: Path, load: Any) -> dict[Any, Any]:
 
 
 def load_asid(path: str | Path) -> ASID:
-    """Build the ASID that a checkpoint was saved from, on the CPU, float32, in eval mode.
+    """Build the ASID of a checkpoint, on the CPU, float32, in eval mode.
 
     Args:
-        path: As in `read_state_dict`, in our layout or the authors'; the arguments are found from the shapes.
+        path: As in `read_state_dict`, in our layout or the authors'; the arguments are inferred from the shapes.
 
     Raises:
         CheckpointError: The file is not a checkpoint of an ASID.
@@ -186,14 +186,14 @@ def load_asid(path: str | Path) -> ASID:
 
 
 def build(arch: type[Net], state_dict: Mapping[str, Tensor]) -> Net:
-    """Build the network that weights are of, on the CPU, float32, in eval mode.
+    """Build the network for some weights, on the CPU, float32, in eval mode.
 
     Args:
         arch: The class of the network.
         state_dict: Flat, in either layout.
 
     Raises:
-        ValueError: The weights are of another network, or none.
+        ValueError: The weights do not belong to such a network.
     """
     arguments, weights = fitting(arch, state_dict)
     net = arch(**arguments)
@@ -202,12 +202,12 @@ def build(arch: type[Net], state_dict: Mapping[str, Tensor]) -> Net:
 
 
 def fitting(arch: type[WindowedSR], state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The arguments of the network that weights are of, and the weights in our layout.
+    """Infer the arguments of the network for some weights, and translate the weights to our layout.
 
-    It is built without memory only, so that weights which say that they are of a huge one cost nothing.
+    The network is built on the meta device, so that weights that imply a huge network cost no memory.
 
     Raises:
-        ValueError: The weights are of another network, or none.
+        ValueError: The weights do not belong to such a network.
     """
     _check_overlap(state_dict)
     arguments = arch.reader.infer_arguments(state_dict)
@@ -216,19 +216,23 @@ def fitting(arch: type[WindowedSR], state_dict: Mapping[str, Tensor]) -> tuple[d
         expected = {key: value.shape for key, value in arch(**arguments).state_dict().items()}
     for key in (*expected, *weights):
         if key not in weights or key not in expected:
-            raise ValueError(f'{key[:100]} {"is missing" if key in expected else "belongs to no such network"}')
+            raise ValueError(f'{key[:100]} {"is missing" if key in expected else "is unexpected"}')
         if weights[key].shape != expected[key]:
-            raise ValueError(f'{key} has the shape {(*weights[key].shape,)}, not {(*expected[key],)} as the others say')
+            raise ValueError(
+                f'{key} has the shape {(*weights[key].shape,)}; the other weights imply {(*expected[key],)}'
+            )
         if not weights[key].is_floating_point():
-            raise ValueError(f'{key} is of {weights[key].dtype}, which weights are not')
+            raise ValueError(f'{key} has the dtype {weights[key].dtype}; it should be floating point')
     return arguments, weights
 
 
 def _check_overlap(state_dict: Mapping[str, Tensor]) -> None:
-    """Raise a ValueError if tensors repeat numbers: a network of them would be larger than the file."""
+    """Raise a ValueError if tensors share memory: their network would be larger than the file."""
     if not all(isinstance(value, Tensor) for value in state_dict.values()):
-        raise ValueError('not all of it are tensors')
+        raise ValueError('some of its values are not tensors')
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state_dict.values()}
     unpacked = sum(value.nbytes for value in state_dict.values())
     if unpacked > _TIED * sum(storages.values()) + _FREE:
-        raise ValueError(f'its tensors overlap: {unpacked} bytes of weights made of {sum(storages.values())}')
+        raise ValueError(
+            f'its tensors overlap: {unpacked} bytes of weights in {sum(storages.values())} bytes of storage'
+        )

@@ -1,4 +1,4 @@
-"""States of optimizers that were read from a file, compared with the optimizers."""
+"""Compare states of optimizers from a file with the optimizers."""
 
 import functools
 import inspect
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 LIKE_PARAMETER = ('exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'momentum_buffer', 'square_avg', 'grad_avg', 'sum')
-"""Entries of an optimizer's state that have their parameter's shape."""
+"""Entries of the state of an optimizer with the shape of the parameter."""
 
 PER_DIMENSION = ('GG', 'Q')
 """Entries of SOAP's state: a square matrix for each dimension of the parameter, or an empty list."""
@@ -23,9 +23,9 @@ def is_count(value: object) -> bool:
 
 
 def is_alike(value: object, other: object) -> bool:
-    """Whether a value from a file is of the kind of another one: a number, text, or a container of such.
+    """Whether a value from a file is of the same kind as another: a number, text, or a container of these.
 
-    Where the other one is None, it may be a number or text; where that is a flag, None.
+    If the other is None, numbers and text are valid; if the other is a flag, None is valid.
     """
     for kind in (dict, list | tuple):
         if isinstance(value, kind) or isinstance(other, kind):
@@ -47,10 +47,10 @@ def _kind(value: object) -> type:
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """See that the state that an optimizer has loaded is one of its parameters; torch does not look at it.
+    """Check that the loaded state of an optimizer fits its parameters; torch does not check it.
 
     Raises:
-        ValueError: It is not; the message names the entry.
+        ValueError: It does not; the message names the entry.
     """
     after_a_step = functools.cache(functools.partial(_after_a_step, optimizer))
     for group in optimizer.param_groups:
@@ -66,9 +66,11 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
                 if name not in state:
                     raise ValueError(f'{name} of an optimizer is missing')
                 if isinstance(fresh, Tensor) and fresh.is_floating_point() and _is_other(state[name]):
-                    raise ValueError(f'{name} of an optimizer is of {state[name].dtype}, which is no floating point')
+                    raise ValueError(f'{name} of an optimizer has the dtype {state[name].dtype}, not floating point')
                 if isinstance(fresh, Tensor) and not fresh.ndim and not _is_amount(state[name]):
-                    raise ValueError(f'{name} of an optimizer is {reprlib.repr(state[name])}, not one number from 0 on')
+                    raise ValueError(
+                        f'{name} of an optimizer is {reprlib.repr(state[name])}, not a non-negative number'
+                    )
             for name, value in state.items():
                 same = isinstance(value, Tensor) and value.shape == parameter.shape
                 if name == 'momentum_buffer' and value is None:  # as older torch saves it of SGD without momentum
@@ -81,7 +83,7 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
                 if (name in LIKE_PARAMETER and not same) or not isinstance(value, Tensor | Number | None):
                     shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
                     raise ValueError(
-                        f'{name} of an optimizer is {shape}, but the weights it is for are {(*parameter.shape,)}'
+                        f'{name} of an optimizer has the shape {shape}, but its weights have {(*parameter.shape,)}'
                     )
 
 
@@ -101,16 +103,16 @@ def _is_other(value: object) -> bool:
 
 
 def _is_amount(value: object) -> bool:
-    """Whether a value is one finite number from 0 on, as a count of steps is."""
+    """Whether a value is one finite non-negative number, like a count of steps."""
     if isinstance(value, Tensor):
         return value.numel() == 1 and (value.is_meta or 0 <= value.item() < math.inf)
     return isinstance(value, int | float) and 0 <= value < math.inf
 
 
 def _after_a_step(optimizer: torch.optim.Optimizer, ndim: int) -> dict[str, Any]:
-    """The state that such an optimizer has, after a step, of a weight of so many dimensions, at least one.
+    """The state of such an optimizer after a step, for a weight of `ndim` dimensions, at least one.
 
-    None of an optimizer that steps in a way of its own.
+    Empty if the optimizer needs more than a gradient for a step.
     """
     weight = torch.nn.Parameter(torch.zeros((1,) * max(1, ndim), device='cpu'))
     weight.grad = torch.zeros_like(weight)
@@ -118,6 +120,6 @@ def _after_a_step(optimizer: torch.optim.Optimizer, ndim: int) -> dict[str, Any]
     try:
         fresh: Any = type(optimizer)([weight], **{k: v for k, v in optimizer.defaults.items() if k in known})
         fresh.step()
-    except Exception:  # whatever an optimizer of somebody else's needs
+    except Exception:  # any optimizer may fail in another way
         return {}
     return dict(fresh.state[weight])

@@ -1,8 +1,8 @@
-"""Pickles in checkpoint files, read by inert stand-ins: nothing that a file names is imported or called.
+"""Read pickles in checkpoint files without importing or calling anything that a file names.
 
-`torch.load` imports and calls the functions on its list, with the arguments that a file gives, such as
-`torch.Tensor(100000, 100000)` and `bytearray(10**10)`. `pickle` makes room for as many objects as a file says that it
-remembers. Here every name that a file may give stands for a function of this module, which checks its arguments.
+`torch.load` imports and calls the functions on its list with the arguments in the file, such as `torch.Tensor(100000,
+100000)` and `bytearray(10**10)`. `pickle` allocates as many memo entries as a file states. Here every permitted name
+stands for a function of this module that checks its arguments.
 """
 
 import pickle
@@ -17,26 +17,26 @@ import torch
 from torch import Tensor
 
 Storage = Callable[[torch.dtype, str, int], Tensor]
-"""Gives the flat tensor of a storage: of this type, by this name, with this number of elements."""
+"""Returns the flat tensor of a storage, from its type, name and number of elements."""
 
 
 class UnpicklingError(pickle.UnpicklingError):
-    """A pickle that is damaged, or holds objects that are not read; the message says which."""
+    """A damaged pickle, or one with refused objects; the message names them."""
 
 
 class History:
-    """A log of MMEngine while it is read: `_log_history`, `_count_history` and `max_length` are set as they are found.
+    """A log of MMEngine while it is read, with the attributes `_log_history`, `_count_history` and `max_length`.
 
-    A caller may put another class in its place, see `Unpickler`.
+    A caller may give another class, see `Unpickler`.
     """
 
 
 def inert(*_arguments: object) -> None:
-    """Make nothing of an object that is not needed."""
+    """Replace an object that is not needed by None."""
 
 
 def bytes_without_content() -> bytes:
-    """As protocol 2 has them, which has no others."""
+    """Empty bytes, the only bytes in protocol 2."""
     return b''
 
 
@@ -44,7 +44,7 @@ NUMPY_TYPES = ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4',
 
 
 class NumPyType:
-    """A type of NumPy, by its code, such as 'f8': numbers only."""
+    """A numeric type of NumPy, by its code, such as 'f8'."""
 
     def __init__(self, code: object, *_flags: object) -> None:
         if type(code) is not str or code not in NUMPY_TYPES:
@@ -54,13 +54,13 @@ class NumPyType:
         self.dtype = np.dtype(code)
 
     def set_state(self, state: object) -> None:
-        """Note the order of bytes, '<', '>' or '|'."""
+        """Set the order of bytes, '<', '>' or '|'."""
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ('<', '>'):
             self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class NumPyArray:
-    """An array of NumPy, whose numbers come after it."""
+    """An array of NumPy; its numbers follow in the pickle."""
 
     numbers: np.ndarray[Any, Any]
 
@@ -68,7 +68,7 @@ class NumPyArray:
         self.numbers = np.zeros(0)
 
     def set_state(self, state: object) -> None:
-        """Take the numbers: version, shape, type, order of axes, bytes."""
+        """Set the numbers, from a tuple of version, shape, type, order of axes and bytes."""
         _version, shape, kind, is_fortran, content = _plain_tuple(state, 5)
         if not (isinstance(kind, NumPyType) and isinstance(content, bytes)):
             raise UnpicklingError('an array without numbers')
@@ -99,7 +99,7 @@ def _ordered_dict(items: object = ()) -> 'OrderedDict[Any, Any]':
 
 def _counter(counts: object = None) -> 'Counter[Any]':
     if not isinstance(counts, dict | None):
-        raise UnpicklingError('a Counter of something else than a dict')
+        raise UnpicklingError('a Counter that is not made from a dict')
     return Counter(counts)
 
 
@@ -112,7 +112,7 @@ def _size(sizes: object) -> torch.Size:
 
 
 def _tensor(flat: object, offset: object, size: object, stride: object, *_others: object) -> Tensor:
-    """A view of a storage; one that repeats elements would cost more than the file's size says."""
+    """A view of a storage; a view that repeats elements is refused, as it would exceed the size of the file."""
     sizes, strides = _sizes(size), _sizes(stride)
     if type(flat) is not Tensor or flat.ndim != 1 or type(offset) is not int or len(sizes) != len(strides):
         raise UnpicklingError('a tensor without a storage')
@@ -122,7 +122,7 @@ def _tensor(flat: object, offset: object, size: object, stride: object, *_others
 
 
 def _tensor_v3(flat: object, offset: object, size: object, stride: object, *others: object) -> Tensor:
-    """As `_tensor`, of a type that has no storage of its own, which the bytes are taken for."""
+    """As `_tensor`, for a type without a storage class: the bytes are reinterpreted as this type."""
     dtype = others[2] if len(others) > 2 else None
     if type(flat) is not Tensor or not isinstance(dtype, torch.dtype):
         raise UnpicklingError('a tensor without a type')
@@ -137,7 +137,7 @@ def _parameter(data: object, *_others: object) -> Tensor:
 
 @dataclass(frozen=True)
 class Global:
-    """A name that a pickle may give, and the function of this module that stands for it."""
+    """A permitted name in a pickle, and the function of this module that stands for it."""
 
     stands_for: Callable[..., Any]
 
@@ -160,7 +160,7 @@ DTYPES: Mapping[str, torch.dtype] = {
     for name in ('float64', 'float32', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool')
 } | {name: getattr(torch, name) for name in ('float8_e4m3fn', 'float8_e5m2') if hasattr(torch, name)}
 FREE = 2**20
-"""Bytes that calls may copy, beside some for every byte of a pickle."""
+"""Bytes that calls may copy, in addition to four for every byte of a pickle."""
 HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer'
 GLOBALS: Mapping[str, object] = {
     'collections.OrderedDict': Global(_ordered_dict),
@@ -185,21 +185,21 @@ GLOBALS: Mapping[str, object] = {
     'torch.storage.UntypedStorage': torch.uint8,
     **{f'torch.{name}': dtype for name, dtype in DTYPES.items()},
 }
-"""All names that a pickle may give: tensors and plain containers, and those in the pickle of MMEngine's log."""
+"""All permitted names in a pickle: tensors, plain containers, and the names in a log of MMEngine."""
 
 
 class _Limited(dict[int, Callable[..., None]]):
-    """The methods of opcodes, looked up a limited number of times: a pickle costs time, too."""
+    """The methods of opcodes, with a limit on the number of look-ups, because a pickle also costs time."""
 
     left = 1_200_000
-    """Some sixty for a tensor."""
+    """Number of look-ups; a tensor takes about sixty."""
 
     def __getitem__(self, opcode: int) -> Callable[..., None]:
         self.spend(1)
         return super().__getitem__(opcode)
 
     def spend(self, objects: int) -> None:
-        """Count as many objects as a call looks at, which may be remembered ones, as if they were written anew."""
+        """Count the objects that a call reads; memoised objects count each time."""
         self.left -= objects
         if self.left < 0:
             raise UnpicklingError('more objects than any checkpoint has')
@@ -209,12 +209,12 @@ class Unpickler(pickle._Unpickler):
     """Reads a pickle of tensors, numbers and plain containers.
 
     Args:
-        file: That the pickle is read from.
-        storage: Gives the storages that tensors are views of.
-        history: Is called without arguments for each log of MMEngine; the object gets the attributes of `History`.
+        file: The file of the pickle.
+        storage: Returns the storages of the tensors.
+        history: Called without arguments for each log of MMEngine; the object gets the attributes of `History`.
 
     Raises:
-        UnpicklingError: Of `load`: the pickle holds anything else. A damaged one may raise any other exception.
+        UnpicklingError: In `load`, if the pickle holds anything else. A damaged pickle may raise any exception.
     """
 
     stack: list[Any]
@@ -234,13 +234,13 @@ class Unpickler(pickle._Unpickler):
         return super().load()
 
     def find_class(self, module_name: str, global_name: str) -> object:
-        """The stand-in of a name."""
-        module_name = 'builtins' if module_name == '__builtin__' else module_name  # as Python 2 calls it
+        """The stand-in for a name."""
+        module_name = 'builtins' if module_name == '__builtin__' else module_name  # its name in Python 2
         name = f'{module_name}.{global_name}'
         if name == HISTORY:
             return Global(self._new_history)
         if name not in GLOBALS:
-            raise UnpicklingError(f'refused, it holds Python objects besides tensors and numbers ({name[:100]})')
+            raise UnpicklingError(f'refused: it holds Python objects other than tensors and numbers ({name[:100]})')
         return GLOBALS[name]
 
     def persistent_load(self, pid: object) -> Tensor:
@@ -248,16 +248,16 @@ class Unpickler(pickle._Unpickler):
         kind, dtype, name, _location, numel = _plain_tuple(pid, 5, more=True)[:5]
         is_storage = kind == 'storage' and isinstance(dtype, torch.dtype) and type(name) is str
         if not is_storage or type(numel) is not int or numel < 0:
-            raise UnpicklingError('a reference to something else than a storage')
+            raise UnpicklingError('a reference that is not to a storage')
         return self._storage(dtype, name[:100], numel)
 
     def _charge(self, *values: object) -> None:
-        """Count the cost of a call, since an argument that is written once may be given a thousand times."""
+        """Count the cost of a call, because an argument that is written once may be passed a thousand times."""
         limited: Any = self.dispatch
         limited.spend(sum(len(value) for value in values if isinstance(value, dict | list | set | tuple)))
         self._copied += sum(len(value) for value in values if isinstance(value, bytes | str))
         if self._copied > FREE and self._copied > FREE + 4 * self._pickle.tell():
-            raise UnpicklingError('bytes that are copied again and again')
+            raise UnpicklingError('bytes that are copied many times')
 
     def _new_history(self, *_arguments: object) -> object:
         history = self._history()
@@ -267,7 +267,7 @@ class Unpickler(pickle._Unpickler):
     def _reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack[-1]
         if not isinstance(function, Global) or type(arguments) is not tuple:
-            raise UnpicklingError('a call of something that is no function')
+            raise UnpicklingError('a call of an object that is not a function')
         self._charge(arguments)
         self._charge(*arguments)
         self.stack[-1] = function.stands_for(*arguments)
@@ -289,7 +289,7 @@ class Unpickler(pickle._Unpickler):
             if isinstance(metadata, dict) and all(isinstance(version, dict) for version in metadata.values()):
                 target._metadata = metadata  # type: ignore[attr-defined]  # as `Module.state_dict` sets it
         elif target is not None:
-            raise UnpicklingError(f'a state of a {type(target).__name__}')
+            raise UnpicklingError(f'a state for a {type(target).__name__}')
 
     def _append(self) -> None:
         self._extend([self.stack.pop()])
@@ -299,13 +299,13 @@ class Unpickler(pickle._Unpickler):
 
     def _extend(self, items: list[object]) -> None:
         if type(self.stack[-1]) is not list:
-            raise UnpicklingError(f'items of a {type(self.stack[-1]).__name__}')
+            raise UnpicklingError(f'list items for a {type(self.stack[-1]).__name__}')
         self.stack[-1].extend(map(_complete, items))
 
     def _add_items(self) -> None:
         items, target = self.pop_mark(), self.stack[-1]
         if type(target) is not set:
-            raise UnpicklingError(f'members of a {type(target).__name__}')
+            raise UnpicklingError(f'set members for a {type(target).__name__}')
         target.update(map(_key, items))
 
     def _set_item(self) -> None:
@@ -318,7 +318,7 @@ class Unpickler(pickle._Unpickler):
     def _enter(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if type(target) not in (dict, OrderedDict, Counter) or len(items) % 2:
-            raise UnpicklingError(f'entries of a {type(target).__name__}')
+            raise UnpicklingError(f'dict entries for a {type(target).__name__}')
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[_key(key)] = _complete(value)
 
@@ -346,12 +346,12 @@ class Unpickler(pickle._Unpickler):
 
 
 def _complete(value: object) -> object:
-    """An array that is in a container has its numbers."""
+    """The numbers of an array in a container."""
     return value.numbers if isinstance(value, NumPyArray) else value
 
 
 def _key(key: object) -> object:
-    """A key or member that costs little to hash; one that is a tuple may hold itself a million times over."""
+    """A key or member that is cheap to hash; a tuple could repeat itself a million times."""
     if type(key) not in (str, bytes, int, float, bool, type(None)):
         raise UnpicklingError(f'a key that is a {type(key).__name__}')
     return key
@@ -359,7 +359,7 @@ def _key(key: object) -> object:
 
 def _plain_list(items: object) -> list[Any]:
     if not isinstance(items, list | tuple):
-        raise UnpicklingError(f'items in a {type(items).__name__}')
+        raise UnpicklingError(f'a {type(items).__name__} in the place of a list')
     return list(items)
 
 
@@ -370,7 +370,7 @@ def _plain_tuple(items: object, length: int, more: bool = False) -> tuple[Any, .
 
 
 def _sizes(sizes: object) -> tuple[int, ...]:
-    """Whole numbers from 0 up, not more than a tensor has axes."""
+    """A tuple of non-negative whole numbers, at most 16."""
     if not isinstance(sizes, tuple) or len(sizes) > 16 or any(type(n) is not int or n < 0 for n in sizes):
-        raise UnpicklingError('a size that is no row of whole numbers')
+        raise UnpicklingError('a size that is not a tuple of whole numbers')
     return sizes

@@ -41,14 +41,14 @@ def save_state_dict(state_dict: Mapping[str, Tensor], path: str | Path, layout: 
             return
         weights, content = _detached(weights), io.BytesIO()
         torch.save({how.wrapper: weights} if how.wrapper else weights, content)
-        unfinished.write_bytes(content.getbuffer())  # torch.save itself does not say why a disk takes no more
+        unfinished.write_bytes(content.getbuffer())  # torch.save itself does not report a full disk
 
 
 def read_asid(path: Path) -> dict[str, Tensor]:
-    """Read the weights of a whole ASID, in the layout of the file.
+    """Read the weights of a complete ASID, in the layout of the file.
 
     Raises:
-        CheckpointError: It is none.
+        CheckpointError: The file holds none.
     """
     load_asid(path)
     return read_state_dict(path)
@@ -57,19 +57,19 @@ def read_asid(path: Path) -> dict[str, Tensor]:
 def convert(
     source: Path, target: Path, layout: str, read: Callable[[Path], dict[str, Tensor]] = read_asid
 ) -> dict[str, Any]:
-    """Read a checkpoint in any layout, and write its weights in the one asked for, bit for bit.
+    """Read a checkpoint in any layout, and write its weights in the requested layout, bit for bit.
 
     Args:
         source: The file to read.
         target: The file to write, which is replaced.
         layout: One of `LAYOUTS`.
-        read: Reads the weights of a whole ASID in one of our layouts.
+        read: Function that reads the weights of a complete ASID in one of our layouts.
 
     Returns:
         The network's arguments.
 
     Raises:
-        CheckpointError: `source` is not the checkpoint of an ASID, or `target` no name for one.
+        CheckpointError: `source` is not a checkpoint of an ASID, or the suffix of `target` is invalid.
         OSError: `target` could not be written.
     """
     if target.suffix.lower() not in SUFFIXES:
@@ -92,17 +92,17 @@ def save_safetensors(
     Args:
         state_dict: The weights.
         path: The file.
-        network_g: The network's `type` and arguments, as in an option file; the file's metadata have them as JSON.
-        metadata: Further ones.
+        network_g: The network's `type` and arguments, as in an option file; stored as JSON in the metadata of the file.
+        metadata: Further metadata.
 
     Raises:
         OSError: The file could not be written.
     """
     content = save(_detached(state_dict), {**metadata, 'format': 'pt', 'network_g': json.dumps(network_g)})
-    Path(path).write_bytes(content)  # the library's own file would be for its owner's eyes only
+    Path(path).write_bytes(content)  # a file that the library writes could be read by its owner only
 
 
 def _detached(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, contiguous, none a view of another's memory, which a file would hold twice or refuse."""
+    """The tensors on the CPU, contiguous and without shared memory, which a file would store twice or refuse."""
     weights = {key: value.detach().cpu() for key, value in state_dict.items()}
     return {key: value.clone(memory_format=torch.contiguous_format) for key, value in weights.items()}

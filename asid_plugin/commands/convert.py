@@ -1,11 +1,11 @@
 """Convert the checkpoint of an ASID, bit for bit.
 
-Of a file with averaged weights, these are taken; entries that are not weights are left out. A .safetensors has the
-network's arguments in its metadata.
+Averaged weights are preferred, and entries that are not weights are dropped. A .safetensors stores the arguments of the
+network in its metadata.
 
-With --from neosr IN is taken for neosr's `asid` or `asid_d8`, and OUT is a network with the arguments that make the
-same pictures. Such files are not read without it, since neither keys nor shapes tell all of these arguments.
-With --from authors it is the paper's network in a file that could be neosr's, as forks of BasicSR save it.
+--from neosr reads a file of neosr's `asid` or `asid_d8`; OUT gets the arguments that reproduce its output. Without the
+option such a file is refused, because its keys and shapes do not determine these arguments. --from authors reads the
+paper's network from a file that could also be neosr's, as forks of BasicSR write it.
 """
 
 import argparse
@@ -18,33 +18,33 @@ from typing import Any
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add = parser.add_argument
-    add('input', type=Path, metavar='IN', help='in any of the layouts and formats; they are found out')
-    add('output', type=Path, metavar='OUT', help='.pth, .ckpt or .safetensors; replaced if it is there')
+    add('input', type=Path, metavar='IN', help='a checkpoint in any layout and format; both are detected')
+    add('output', type=Path, metavar='OUT', help='.pth, .ckpt or .safetensors; an existing file is replaced')
     add(
         '--layout',
         choices=['asid', 'authors', 'mmengine', 'spandrel'],
         default='asid',
-        help="how OUT holds the weights: asid, our names behind 'params', as BasicSR and spandrel read it (default); "
-        "authors, the authors' names, flat; mmengine, our names at 'generator.' behind 'state_dict', as mmagic reads "
-        'it; spandrel, our names, flat',
+        help="keys of OUT: asid, our keys under 'params', for BasicSR and spandrel (default); authors, the authors' "
+        "keys, flat; mmengine, our keys with the prefix 'generator.' under 'state_dict', for mmagic; spandrel, our "
+        'keys, flat',
     )
     add(
         '--from',
         dest='origin',
         choices=['neosr', 'authors'],
-        help='the program that IN is of, where the layout does not say it',
+        help='the program that wrote IN, if the layout does not show it',
     )
     add(
         '--flash',
         action=argparse.BooleanOptionalAction,
-        help="with --from neosr: IN was trained with neosr's option flash_attn, or without; needed where the weights "
-        'do not show it',
+        help="with --from neosr: whether IN was trained with neosr's option flash_attn; needed if the weights do not "
+        'show it',
     )
     add(
         '--window-size',
         type=int,
         metavar='P',
-        help="with --from neosr: its option window_size, of a network without position biases (neosr's default, 8)",
+        help='with --from neosr: its option window_size, for a network without position biases (default: 8)',
     )
 
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     from asid_plugin.printable import printable
 
     if args.origin != 'neosr' and (args.flash is not None or args.window_size is not None):
-        raise UsageError('--flash, --no-flash and --window-size go with --from neosr')
+        raise UsageError('--flash, --no-flash and --window-size need --from neosr')
     window = {} if args.window_size is None else {'window_size': args.window_size}
     readers: dict[str | None, Callable[[Path], Any]] = {
         'neosr': partial(read_neosr, flash=args.flash, **window),

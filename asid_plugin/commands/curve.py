@@ -1,9 +1,9 @@
-"""Draw a training's curve from the logs that BasicSR wrote, and write its figures as CSV.
+"""Draw the loss and PSNR of a training from the logs of BasicSR, and write them as CSV.
 
     asid curve experiments/train_ASID_x2 -o train_ASID_x2.csv
 
-A line for every iteration that was logged: iter, lr, l_pix, and psnr and ssim where there was a validation. The picture
-stands beside the CSV, as .png.
+The CSV has a line for every logged iteration: iter, lr, l_pix, and psnr and ssim after a validation. The figure is
+written beside it as .png.
 """
 
 import argparse
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the CSV and the picture."""
+    """Write the CSV and the figure."""
     from asid_plugin.plots.style import save
     from asid_plugin.plots.training_curve import draw, read_curve, write_csv
     from asid_plugin.printable import printable

@@ -1,10 +1,10 @@
-"""Serve a page on which pictures are enlarged and compared with their bicubic enlargement.
+"""Serve a web page that enlarges pictures and compares them with bicubic interpolation.
 
-The page takes all formats that upscale reads, has an example picture, and says beforehand how long it will take. It is
-seen on this machine only, unless --host says otherwise; pictures are deleted after an hour, and at the end. It answers
-under the names of its address alone, as web sites may send requests to it under others.
+The page reads the formats of `asid upscale`, has an example picture, and estimates the time beforehand. Only this
+machine can open it, unless --host is given. Pictures are deleted after an hour and at the end. The page rejects
+requests under other host names than its own (see --name), so that other web sites cannot use it.
 
-Exit status: 0 closed by Ctrl-C, 2 not served.
+Exit status: 0 closed by Ctrl-C, 2 the page could not be served.
 """
 
 import argparse
@@ -23,22 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar='FILE',
-        help="checkpoints of ASID to choose from, .pth or .safetensors, of any scales (default: the package's own)",
+        help='checkpoints of ASID to choose from, .pth or .safetensors, of any scales (default: the packaged weights)',
     )
-    add('--host', default='127.0.0.1', help='address to listen at (default: 127.0.0.1; 0.0.0.0 is every network)')
-    add('--port', type=int, help='port to listen at, 0 for any (default: the first that is free from 7860 on)')
+    add('--host', default='127.0.0.1', help='address to listen on (default: 127.0.0.1; 0.0.0.0 for all networks)')
+    add('--port', type=int, help='port to listen on, 0 for any (default: the first free one from 7860)')
     add(
         '--max-pixels',
         type=int,
         default=4_000_000,
-        help='larger pictures are refused (default: 4000000, which at x4 takes minutes on a CPU, and 0.9 GiB)',
+        help='refuse larger pictures (default: 4000000, which takes minutes on a CPU and 0.9 GiB at x4)',
     )
     add(
         '--max-disk',
         type=float,
         default=4,
         metavar='GIB',
-        help='gibibytes that all pictures may take on the disk (default: 4); the oldest make room for new ones',
+        help='disk space for all pictures, in gibibytes (default: 4); the oldest pictures are deleted first',
     )
     add(
         '--name',
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='extend',
         default=[],
         metavar='NAME',
-        help='names that the page is called by besides, such as that of a server that hands its requests on',
+        help='further host names of the page, such as the name of a reverse proxy',
     )
     add_running_arguments(parser)
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     if args.max_pixels < 1:
         raise UsageError(f'--max-pixels {args.max_pixels}: should be 1 or more')
     if not 0 < args.max_disk < float('inf'):
-        raise UsageError(f'--max-disk {args.max_disk}: should be a number of gibibytes')
+        raise UsageError(f'--max-disk {args.max_disk}: should be a positive number of gibibytes')
     find_gradio()
     keep_freed_memory()
     allow_tf32(False)

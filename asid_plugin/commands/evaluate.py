@@ -1,11 +1,12 @@
-"""PSNR, SSIM and other metrics of bicubic upscaling and any networks on benchmark sets.
+"""Measure PSNR, SSIM and other metrics of bicubic interpolation and any networks on benchmark sets.
 
-They are printed in one table, with the rows of the paper's Table 1 beside those of the same name, and written to
-OUT/evaluation.md and OUT/evaluation.csv: a line for every scale, set, image and method (columns method, how, params,
-source, psnr, ssim, and those of --metrics); the lines without an image are the means.
+The results are printed as one table, next to the rows of the paper's Table 1 with the same name, and written to
+OUT/evaluation.md and OUT/evaluation.csv. The CSV has a line for every scale, set, image and method (columns method,
+how, params, source, psnr, ssim and the --metrics); lines without an image are means.
 
-Protocol: 8-bit results, on Y, without as many pixels on each side as the scale; metrics of pyiqa on RGB of the same
-pixels. Exit status: 0 all done, 2 an error.
+Protocol: 8-bit results, on Y, with a border of SCALE pixels cropped; metrics of pyiqa on RGB of the same pixels.
+
+Exit status: 0 done, 2 an error.
 """
 
 import argparse
@@ -29,26 +30,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         type=Path,
         metavar='DATASETS',
-        help='sets, such as datasets/Set5, or folders of sets, such as datasets. Found in a set at scale 2: GTmod2 or '
-        'GTmod12 with LRbicx2 (BasicSR), HR with LR_bicubic/X2 (EDSR), image_SRF_2 (SelfExSR); or, without any LR '
-        'images, HR, original or the folder itself, from which LR is made',
+        help='sets, such as datasets/Set5, or folders of sets, such as datasets. Layouts of a set at scale 2: GTmod2 '
+        'or GTmod12 with LRbicx2 (BasicSR), HR with LR_bicubic/X2 (EDSR), image_SRF_2 (SelfExSR). If there are no LR '
+        'images, they are made from HR, original or the folder itself',
     )
     add('--scale', type=int, required=True, help='scale of the networks')
-    add('--sets', nargs='+', metavar='SET', help='only these of the sets, in this order')
+    add('--sets', nargs='+', metavar='SET', help='evaluate only these sets, in this order')
     add_networks(
         parser,
-        '[NAME=]WHAT, any number. WHAT is a checkpoint of ASID or of a network that spandrel knows (.pth, .ckpt, '
-        ".safetensors, or packaged:xK, the package's own), an option file (.yml: network_g with the weights "
-        'path:pretrain_network_g or, of options that train, those that the training ends with), or a folder of SR '
-        'images, in it folders by set or not. Bicubic is always there',
+        '[NAME=]SOURCE, any number. SOURCE is a checkpoint of ASID or of a network that spandrel knows (.pth, .ckpt, '
+        '.safetensors, or packaged:xK), an option file (.yml: network_g with path:pretrain_network_g, or with the '
+        'final weights if the file is for training), or a folder of SR images, with or without a subfolder for each '
+        'set. Bicubic is always included',
     )
     add(
         '--how',
         default='tiles',
         choices=['tiles', 'whole', 'both'],
-        help="how networks see an image: by tiles (the default, the paper's protocol), whole, or one after the other",
+        help="run networks on tiles (the default, the paper's protocol), on whole images, or both",
     )
-    add('--self-ensemble', action='store_true', help="average over the eight flips and turns; names get a '+'")
+    add('--self-ensemble', action='store_true', help="average over the eight flips and rotations; names get a '+'")
     add(
         '-o',
         '--output',
@@ -62,14 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=['psnr', 'ssim'],
         metavar='METRIC',
-        help='besides psnr and ssim, which are always there: lpips, dists, niqe, musiq and any other that pyiqa has '
-        'for an image; most download weights at first use (extra metrics; pyiqa is for non-commercial use only)',
+        help='metrics besides psnr and ssim, which are always measured: lpips, dists, niqe, musiq or another image '
+        'metric of pyiqa; most download weights at first use (needs the extra metrics; pyiqa is for non-commercial '
+        'use only)',
     )
     add('--save-images', action='store_true', help='write the images to OUT/images/SET/IMAGE/')
     add(
         '--html',
         action='store_true',
-        help='write OUT/report.html with sliders, and the images; it holds them all (Set5 with four networks: 4 MB)',
+        help='write the images, and OUT/report.html with sliders, which embeds them (4 MB for Set5 with four networks)',
     )
     add_running_arguments(parser, whole=False)
     add_borders(parser, 'zeros', 'both')
@@ -130,7 +132,9 @@ def how_to_run(args: argparse.Namespace) -> 'Running':
     if args.scale < 1:
         raise UsageError(f'--scale {args.scale}: should be 1 or more')
     if not 0 <= args.tile_overlap < args.tile:
-        raise UsageError(f'--tile {args.tile} --tile-overlap {args.tile_overlap}: the overlap must be smaller')
+        raise UsageError(
+            f'--tile {args.tile} --tile-overlap {args.tile_overlap}: the overlap must be smaller than the tile'
+        )
     device = choose_device(args.device)
     hows = ('tiles', 'whole') if args.how == 'both' else (args.how,)
     dtype = choose_dtype(device, args.half)

@@ -1,10 +1,11 @@
 """Export an ASID to ONNX, OpenVINO, ncnn, Core ML or torch.export, or as a page for browsers.
 
-The network takes images of any size or, with --size, of one. The file holds the scale, the network's arguments and the
-weights' SHA-256, except ncnn's pair, which has no place for them. It must agree with PyTorch, at noise, black and
-white, and at sizes other than the traced one, to 0.0001 (0.01 with --half), or is not written. Core ML's package runs
-on Apple's systems alone: the program that it is made of must agree in its place. With --format web, OUT is a folder of
-static files for a web server of any kind: a page that enlarges pictures in the visitor's browser and sends nothing.
+The network takes images of any size, or of one size with --size. The file stores the scale, the arguments of the
+network and the SHA-256 of the weights, except for ncnn, whose format has no metadata. A file is written only if it
+agrees with PyTorch to 0.0001 (0.01 with --half) on noise, black and white, and at other sizes than the traced one. A
+Core ML package runs on Apple's systems only; elsewhere the program from which it is converted is compared. With
+--format web, OUT is a folder of static files for any web server: a page that enlarges pictures in the browser of the
+visitor and uploads nothing.
 """
 
 import argparse
@@ -18,29 +19,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weights = 'a checkpoint of ASID, .pth or .safetensors, or packaged:xK (default: %(default)s)'
     add('weights', type=Path, nargs='?', default=Path('packaged:x2'), metavar='WEIGHTS', help=weights)
     out = (
-        '.onnx, .pt2 (torch.export), .xml (OpenVINO) or .param (ncnn), where a .bin goes with the last two, .mlpackage '
-        '(Core ML, a folder), or with --format web a new folder'
+        '.onnx, .pt2 (torch.export), .xml (OpenVINO) or .param (ncnn), both with a .bin beside them, .mlpackage (Core '
+        'ML, a folder), or a new folder with --format web'
     )
     add('place', type=Path, nargs='?', metavar='OUT', help=out)
-    add('-o', '--output', type=Path, metavar='OUT', help='the same, where WEIGHTS may be left out')
+    add('-o', '--output', type=Path, metavar='OUT', help='the same; WEIGHTS can then be omitted')
     formats = ['onnx', 'torch-export', 'openvino', 'ncnn', 'coreml', 'web']
-    add('--format', choices=formats, help="default: by OUT's suffix")
+    add('--format', choices=formats, help='default: from the suffix of OUT')
     add(
         '--half',
         action='store_true',
-        help='weights, input and output in float16; of ncnn the weights, of Core ML weights and computation; not with '
+        help='weights, input and output in float16 (ncnn: only weights; Core ML: weights and computation); not with '
         '--format web',
     )
     add(
         '--size',
         type=_size,
         metavar='WxH',
-        help='one image of this width and height at a time, such as 64x64, as browsers and TensorRT want it and Core '
-        'ML must have it (default: any batch and size)',
+        help='fix the input to one image of this width and height, such as 64x64; preferred by browsers and TensorRT, '
+        'required by Core ML (default: any batch and size)',
     )
-    add('--opset', type=int, metavar='N', help='of ONNX, 18 to 23 (default: 20)')
+    add('--opset', type=int, metavar='N', help='ONNX opset, 18 to 23 (default: 20)')
     runtime = (
-        'with --format web: the npm package onnxruntime-web, unpacked, or its folder dist (default: npm fetches it)'
+        'with --format web: the unpacked npm package onnxruntime-web, or its folder dist (default: downloaded by npm)'
     )
     add('--runtime', type=Path, metavar='FOLDER', help=runtime)
 
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     if args.format == 'web':
         _export_web(args, output)
     elif args.runtime:
-        raise UsageError('--runtime: is for --format web')
+        raise UsageError('--runtime needs --format web')
     else:
         _export_file(args, output)
 
@@ -81,7 +82,7 @@ def _export_web(args: argparse.Namespace, output: Path) -> None:
 
     for option, given in (('--half', args.half), ('--size', args.size), ('--opset', args.opset)):
         if given:
-            raise UsageError(f'{option}: is not for --format web, whose network computes in float32, at any size')
+            raise UsageError(f'{option} does not apply to --format web, which computes in float32 at any size')
     net = load_asid(args.weights)
     difference = export_web(net, output, args.runtime)
     size = sum(path.stat().st_size for path in output.iterdir())
@@ -109,12 +110,12 @@ def _export_file(args: argparse.Namespace, output: Path) -> None:
     if args.size:
         shape = f'one image of {args.size[1]}x{args.size[0]}'
     checked = 'at noise, black and white' if args.size else f'at {len(EXPORT_FORMATS[file_format].sizes(net))} sizes'
-    which = 'the program that it is made of is ' if file_format == 'coreml' else ''
+    which = 'the program before the conversion is ' if file_format == 'coreml' else ''
     print(
         f'wrote {printable(output)}: x{net.upscale}, {"float16" if args.half else "float32"}, {shape}{opset}; '
         f'{which}within {difference:.0e} of PyTorch {checked}'
     )
     if file_format == 'coreml':
-        print('for iOS 15, macOS 12 and later; it was not run, as that takes one of these systems')
+        print('for iOS 15, macOS 12 and later; not run, because only these systems can run it')
     if file_format == 'ncnn' and scale_by_name(output.stem) != net.upscale:
-        print(f'Upscayl takes it for x{scale_by_name(output.stem)} by its name: put x{net.upscale} into that')
+        print(f'Upscayl reads the scale x{scale_by_name(output.stem)} from this name; put x{net.upscale} into the name')

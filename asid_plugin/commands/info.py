@@ -36,6 +36,9 @@ PACKAGES = (
     'openvino',
     'gradio',
     'huggingface_hub',
+    'ncnn',
+    'coremltools',
+    'pytorch-optimizer',
     'pyiqa',
 )
 
@@ -73,7 +76,7 @@ def _gpus() -> str:
 
     if not torch.cuda.is_available():
         return (
-            f'none that PyTorch sees (built for CUDA {torch.version.cuda})'
+            f'none visible to PyTorch (built for CUDA {torch.version.cuda})'
             if torch.version.cuda
             else 'none (CPU build)'
         )
@@ -82,7 +85,7 @@ def _gpus() -> str:
 
 
 def _extras() -> str:
-    """Which extras are complete, and which packages the others lack."""
+    """List the complete extras, and the packages that the others lack."""
     from .main import EXTRAS
 
     lacking: dict[str, list[str]] = {}

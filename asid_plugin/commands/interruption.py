@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 from asid_plugin import files
 
 STATUS = 130
-"""Exit status of a command that was interrupted, as shells have it."""
-LINE = 'interrupted; all files written are whole'
+"""Exit status of an interrupted command, as in shells."""
+LINE = 'interrupted; all written files are complete'
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The command `asid`: it finds the command that is meant, reads its arguments, and runs it."""
+"""The program `asid`: parse the command line and run a command."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import asid_plugin
 from asid_plugin.errors import ASIDError
+from asid_plugin.extras import how_to_install
 from asid_plugin.files import FULL
 from asid_plugin.printable import printable
 
@@ -26,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class Command(NamedTuple):
-    """A command: its purpose in a few words, and the extra that brings everything it needs; '' if that is the core."""
+    """A command: its summary, and the extra with everything that it needs; '' if the core suffices."""
 
     summary: str
     extra: str = ''
@@ -34,34 +35,31 @@ class Command(NamedTuple):
 
 COMMANDS = {
     'upscale': Command('enlarge image files'),
-    'demo': Command('enlarge pictures on a page in the browser', 'demo'),
-    'train': Command('train by an option file of BasicSR', 'basicsr'),
-    'test': Command('test by an option file of BasicSR', 'basicsr'),
-    'mmengine': Command('train or test by a config of MMEngine', 'mmengine'),
-    'evaluate': Command('measure PSNR and SSIM of any networks on benchmark sets', 'evaluate'),
+    'demo': Command('enlarge pictures on a web page', 'demo'),
+    'train': Command('train with an option file of BasicSR', 'basicsr'),
+    'test': Command('test with an option file of BasicSR', 'basicsr'),
+    'mmengine': Command('train or test with a config of MMEngine', 'mmengine'),
+    'evaluate': Command('measure PSNR and SSIM of networks on benchmark sets', 'evaluate'),
     'prepare': Command('make data sets from photographs, DIV2K or RealSR', 'basicsr'),
     'convert': Command('convert a checkpoint to another layout or format'),
-    'export': Command('export a network to ONNX, OpenVINO or torch.export', 'export'),
-    'paper': Command('produce a table or figure of the paper, or plan its trainings', 'evaluate'),
+    'export': Command('export a network to ONNX, OpenVINO, ncnn, Core ML or a web page', 'export'),
+    'paper': Command('reproduce a table or figure of the paper, or plan its trainings', 'evaluate'),
     'complexity': Command("print parameters and multiply-adds of the paper's networks"),
-    'curve': Command("draw a training's loss and PSNR from its logs", 'evaluate'),
-    'schema': Command('write the JSON Schema of option files for an editor', 'basicsr'),
+    'curve': Command('draw the loss and PSNR of a training from its logs', 'evaluate'),
+    'schema': Command('write the JSON Schema of option files, for editors', 'basicsr'),
     'info': Command('print versions, devices and installed extras, for a bug report'),
 }
 """Each is a module of this package."""
 
 RUNS = ('train', 'test', 'mmengine')
-"""Commands that a launcher may start in several processes, and that may take days."""
+"""Commands that a launcher may start in several processes, and that can take days."""
 
-GOES_ON = {
-    'prepare': 'interrupted: the same command continues',
-    'train': 'interrupted; --auto_resume goes on from the last state that was saved',
-    'mmengine': 'interrupted; --resume goes on from the last checkpoint',
+CONTINUES = {
+    'prepare': 'interrupted; run the same command to continue',
+    'train': 'interrupted; --auto_resume continues from the last saved state',
+    'mmengine': 'interrupted; --resume continues from the last checkpoint',
 }
-"""The line at the end of a command that was interrupted and can be continued."""
-
-WITH_BASICSR = ('basicsr', 'evaluate', 'mmengine')
-"""Extras that BasicSR is in, whose build needs the torch that is installed."""
+"""The last line of an interrupted command that can be continued."""
 
 EXTRAS = {
     'basicsr': 'basicsr',
@@ -84,8 +82,11 @@ EXTRAS = {
     'gradio': 'demo',
     'huggingface_hub': 'hub',
     'pyiqa': 'metrics',
+    'ncnn': 'ncnn',
+    'coremltools': 'coreml',
+    'pytorch_optimizer': 'optimizers',
 }
-"""The extra that brings a module which may be missing."""
+"""The extra that brings an optional module."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,7 +126,7 @@ def run(name: str, module: ModuleType, args: argparse.Namespace) -> int:
         file, reason = error.filename or getattr(args, 'output', None), error.strerror or str(error)
         return _fail(printable(f'{file}: {reason}' if file else reason))
     except KeyboardInterrupt:
-        print(getattr(args, 'goes_on', GOES_ON.get(name, LINE)), file=sys.stderr)
+        print(getattr(args, 'continues', CONTINUES.get(name, LINE)), file=sys.stderr)
         return STATUS
 
 
@@ -138,13 +139,6 @@ def module_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     )
     module.add_arguments(parser)
     return parser
-
-
-def how_to_install(extra: str) -> str:
-    """The command that installs an extra."""
-    flags = '--no-build-isolation --use-pep517 ' if extra in WITH_BASICSR else ''
-    note = ' (docs/install.md has the line for Python 3.13)' if flags and sys.version_info >= (3, 13) else ''
-    return f"pip install {flags}'asid-plugin[{extra}]'{note}"
 
 
 def _fail(message: str) -> int:
@@ -166,6 +160,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--version', action='version', version=f'asid_plugin {asid_plugin.__version__}')
     parser.add_argument('--local-rank', '--local_rank', help=argparse.SUPPRESS)  # of torch.distributed.launch
-    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='one of those below')
+    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='one of the commands below')
     parser.add_argument('arguments', nargs=argparse.REMAINDER, metavar='...', help="the command's own arguments")
     return parser

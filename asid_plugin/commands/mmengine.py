@@ -1,4 +1,4 @@
-"""Train or test by a config of MMEngine.
+"""Train or test with a config of MMEngine.
 
     asid mmengine train options/mmengine/asid_x2_div2k.py
     asid mmengine test options/mmengine/asid_x2_div2k.py work_dirs/asid_x2_div2k/iter_3200000.pth
@@ -12,12 +12,12 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands `train` and `test`, with the arguments of OpenMMLab's tools."""
     subparsers = parser.add_subparsers(metavar='ACTION', dest='action', required=True)
-    train = subparsers.add_parser('train', help='train', description='Train by a config of MMEngine.')
+    train = subparsers.add_parser('train', help='train with a config', description='Train with a config of MMEngine.')
     test = subparsers.add_parser(
         'test',
-        help='test',
-        description='Test by a config of MMEngine: PSNR and SSIM, and SR images, of weights in any file that this '
-        'package reads.',
+        help='test a checkpoint',
+        description='Test with a config of MMEngine: write PSNR, SSIM and SR images. CHECKPOINT may be any file of '
+        'weights that this package reads.',
     )
     for subparser in (train, test):
         _add_common_arguments(subparser)
@@ -28,11 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add('config', metavar='CONFIG', help='such as options/mmengine/asid_x2_div2k.py')
-    add('--work-dir', metavar='DIR', help="default: the config's, or work_dirs/ and its name")
-    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config')
+    add('config', metavar='CONFIG', help='the config, such as options/mmengine/asid_x2_div2k.py')
+    add('--work-dir', metavar='DIR', help='default: work_dir of the config, or work_dirs/CONFIG')
+    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='change settings of the config')
     add(
-        '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch with torchrun (default: none)'
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='pytorch under torchrun, slurm under srun (default: none)',
     )
     add('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # of torch.distributed.launch
 

@@ -1,6 +1,6 @@
-"""Produce a table or figure of the paper: `asid paper table2`, and so on; `asid paper plan` is for the trainings.
+"""Reproduce a table or figure of the paper (`asid paper table2`), or plan its trainings (`asid paper plan`).
 
-Figures that can be counted or measured on this machine are; the paper's own stand beside them, marked as reported.
+Values are counted or measured on this machine where possible. The values of the paper are marked as reported.
 """
 
 import argparse
@@ -19,48 +19,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a sub-command for each table and figure."""
     subparsers = parser.add_subparsers(metavar='TABLE_OR_FIGURE', required=True)
     for name, part in PARTS.items():
-        subparser = subparsers.add_parser(name, help=part.help, description=f'The paper: {part.help}.')
+        subparser = subparsers.add_parser(name, help=part.help, description=f'{part.help[0].upper()}{part.help[1:]}.')
         part.add_arguments(subparser)
         subparser.set_defaults(produce=part.produce)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Produce the table or figure that is named."""
+    """Produce the named table or figure."""
     call(f'asid_plugin.paper.{args.produce}', args)
 
 
 def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid paper table1`."""
     parser.add_argument('--scale', type=int, choices=[2, 3, 4], help='only this scale (default: all)')
-    add_measured(parser, 'add rows that were measured')
+    add_measured(parser, 'add measured rows')
 
 
 def add_table2_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid paper table2`."""
     add = parser.add_argument
-    add('--scale', '--upscale', type=int, choices=[2, 3, 4], default=4, help="(%(default)s, as the paper's table)")
+    add('--scale', '--upscale', type=int, choices=[2, 3, 4], default=4, help='default: %(default)s, as in the paper')
     add(
         '--no-measure',
         action='store_true',
-        help='count only; to measure memory and time takes a minute or two, on a machine that does nothing else',
+        help='count only; measuring memory and time takes a minute or two on an idle machine',
     )
-    add('--repeat', type=int, default=3, help='passes of which the median time is taken (default: 3)')
-    add('--threads', type=int, default=2, help='that the CPU uses (default: 2)')
+    add('--repeat', type=int, default=3, help='number of passes; the table shows the median time (default: 3)')
+    add('--threads', type=int, default=2, help='CPU threads (default: 2)')
     add('--device', choices=['cpu', 'cuda'], default='cpu')
 
 
 def add_figure1_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid paper figure1`."""
-    parser.add_argument('--scale', type=int, choices=(2, 3, 4), default=2, help='(%(default)s)')
+    parser.add_argument('--scale', type=int, choices=(2, 3, 4), default=2, help='scale (default: %(default)s)')
     parser.add_argument('--set', choices=BENCHMARKS, default='Urban100', help='benchmark (%(default)s)')
-    add_measured(parser, 'add the networks that were measured')
+    add_measured(parser, 'add measured networks')
     parser.add_argument(
         '--point',
         nargs=3,
         action='append',
         default=[],
         metavar=('NAME', 'PARAMS', 'PSNR'),
-        help='add one that was measured here, PARAMS in full: --point mine 297516 31.9; may be repeated',
+        help='add a measured network, PARAMS with all digits: --point mine 297516 31.9; may be repeated',
     )
     add_figure_output(parser, 'results/figure1.png')
 
@@ -68,14 +68,14 @@ def add_figure1_arguments(parser: argparse.ArgumentParser) -> None:
 def add_crops_arguments(parser: argparse.ArgumentParser, output: str) -> None:
     """Add the arguments of `asid paper figure5` and `supplement-figure2`."""
     add = parser.add_argument
-    add('--gt', type=Path, metavar='FILE', help="HR image; default: scikit-image's photograph of a cat")
-    add('--lq', type=Path, metavar='FILE', help='its LR image (default: made from it by imresize)')
-    add('--scale', type=int, default=4, help='(%(default)s)')
+    add('--gt', type=Path, metavar='FILE', help='HR image (default: the photograph of a cat in scikit-image)')
+    add('--lq', type=Path, metavar='FILE', help='its LR image (default: made from the HR image by imresize)')
+    add('--scale', type=int, default=4, help='scale (default: %(default)s)')
     add_networks(
         parser,
-        '[NAME=]FILE, any number: as for asid evaluate (default: the weights in the package). Bicubic is always there',
+        '[NAME=]FILE, any number, as in asid evaluate (default: the packaged weights). Bicubic is always included',
     )
-    add('--how', choices=('tiles', 'whole'), default='tiles', help='how networks see the image (%(default)s)')
+    add('--how', choices=('tiles', 'whole'), default='tiles', help='run networks by tiles or at once (%(default)s)')
     add(
         '--box',
         type=int,
@@ -83,80 +83,80 @@ def add_crops_arguments(parser: argparse.ArgumentParser, output: str) -> None:
         metavar=('X', 'Y', 'W', 'H'),
         help='the detail in HR pixels (default: the square where bicubic differs most from HR)',
     )
-    add('--columns', type=int, help='of details (default: in two rows)')
+    add('--columns', type=int, help='columns of details (default: as many as two rows need)')
     add_figure_output(parser, output)
 
 
 def add_figure6_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid paper figure6`."""
     add = parser.add_argument
-    add('--image', type=Path, metavar='FILE', help="default: scikit-image's photograph of a cat")
+    add('--image', type=Path, metavar='FILE', help='image (default: the photograph of a cat in scikit-image)')
     add(
         '--window',
         type=int,
         nargs=2,
         metavar=('ROW', 'COL'),
-        help='counted in windows of 8x8 pixels, from 0 (default: the one whose pixels differ most)',
+        help='row and column of the window, in windows of 8x8 pixels from 0 (default: the window whose pixels vary '
+        'most)',
     )
-    add('--weights', type=Path, metavar='FILE', help='a checkpoint of ASID, which says what it shares')
-    add('--sharing', choices=SHARING, help='without --weights, of an untrained ASID (none, as in the paper)')
-    add('--seed', type=int, default=0, help='of the untrained ASID (%(default)s)')
+    add('--weights', type=Path, metavar='FILE', help='a checkpoint of ASID, which determines the sharing')
+    add('--sharing', choices=SHARING, help='without --weights, sharing of an untrained ASID (default: none)')
+    add('--seed', type=int, default=0, help='seed of the untrained ASID (default: %(default)s)')
     add_figure_output(parser, 'results/figure6.png')
 
 
 def add_curve_arguments(parser: argparse.ArgumentParser, output: str) -> None:
     """Add the arguments of `asid paper figure7` and `supplement-figure1`."""
     add_figure_output(parser, output)
-    add_measured(parser, 'draw the PSNR on Urban100 x2 that was measured of these networks by tiles')
+    add_measured(parser, 'draw the PSNR of these networks, measured by tiles on Urban100 x2')
 
 
 def add_realsr_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid paper supplement-table1`."""
-    add_measured(parser, 'add figures that were measured on the set RealSR at x3 or x4')
+    add_measured(parser, 'add results measured on the set RealSR at x3 or x4')
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid paper plan`."""
     add = parser.add_argument
     add(
-        'parts', nargs='*', metavar='PART', help='a table or figure, such as table3 (default: all that are trained for)'
+        'parts', nargs='*', metavar='PART', help='a table or figure, such as table3 (default: all that need a training)'
     )
     action = parser.add_mutually_exclusive_group()
-    action.add_argument('--next', action='store_true', help='print the one command to type now, and measure nothing')
-    action.add_argument('--run', action='store_true', help='train whatever is not done, one after another')
-    action.add_argument('--slurm', type=Path, metavar='DIR', help='write job arrays of SLURM that train it')
-    action.add_argument('--json', action='store_true', help='print the plan in JSON')
+    action.add_argument('--next', action='store_true', help='print only the next command to run, without measuring')
+    action.add_argument('--run', action='store_true', help='run the remaining trainings one after another')
+    action.add_argument('--slurm', type=Path, metavar='DIR', help='write SLURM job arrays for the trainings')
+    action.add_argument('--json', action='store_true', help='print the plan as JSON')
     add('--options', type=Path, default=Path('options'), metavar='DIR', help='folder of option files (%(default)s)')
     add(
         '--iterations',
         type=int,
         metavar='N',
-        help='of each training, as a test; their experiments are named NAME_N_iterations, so that nobody takes them '
-        "for the paper's",
+        help='shorten each training to N iterations, as a test; the experiments are named NAME_N_iterations',
     )
     add(
         '--force_yml',
         nargs='+',
         default=[],
         metavar='KEY=VALUE',
-        help='change options of all trainings, as asid train does: of data and batch, say',
+        help='change options of all trainings, as in asid train, such as the data or the batch',
     )
     add(
         '--device',
         default='auto',
         choices=['auto', 'cpu', 'cuda'],
-        help='that is measured (auto: CUDA if there is any)',
+        help='device to measure; auto takes CUDA if available (default: auto)',
     )
-    add('--no-measure', action='store_true', help='hours only where the rate is known from an earlier time')
+    add('--no-measure', action='store_true', help='estimate hours only from rates that were measured before')
     add(
         '-o',
         '--output',
         type=Path,
         default=Path('results/plan'),
         metavar='DIR',
-        help='where the rates are kept that were measured (%(default)s)',
+        help='folder for the measured rates (default: %(default)s)',
     )
-    parser.set_defaults(goes_on='interrupted; the same command goes on')
+    parser.set_defaults(continues='interrupted; run the same command to continue')
 
 
 class Part(NamedTuple):
@@ -187,7 +187,5 @@ PARTS = {
         partial(add_crops_arguments, output='results/supplement_figure2.png'),
         'crops:main',
     ),
-    'plan': Part(
-        'every training behind it: how far it is, and the hours that are left', add_plan_arguments, 'plan:main'
-    ),
+    'plan': Part('progress and remaining hours of the trainings', add_plan_arguments, 'plan:main'),
 }

@@ -1,7 +1,7 @@
-"""Make data sets: sub-images and LMDBs to train from, and pairs to validate and test on.
+"""Make data sets: sub-images and LMDBs for training, and pairs for validation and testing.
 
-    asid prepare div2k                       # DIV2K, or any folder of photographs, as the paper's recipe needs it
-    asid prepare photos ~/Pictures/best      # photographs of one's own, some of them held out to validate on
+    asid prepare div2k                       # DIV2K or any folder of photographs, for the recipe of the paper
+    asid prepare photos ~/Pictures/best      # your photographs; some are held out for validation
 
 The same command continues an interrupted run and verifies a finished one.
 """
@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prepare the data set that is named.
+    """Prepare the named data set.
 
     Raises:
-        PrepareError: An argument, an image or an existing output is not as it must be, or a worker was killed.
+        PrepareError: An argument, an image or an existing output is unsuitable, or a worker was killed.
     """
     from concurrent.futures.process import BrokenProcessPool
 
@@ -40,20 +40,21 @@ def run(args: argparse.Namespace) -> None:
     try:
         call(f'asid_plugin.prepare.{args.prepare}', **arguments)
     except BrokenProcessPool:
-        raise PrepareError('a worker was killed, most likely for want of memory: give fewer --workers') from None
+        raise PrepareError('a worker was killed, possibly out of memory; use fewer --workers') from None
 
 
 def add_div2k_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid prepare div2k`."""
     add = parser.add_argument
-    add('--hr', default='datasets/DIV2K/DIV2K_train_HR', help='folder of HR images (%(default)s)')
+    add('--hr', default='datasets/DIV2K/DIV2K_train_HR', help='folder of HR images (default: %(default)s)')
     add(
         '--lr',
-        help='folder of LR images (X2/0001x2.png ...); without, DIV2K_train_LR_bicubic beside --hr or, if absent, made',
+        help='folder of LR images (X2/0001x2.png ...); default: DIV2K_train_LR_bicubic beside --hr, or LR images are '
+        'made',
     )
     _add_output(parser, 'datasets/DIV2K')
-    add('--name', default='DIV2K_train', help="how the outputs' names begin (%(default)s)")
-    add('--scales', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (2 3 4)')
+    add('--name', default='DIV2K_train', help='prefix of the output names (default: %(default)s)')
+    add('--scales', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (default: 2 3 4)')
     _add_cutting(parser)
     _add_raw(parser, ' (32 GB more for DIV2K)')
     add_workers(parser)
@@ -62,22 +63,22 @@ def add_div2k_arguments(parser: argparse.ArgumentParser) -> None:
 def add_photos_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid prepare photos`."""
     add = parser.add_argument
-    add('folders', nargs='+', type=Path, metavar='FOLDER', help='of photographs; not those in folders inside')
+    add('folders', nargs='+', type=Path, metavar='FOLDER', help='folder of photographs; subfolders are ignored')
     _add_output(parser, 'datasets/photos')
-    add('--scales', '--scale', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (2 3 4)')
+    add('--scales', '--scale', type=int, nargs='+', default=[2, 3, 4], help='downscaling factors (default: 2 3 4)')
     add(
         '--crop-size',
         type=int,
         default=240,
-        help='side of a sub-image in HR pixels, at least 64 times the scale (%(default)s)',
+        help='side of a sub-image in HR pixels, at least 64 times the scale (default: %(default)s)',
     )
     add(
         '--least-side',
         type=int,
         default=0,
-        help='leave smaller photographs out, in pixels (%(default)s); a patch of gt_size must fit into each',
+        help='skip photographs with fewer pixels on a side (default: %(default)s); each must hold a patch of gt_size',
     )
-    add('--workers', type=int, default=2, help='processes (%(default)s)')
+    add('--workers', type=int, default=2, help='number of processes (default: %(default)s)')
 
 
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,11 +90,11 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 def add_realsr_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid prepare realsr`."""
     add = parser.add_argument
-    add('--realsr', default='datasets/RealSR(V3)', help='folder that holds Canon and Nikon (%(default)s)')
+    add('--realsr', default='datasets/RealSR(V3)', help='folder that holds Canon and Nikon (default: %(default)s)')
     _add_output(parser, 'datasets/RealSR')
-    add('--scales', type=int, nargs='+', choices=[2, 3, 4], default=[3, 4], help='the scales to prepare (3 4)')
+    add('--scales', type=int, nargs='+', choices=[2, 3, 4], default=[3, 4], help='scales to prepare (default: 3 4)')
     cameras = ['Canon', 'Nikon']
-    add('--cameras', nargs='+', choices=cameras, default=cameras, help='whose images to take (both)')
+    add('--cameras', nargs='+', choices=cameras, default=cameras, help='cameras to use (default: both)')
     _add_cutting(parser)
     _add_raw(parser)
     add_workers(parser)
@@ -102,24 +103,28 @@ def add_realsr_arguments(parser: argparse.ArgumentParser) -> None:
 def add_degraded_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `asid prepare degraded`."""
     add = parser.add_argument
-    add('folder', type=Path, metavar='SET', help='with GTmodK and LRbicxK in it')
-    add('--scale', type=int, required=True, help='K')
+    add('folder', type=Path, metavar='SET', help='test set with GTmodK and LRbicxK')
+    add('--scale', type=int, required=True, help='the scale K')
     _add_output(parser, 'datasets/degraded')
 
 
 def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
-    text = 'folder to write to (%(default)s)'
+    text = 'folder to write to (default: %(default)s)'
     parser.add_argument('-o', '--output', '--out', dest='out', type=Path, default=Path(default), help=text)
 
 
 def _add_raw(parser: argparse.ArgumentParser, size: str = '') -> None:
-    text = f'make LMDBs of uncompressed pixels besides, which asid train --raw reads{size}'
+    text = f'also make LMDBs of uncompressed pixels, for asid train --raw{size}'
     parser.add_argument('--raw', action='store_true', help=text)
 
 
 def _add_cutting(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--crop-size', type=int, default=480, help='side of a sub-image in HR pixels (%(default)s)')
-    parser.add_argument('--step', type=int, default=240, help='distance of sub-images in HR pixels (%(default)s)')
+    parser.add_argument(
+        '--crop-size', type=int, default=480, help='side of a sub-image in HR pixels (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--step', type=int, default=240, help='distance between sub-images in HR pixels (default: %(default)s)'
+    )
 
 
 class Data(NamedTuple):
@@ -139,28 +144,28 @@ DATA = {
         'Make 480x480 sub-images and LMDBs for BasicSR from DIV2K or any folder of HR images.',
     ),
     'photos': Data(
-        "photographs of one's own",
+        'your photographs',
         add_photos_arguments,
         'photos:prepare_photos',
-        'Make raw LMDBs to train on from folders of photographs; some are held out, as pairs to validate on.',
+        'Make raw LMDBs for training from folders of photographs. Some photographs are held out as validation pairs.',
     ),
     'demo': Data(
-        "the quick start's data",
+        'the data of the quick start',
         add_demo_arguments,
         'demo:prepare_demo',
-        "Make the quick start's data from the photographs that come with scikit-image; nothing is downloaded.",
+        'Make the data of the quick start from photographs in scikit-image. Nothing is downloaded.',
     ),
     'realsr': Data(
         'RealSR',
         add_realsr_arguments,
         'realsr:prepare_realsr',
-        'Make sub-images, LMDBs and test folders for BasicSR from RealSR. LR of 1/k of the size of HR (version 3) is '
-        'used as it is, LR of the size of HR (versions 1 and 2) is downscaled by k.',
+        'Make sub-images, LMDBs and test folders for BasicSR from RealSR. LR images of 1/k of the HR size (version 3) '
+        'are used unchanged. LR images of the HR size (versions 1 and 2) are downscaled by k.',
     ),
     'degraded': Data(
-        'a test set, JPEG-compressed and noisy',
+        'a test set with JPEG compression and noise',
         add_degraded_arguments,
         'degraded:degrade',
-        'Make test sets whose LR images are JPEG-compressed or noisy from one whose LR images are clean.',
+        'Make test sets with JPEG-compressed or noisy LR images from a set with clean LR images.',
     ),
 }

@@ -1,8 +1,8 @@
-"""Write the JSON Schema of option files, by which editors complete and check them.
+"""Write the JSON Schema of option files, with which editors complete and check them.
 
-asid schema                                        # schema.json of this package, anew
-asid schema my_schema.json --import my_networks    # with networks, losses ... of your own
-asid schema --page docs/options.md                 # the page of documentation on the keys instead
+asid schema                                        # rewrite schema.json of this package
+asid schema my_schema.json --import my_networks    # with your networks, losses ...
+asid schema --page docs/options.md                 # write the documentation of the keys instead
 """
 
 import argparse
@@ -12,11 +12,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument('file', nargs='?', type=Path, help="to write (default: the package's own schema.json)")
-    parser.add_argument('--page', type=Path, metavar='FILE', help='write a page on all keys instead, in Markdown')
-    parser.add_argument(
-        '--import', nargs='+', default=[], dest='modules', help='modules that register classes of yours'
-    )
+    parser.add_argument('file', nargs='?', type=Path, help='file to write (default: schema.json of this package)')
+    parser.add_argument('--page', type=Path, metavar='FILE', help='write a Markdown page on all keys instead')
+    parser.add_argument('--import', nargs='+', default=[], dest='modules', help='modules that register your classes')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
         except ImportError as error:
             raise UsageError(f'--import {module}: {error}') from error
     if args.file and args.page:
-        raise UsageError(f'{args.file} and --page {args.page}: write one after the other')
+        raise UsageError(f'{args.file} and --page {args.page}: write only one at a time')
     file = args.page or args.file or SHIPPED
     with whole_file(file) as unfinished:
         unfinished.write_text(to_markdown() if args.page else to_json(), encoding='utf-8')

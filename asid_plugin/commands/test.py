@@ -1,4 +1,4 @@
-"""Test by an option file, as `python basicsr/test.py` does in a source tree of BasicSR.
+"""Test with an option file, like `python basicsr/test.py` in a source tree of BasicSR.
 
 `results/` is written to the current folder.
 """

@@ -1,6 +1,6 @@
-"""Train by an option file, as `python basicsr/train.py` does in a source tree of BasicSR.
+"""Train with an option file, like `python basicsr/train.py` in a source tree of BasicSR.
 
-`experiments/` and `tb_logger/` are written to the current folder, and --auto_resume looks into it.
+`experiments/` and `tb_logger/` are written to the current folder, where --auto_resume finds them.
 Several processes: torchrun --nproc_per_node=4 -m asid_plugin train FILE --launcher pytorch
 """
 
@@ -11,7 +11,7 @@ from asid_plugin.options.basicsr_keys import RAW
 from .arguments import add_basicsr_arguments, run_basicsr
 
 SWITCH = f'datasets:train:type={RAW}'
-"""The entry of `--force_yml` by which a training reads raw pixels."""
+"""The entry of `--force_yml` that makes a training read raw pixels."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--raw',
         action='store_true',
-        help='read raw pixels, of the LMDBs that asid prepare ... --raw makes beside those of PNG files: the same '
-        f'training, with less work for the processor; short for --force_yml {SWITCH}',
+        help='read the LMDBs of raw pixels that asid prepare ... --raw makes: the same training with less work for '
+        f'the CPU; short for --force_yml {SWITCH}',
     )
 
 

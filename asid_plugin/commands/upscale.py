@@ -1,15 +1,15 @@
 """Enlarge images with ASID.
 
 Writes PNG, JPEG, WebP, TIFF and BMP; reads these, and also GIF, AVIF, JPEG 2000, TGA, PBM, PGM and PPM, and HEIC and
-JPEG XL with the extra `formats`. Grey stays grey, 16 bits stay 16 (PNG, TIFF), alpha is kept (PNG, WebP, TIFF;
-elsewhere composited over white), photographs are turned upright. Animations stay animations in PNG, WebP and TIFF,
-pages stay pages in TIFF; elsewhere the first one is written. Colour profile, EXIF, XMP, IPTC, texts and resolution are
-kept where the format holds them. A line on stderr names each thing that is lost.
+JPEG XL with the extra `formats`. Grey stays grey, 16 bits stay 16 (PNG, TIFF), alpha stays (PNG, WebP, TIFF; other
+formats are composited over white), and photographs are turned upright. Animations stay animations in PNG, WebP and
+TIFF, and pages stay pages in TIFF; other formats get the first frame or page. Colour profile, EXIF, XMP, IPTC, texts
+and resolution are copied if the format can hold them. A line on stderr names each loss.
 
-Started by `torchrun -m asid_plugin upscale ...` or `srun asid upscale ...`, processes share the images out; each is
-written once. After an interruption, --skip-existing goes on with those that are missing.
+Processes started by `torchrun -m asid_plugin upscale ...` or `srun asid upscale ...` divide the images among
+themselves. After an interruption, --skip-existing continues with the missing images.
 
-Exit status: 0 all written, 1 some images failed (the others are written), 2 nothing was tried, 130 interrupted.
+Exit status: 0 all written, 1 some images failed (the others are written), 2 nothing was started, 130 interrupted.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         type=Path,
         metavar='INPUT',
-        help='an image, or a folder: all images in it, not those in folders inside; a line counts the files left out',
+        help='an image, or a folder of images, without its subfolders; a line counts the skipped files',
     )
     add(
         '-o',
@@ -44,36 +44,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar='OUT',
-        help='a file, if INPUT is one file and OUT ends like an image; else a folder, made if need be, where the names '
-        'stay and --ext says the format. Replaces an OUT that is there, never an input. Images that would share a name '
-        'get their suffix into it: grey_jpg.png, grey_png.png',
+        help='a file, if INPUT is one file and OUT has the suffix of an image; else a folder, created if missing, for '
+        'files with the names of the inputs in the format of --ext. Existing outputs are replaced, inputs never. '
+        'Outputs that would share a name include the suffix of the input: grey_jpg.png, grey_png.png',
     )
-    add('--recursive', action='store_true', help='take folders inside folders, and make the same ones in OUT')
+    add('--recursive', action='store_true', help='include subfolders, and create the same ones in OUT')
     add(
         '--ext',
         default='png',
         choices=['png', 'jpg', 'jpeg', 'webp', 'tif', 'tiff', 'bmp', 'keep'],
-        help="format in a folder: png (the default; loses nothing), another, or keep for each input's own (PNG where "
-        'that is not written)',
+        help='format in a folder: png (default, lossless), another, or keep for the format of each input (PNG if that '
+        'cannot be written)',
     )
     add(
         '--suffix',
         default='',
         metavar='TEXT',
-        help='put behind the names in a folder: with _x2, a.png becomes a_x2.png',
+        help='append TEXT to the names in a folder: with _x2, a.png becomes a_x2.png',
     )
-    add('--quality', type=int, metavar='Q', help='of JPEG, 1 to 100 (default: 95); the other formats lose nothing')
-    add('--skip-existing', action='store_true', help='leave each output that is there as it is; all are whole')
+    add('--quality', type=int, metavar='Q', help='JPEG quality, 1 to 100 (default: 95); the other formats are lossless')
+    add('--skip-existing', action='store_true', help='skip images whose output exists; outputs are always complete')
     add(
         '--strip-metadata',
         action='store_true',
-        help='write no EXIF, XMP, IPTC, texts and resolution, only the colour profile, which defines the colours',
+        help='write no EXIF, XMP, IPTC, texts or resolution; the colour profile stays, because it defines the colours',
     )
     add(
         '--weights',
         type=Path,
         metavar='FILE',
-        help="a checkpoint of ASID, .pth, .ckpt or .safetensors (default: the package's own of the scale, packaged:xK)",
+        help='a checkpoint of ASID, .pth, .ckpt or .safetensors (default: packaged:xK, the packaged weights of the '
+        'scale)',
     )
     add(
         '--real',
@@ -85,13 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--backend',
         default='torch',
         choices=['torch', 'onnxruntime'],
-        help='runs the network: torch (the default) or onnxruntime, with an .onnx file of asid export',
+        help='torch (default), or onnxruntime with an .onnx file of asid export',
     )
     add(
         '--scale',
         type=int,
-        help=f"which of the package's weights (default: {DEFAULT_SCALE}); with --weights a check: stop unless the "
-        "checkpoint's scale is this",
+        help=f'scale of the packaged weights (default: {DEFAULT_SCALE}); with --weights: stop if the checkpoint has '
+        'another scale',
     )
     add_running_arguments(parser)
     add_borders(parser, 'flush')
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     """Enlarge the images; returns 1 if one failed.
 
     Raises:
-        UsageError: The arguments cannot be carried out.
+        UsageError: The arguments are invalid.
         CheckpointError: The weights cannot be read.
     """
     from asid_plugin.errors import UsageError
@@ -122,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     upscaler = load_upscaler(weights, args.scale, *running)
     if first:
         own = args.weights is None and not args.real
-        own_note = [f'no --weights given, so these are {weights}, which come with the package'] * own
+        own_note = [f'no --weights given; using {weights} from the package'] * own
         for note in [*own_note, *planned.notes]:
             say(f'note: {note}', sys.stderr)
     jobs = survey(planned.targets, upscaler, quiet=not first)
@@ -135,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         _say_how_much(possible, share)
     failed = _enlarge(todo, upscaler, share, args)
     if len(todo) < len(mine):
-        say(f'{share.prefix}{len(mine) - len(todo)} of {len(mine)} images were there already', sys.stderr)
+        say(f'{share.prefix}{len(mine) - len(todo)} of {len(mine)} images existed and were skipped', sys.stderr)
     if failed:
         say(f'{share.prefix}{failed} of {len(mine)} images failed', sys.stderr)
     share.finish(failed > 0)
@@ -143,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def choose_weights(weights: Path | None, scale: int | None, real: bool = False) -> Path:
-    """The weights that are asked for, or else the package's own of the scale.
+    """The given weights, or the packaged weights of the scale.
 
     Args:
         weights: Those asked for, if any.
@@ -172,14 +173,14 @@ def _missing(jobs: Sequence['Job']) -> list['Job']:
 
 
 def _check_folders(jobs: Sequence['Job']) -> None:
-    """See that the folders can be written to, or be made where they are not there yet."""
+    """Check that the folders can be written to, or created if they are missing."""
     from asid_plugin.errors import UsageError
     from asid_plugin.files import remove_abandoned
 
     for folder in sorted({job.target.parent for job in jobs}):
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         if not there.is_dir():
-            raise UsageError(f'{there}: is a file, and not the folder that is to be written to')
+            raise UsageError(f'{there}: is a file; the output folder cannot be created there')
         if not os.access(there, os.W_OK):
             raise UsageError(f'{there}: this folder cannot be written to')
         remove_abandoned(folder)
@@ -198,7 +199,7 @@ def _advise(jobs: Sequence['Job'], weights: Path) -> None:
 
 
 def _say_how_much(jobs: Sequence['Job'], share: 'Share') -> None:
-    """A line before the work starts: how much is to be done, by all processes."""
+    """Print the amount of work of all processes before it starts."""
     from asid_plugin.inference.progress import counted, say
 
     possible = [job for job in jobs if not job.error]

@@ -1,1 +1,1 @@
-"""Corrections of the frameworks that this package works in, one function each; no file of theirs is changed."""
+"""Corrections of the host frameworks, one function each; none of their files is changed."""

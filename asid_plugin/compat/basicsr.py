@@ -1,13 +1,13 @@
-"""Corrections of BasicSR 1.4.2 (2022) for today's stack, made while the program runs.
+"""Corrections of BasicSR 1.4.2 (2022) for today's stack, applied at run time.
 
 Every correction is one function. Its docstring names the fault and its first version; without the fault it changes
 nothing.
 The import hook (`asid_plugin.startup`) runs those of `BEFORE` before BasicSR's code and those of `AFTER` after
 it. No file of BasicSR, torch or torchvision is touched.
 
-Two changes need no correction, only care, and tests cover them: since torch 2.6 `torch.load`
-takes tensors and plain values only, which BasicSR's checkpoints and training states are; and BasicSR's source
-distribution asks for torch at build time, which `scripts/setup.sh` answers with `--no-build-isolation`.
+Two changes need no correction, and tests cover them. Since torch 2.6 `torch.load` accepts only tensors and plain
+values, like BasicSR's checkpoints and training states. BasicSR's source distribution needs torch at build time, so
+`scripts/setup.sh` passes `--no-build-isolation`.
 """
 
 import functools
@@ -41,7 +41,7 @@ from .weights import weights_of_our_networks
 
 
 class MissingWeightsError(ASIDError):
-    """Weights that a loss needs and that are not there; the message is one line."""
+    """Missing weights for a loss; the message is one line."""
 
 
 def before_import() -> None:
@@ -60,7 +60,7 @@ def after_import() -> None:
 def functional_tensor() -> None:
     """Provide `torchvision.transforms.functional_tensor`, gone since torchvision 0.17.
 
-    BasicSR's `data/degradations.py` takes `rgb_to_grayscale` from it, which has a public home now.
+    BasicSR's `data/degradations.py` imports `rgb_to_grayscale` from it, which is public elsewhere now.
     """
     name = 'torchvision.transforms.functional_tensor'
     if name in sys.modules or find_spec('torchvision') is None or find_spec(name) is not None:
@@ -71,10 +71,10 @@ def functional_tensor() -> None:
 
 
 def lend_distutils() -> None:
-    """Lend BasicSR `distutils.version.LooseVersion`, gone since Python 3.12 where there is no setuptools.
+    """Provide `distutils.version.LooseVersion` for BasicSR, gone since Python 3.12 without setuptools.
 
-    `archs/arch_util.py` compares torchvision's version with it. `withdraw_distutils` takes the stand-in away
-    again, lest somebody takes it for the real distutils.
+    `archs/arch_util.py` compares torchvision's version with it. `withdraw_distutils` removes the stand-in, so that no
+    other program uses it as the real distutils.
     """
     try:
         import distutils.version  # noqa: F401
@@ -96,7 +96,8 @@ def withdraw_distutils() -> None:
 def dist_without_cuda() -> None:
     """Let `--launcher pytorch` and `slurm` start on a machine without CUDA, where all of BasicSR's versions fail.
 
-    They divide the rank by the number of GPUs and insist on NCCL; without CUDA there is one device, the CPU, and gloo.
+    They divide the rank by the number of GPUs and require NCCL. Without CUDA the device is the CPU, and the backend
+    gloo.
     """
     from basicsr.utils import dist_util
 
@@ -105,9 +106,9 @@ def dist_without_cuda() -> None:
 
 
 def process_group_left_open() -> None:
-    """Leave the process group when the program ends, which none of BasicSR's scripts does.
+    """Destroy the process group at the end of the program, which BasicSR's scripts do not.
 
-    See `leave_process_group_at_exit` for the consequences.
+    See `leave_process_group_at_exit`.
     """
     from basicsr.utils import dist_util
 
@@ -131,14 +132,14 @@ def ddp_without_cuda() -> None:
     def model_to_device(self: BaseModel, net: torch.nn.Module) -> torch.nn.Module:
         if not self.opt['dist'] or self.device.type != 'cpu':
             return original(self, net)
-        unused = self.opt.get('find_unused_parameters', False)  # as BasicSR reads it
+        unused = self.opt.get('find_unused_parameters', False)  # the class that BasicSR uses
         return torch.nn.parallel.DistributedDataParallel(net.to(self.device), find_unused_parameters=unused)
 
     BaseModel.model_to_device = model_to_device
 
 
 def local_rank_argument() -> None:
-    """Accept `--local-rank`, as `torch.distributed.launch` spells it since torch 2.0, for `--local_rank`."""
+    """Accept `--local-rank`, the spelling of `torch.distributed.launch` since torch 2.0, for `--local_rank`."""
     from basicsr.utils import options
 
     original = options.parse_options
@@ -156,13 +157,13 @@ def local_rank_argument() -> None:
 
 
 def resume_without_cuda() -> None:
-    """Let training resume on a machine without CUDA, where all of BasicSR's versions ask for the current GPU.
+    """Let training resume on a machine without CUDA; all versions of BasicSR ask for the current GPU.
 
-    The state is read as the check of the options has read it: torch's own reader refuses some that passes there.
+    The state is read in the same way as by the check of options; torch's reader refuses some states that pass it.
 
     `load_resume_state` belongs to the train script, `basicsr.train` or, as `python basicsr/train.py`, a
-    `__main__` that defines it after the import hook ran. Either calls `parse_options` right before it, so that is
-    where it is replaced, in whichever module the call came from.
+    `__main__` that defines it after the import hook ran. Both call `parse_options` right before it, so it is replaced
+    there, in the calling module.
     """
     from basicsr.utils import options
 
@@ -181,7 +182,7 @@ def resume_without_cuda() -> None:
 
 
 def prefetcher_that_hangs() -> None:
-    """Hand on an error of the thread that `prefetch_mode: cpu` starts; all of BasicSR's versions then wait for ever."""
+    """Raise an error of the thread of `prefetch_mode: cpu`; all versions of BasicSR then wait for ever."""
     from basicsr.data.prefetch_dataloader import PrefetchGenerator
 
     original_run, original_next = PrefetchGenerator.run, PrefetchGenerator.__next__
@@ -204,10 +205,10 @@ def prefetcher_that_hangs() -> None:
 
 
 def batches_overwritten() -> None:
-    """Keep the memory of a batch until the GPU has read it, where all of BasicSR's versions let it be overwritten.
+    """Keep the memory of a batch until the GPU has read it; all versions of BasicSR let it be overwritten.
 
-    `prefetch_mode: cuda` copies batches on a stream of its own. To torch the memory of a batch that nobody holds any
-    more is free for that stream's next copy at once, though kernels of the training's stream have yet to read it.
+    `prefetch_mode: cuda` copies batches on a separate stream. Torch reuses the memory of a released batch at once for
+    the next copy on that stream, although kernels on the stream of the training have yet to read it.
     """
     from basicsr.data.prefetch_dataloader import CUDAPrefetcher
 
@@ -225,7 +226,7 @@ def batches_overwritten() -> None:
 
 
 def features_without_weights() -> None:
-    """Name the file that `PerceptualLoss` needs where it cannot be downloaded, at which torch ends in a traceback."""
+    """Name the file that `PerceptualLoss` needs if its download fails; torch ends in a traceback."""
     from basicsr.archs.vgg_arch import VGGFeatureExtractor
 
     original = VGGFeatureExtractor.__init__
@@ -234,12 +235,14 @@ def features_without_weights() -> None:
     def init(self: VGGFeatureExtractor, layer_name_list: list[str], vgg_type: str = 'vgg19', **kwargs: Any) -> None:
         try:
             original(self, layer_name_list, vgg_type, **kwargs)
-        except OSError as error:  # urllib's errors are such, those of a network and those of a disk
+        except OSError as error:  # also the base of urllib's errors
             from torchvision.models import get_model_weights
 
             url = get_model_weights(vgg_type)['IMAGENET1K_V1'].url
             file = Path(torch.hub.get_dir(), 'checkpoints', PurePosixPath(url).name)
-            reason = f'{vgg_type}, whose features are compared, has no weights here, and fetching them failed ({error})'
+            reason = (
+                f'the weights of {vgg_type} for the perceptual loss are missing, and their download failed ({error})'
+            )
             raise MissingWeightsError(f'{reason}: save {url} as {file}') from error
 
     VGGFeatureExtractor.__init__ = init

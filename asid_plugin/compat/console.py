@@ -1,4 +1,4 @@
-"""The log of a run on the screen: the options and the network in full go to its file alone."""
+"""Shorten the log on the screen: the full options and network go to the log file only."""
 
 import functools
 import logging
@@ -11,9 +11,9 @@ DUMPS = ('train_pipeline', 'test_pipeline', 'print_network')
 
 
 def console_without_dumps() -> None:
-    """Keep hundreds of lines off the screen before the first iteration, where all of BasicSR's versions show them.
+    """Keep hundreds of lines off the screen before the first iteration; all versions of BasicSR show them.
 
-    It holds for this run; the option check asks for it.
+    It applies to this run; the option check enables it.
     """
     from basicsr.utils import logger
 

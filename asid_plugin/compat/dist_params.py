@@ -1,6 +1,6 @@
-"""Values that the section `dist_params` may have; here, because the declarations of options need no torch."""
+"""Valid values of the section `dist_params`; in a separate module, because declarations of options need no torch."""
 
 BACKENDS = ('nccl', 'gloo')
-"""Of `torch.distributed`; the first is the default, in whose place gloo stands on machines without CUDA."""
+"""Backends of `torch.distributed`; the first is the default, replaced by gloo on machines without CUDA."""
 LONGEST_WAIT = 10**6
-"""Most seconds that processes may wait for each other, eleven days."""
+"""Most seconds to wait for other processes, eleven days."""

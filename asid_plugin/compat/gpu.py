@@ -1,4 +1,4 @@
-"""Settings for GPUs in the parts that `ASIDModel` takes from BasicSR and torch."""
+"""Settings for GPUs in the parts of BasicSR and torch that `ASIDModel` uses."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 HOW = ('foreach', 'fused', 'capturable')
-"""Entries of an optimizer's groups that say how it computes, and not with which numbers."""
+"""Entries of an optimizer's groups that select the implementation, not the numbers."""
 
 
 def constants_kept_from_broadcast(net: nn.Module) -> None:
-    """Have DistributedDataParallel leave out of its broadcasts the buffers that are not saved, since they are constant.
+    """Exclude buffers that are not saved from the broadcasts of DistributedDataParallel, because they are constant.
 
-    Before every iteration it sends all buffers of rank 0 to the others; those that are saved, such as BatchNorm's, may
-    change in training.
+    Before every iteration it sends all buffers of rank 0 to the others. Saved buffers, such as BatchNorm's, may change
+    in training.
     """
     constants = [
         f'{place}.{name}' if place else name
@@ -25,16 +25,15 @@ def constants_kept_from_broadcast(net: nn.Module) -> None:
 
 
 def compute_as_built(state: dict[str, Any], optimizer: Optimizer) -> None:
-    """Make a state that `optimizer` is about to load compute as it does, instead of as the one that was saved.
+    """Adapt a state to the implementation of `optimizer`, which is about to load it.
 
-    Torch takes these choices from the state: an optimizer that was built with `fused` and loads a state without it
-    fails under a gradient scaler, and one without `fused` stays so after it was written into the options. With `fused`
-    or `capturable`, torch puts the step counts on the GPU; else they belong on the CPU, since each look at one would
-    wait for the GPU.
+    Torch takes these settings from the state: an optimizer with `fused` that loads a state without it fails under a
+    gradient scaler, and `fused` in the options has no effect on a state without it. With `fused` or `capturable`, torch
+    keeps the step counts on the GPU; else they belong on the CPU, because each access would wait for the GPU.
 
     Args:
-        state: Of `state_dict`, perhaps with everything on the GPU, as BasicSR reads it; changed.
-        optimizer: As the options say.
+        state: From `state_dict`, possibly all on the GPU, where BasicSR reads it; modified in place.
+        optimizer: Built from the options.
     """
     for saved, built in zip(state['param_groups'], optimizer.param_groups, strict=False):
         saved.update({name: built[name] for name in HOW if name in built})

@@ -1,4 +1,4 @@
-"""Corrections of reading LMDBs: since 2.0, lmdb opens none twice in a process ("already open in this process")."""
+"""Corrections of reading LMDBs: since 2.0, lmdb opens no file twice in a process ("already open in this process")."""
 
 import functools
 from importlib.util import find_spec
@@ -11,9 +11,9 @@ from .patching import replaced
 def lmdb_opened_twice() -> None:
     """Let several datasets of BasicSR read one LMDB in one process.
 
-    BasicSR opens an LMDB anew for every dataset that names it: two test sets on the same images, or training sets for
-    several scales with the same ground truth. The datasets now share the one that is open. A process forked off while
-    it is open inherits it; for reading without locks, as BasicSR opens it, that is safe.
+    BasicSR opens an LMDB again for every dataset that names it: two test sets on the same images, or training sets for
+    several scales with the same ground truth. The datasets now share the open one. A forked process inherits it, which
+    is safe because BasicSR opens it for reading without locks.
     """
     if find_spec('lmdb') is None:
         return
@@ -36,8 +36,8 @@ def lmdb_opened_twice() -> None:
 def mmengine_lmdb_opened_twice() -> None:
     """Let several backends of MMEngine read one LMDB in one process, as `lmdb_opened_twice` does for BasicSR.
 
-    MMEngine keeps a backend for each spelling of a path, and a backend that goes closes its LMDB. What is shared stays
-    open as long as anybody holds it.
+    MMEngine has a backend for each spelling of a path, and a deleted backend closes its LMDB. A shared LMDB stays open
+    as long as it is used.
     """
     if find_spec('lmdb') is None:
         return

@@ -1,4 +1,4 @@
-"""Corrections of MMEngine 0.10 for today's stack, made while the program runs.
+"""Corrections of MMEngine 0.10 for today's stack, applied at run time.
 
 Every correction is one function. Its docstring names the fault and its first version; without the fault it changes
 nothing.
@@ -33,7 +33,7 @@ def mend_mmengine() -> None:
 
 
 def mmengine_dist_without_cuda() -> None:
-    """Let `--launcher pytorch` and `slurm` start on a machine without CUDA, which MMEngine takes for given.
+    """Let `--launcher pytorch` and `slurm` start on a machine without CUDA, which MMEngine requires.
 
     As in BasicSR, see `dist_without_cuda` and `process_group_left_open`.
     """
@@ -54,7 +54,7 @@ def mmengine_dist_without_cuda() -> None:
 
 
 def mmengine_ddp_without_cuda() -> None:
-    """Let models on the CPU be distributed, where `Runner` names a GPU to DistributedDataParallel."""
+    """Let models on the CPU be distributed; `Runner` passes a GPU to DistributedDataParallel."""
     from mmengine.model import MMDistributedDataParallel
 
     original = MMDistributedDataParallel.__init__
@@ -69,7 +69,7 @@ def mmengine_ddp_without_cuda() -> None:
 
 
 def mmengine_amp_without_cuda() -> None:
-    """Let `AmpOptimWrapper` be used on a CPU: it refuses, although MMEngine's own `autocast` has bfloat16 there."""
+    """Let `AmpOptimWrapper` be used on a CPU: it refuses, although MMEngine's `autocast` supports bfloat16 there."""
     from mmengine.optim import AmpOptimWrapper
     from mmengine.optim.optimizer import amp_optimizer_wrapper
 
@@ -77,7 +77,7 @@ def mmengine_amp_without_cuda() -> None:
 
     @functools.wraps(original)
     def init(self: AmpOptimWrapper, *args: Any, **kwargs: Any) -> None:
-        disabled = functools.partial(torch.amp.GradScaler, 'cpu', enabled=False)  # bfloat16 needs none
+        disabled = functools.partial(torch.amp.GradScaler, 'cpu', enabled=False)  # bfloat16 needs no scaler
         with ExitStack() as stack:
             if not torch.cuda.is_available():
                 stack.enter_context(replaced(amp_optimizer_wrapper, 'is_cuda_available', lambda: True))
@@ -88,9 +88,9 @@ def mmengine_amp_without_cuda() -> None:
 
 
 def mmengine_optimizer_as_configured() -> None:
-    """Let a resumed optimizer compute as its config says, which none of MMEngine's versions and torch's own does.
+    """Let a resumed optimizer use the implementation in its config; neither MMEngine nor torch does this.
 
-    See `compute_as_built`. Step counts on the GPU would be waited for twice for each weight and iteration.
+    See `compute_as_built`. Step counts on the GPU would cost two synchronisations for each weight and iteration.
     """
     from mmengine.optim import AmpOptimWrapper, BaseOptimWrapper
 
@@ -109,8 +109,8 @@ def mmengine_optimizer_as_configured() -> None:
 def mmengine_compiled_for_every_batch() -> None:
     """Let a model name the part of it that `compile` of a config compiles: the attribute at `compiled_part`.
 
-    Of models without it, that is `train_step`, as in all of MMEngine's versions. The one of `SuperResolver` depends on
-    the names of the images, and would be compiled anew for every batch until torch gives up.
+    For models without it, MMEngine compiles `train_step`, as before. The `train_step` of `SuperResolver` depends on the
+    names of the images, and would be recompiled for every batch until torch gives up.
     """
     from mmengine.model import is_model_wrapper
     from mmengine.runner import Runner
@@ -132,7 +132,7 @@ def mmengine_compiled_for_every_batch() -> None:
 
 
 def mmengine_val_without_training() -> None:
-    """Let `Runner.val` be called alone with a `save_best`, which has nowhere to save to before a training begins."""
+    """Let `Runner.val` be called alone with `save_best`, which has no folder to save to before a training begins."""
     from mmengine.hooks import CheckpointHook
 
     original = CheckpointHook.after_val_epoch

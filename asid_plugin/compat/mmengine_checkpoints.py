@@ -1,4 +1,4 @@
-"""Checkpoints that MMEngine loads or resumes from: read without running code, and named where they do not fit."""
+"""Let MMEngine load checkpoints and resume from them without running code, and name files that do not fit."""
 
 import functools
 import os
@@ -20,12 +20,12 @@ from asid_plugin.locks import in_turn, lock_beside
 
 
 def mmengine_checkpoints() -> None:
-    """Let MMEngine read its own checkpoints again, which torch refuses since 2.6: they hold its log.
+    """Let MMEngine read its checkpoints again, which torch refuses since 2.6, because they hold its log.
 
-    The log is made of `HistoryBuffer`s, and these of NumPy arrays and of references to their own methods. They are
-    built anew from the numbers; nothing that a checkpoint names is called. Files from the web are read alike, whose
-    code MMEngine would run. Where a file cannot be used, the error names it, which MMEngine's own does not; states of
-    schedules, which MMEngine takes as they are, are looked at, too.
+    The log consists of `HistoryBuffer`s with NumPy arrays and references to their methods. They are rebuilt from the
+    numbers; nothing that a checkpoint names is called. Downloaded files are read in the same way; MMEngine would run
+    their code. Errors name the file, which MMEngine's errors do not. States of schedulers, which MMEngine does not
+    check, are checked too.
     """
     from mmengine.logging import HistoryBuffer
     from mmengine.optim import _ParamScheduler
@@ -58,7 +58,7 @@ def mmengine_checkpoints() -> None:
 
 
 def _download(url: str, path: Path, progress: bool) -> None:
-    """Download a file, once for all processes that see the same disk; none waits for one of another node."""
+    """Download a file, once for all processes that share a disk; processes do not wait for other nodes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with in_turn(lock_beside(path)):
@@ -69,7 +69,7 @@ def _download(url: str, path: Path, progress: bool) -> None:
 
 
 def _named(original: Callable[..., Any], verb: str) -> Callable[..., Any]:
-    """A method of `Runner` that loads a file, whose errors name it."""
+    """A method of `Runner` that loads a file, with the file in its errors."""
 
     @functools.wraps(original)
     def load(self: Any, filename: str, *args: Any, **kwargs: Any) -> Any:
@@ -85,7 +85,7 @@ def _named(original: Callable[..., Any], verb: str) -> Callable[..., Any]:
 
 
 def _without_config(original: Callable[..., Any]) -> Callable[..., Any]:
-    """`Runner.load_checkpoint` without the config in `meta`, which `Runner.resume` runs to count GPUs."""
+    """`Runner.load_checkpoint` without the config in `meta`, which `Runner.resume` would execute to count GPUs."""
 
     @functools.wraps(original)
     def load_checkpoint(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -117,10 +117,10 @@ def _checked_schedule(original: Callable[..., None]) -> Callable[..., None]:
             fits = name != 'optimizer' and not hasattr(type(self), name)
             if name == 'param_name':
                 fits = value == self.param_name
-            elif name in own and value is not None:  # one given by another option may be None
+            elif name in own and value is not None:  # a value given by another option may be None
                 fits = fits and is_alike(value, own[name])
             if not fits:
-                raise ValueError(f'{name} of a schedule is {reprlib.repr(value)}')
+                raise ValueError(f'{name} of a scheduler cannot be {reprlib.repr(value)}')
         original(self, state_dict)
         _try_step(self)
 
@@ -128,7 +128,7 @@ def _checked_schedule(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _try_step(schedule: Any) -> None:
-    """Let a schedule go one step, and take it back."""
+    """Let a scheduler make a step, and undo it."""
     groups = schedule.optimizer.param_groups
     before = dict(vars(schedule)), [dict(group) for group in groups]
     schedule.step()
@@ -145,22 +145,24 @@ def _check_log(log: object) -> None:
         raise ValueError('message_hub: not the log of a training')
     for name, history in log.get('log_scalars', {}).items():
         if not isinstance(name, str):
-            raise ValueError(f'message_hub: {reprlib.repr(name)} is no name of a log')
+            raise ValueError(f'message_hub: {reprlib.repr(name)} is not the name of a log')
         numbers, counts = (getattr(history, key, None) for key in ('_log_history', '_count_history'))
         is_row = getattr(numbers, 'ndim', 0) == 1 and getattr(numbers, 'shape', 0) == getattr(counts, 'shape', 1)
         if not is_row or not is_count(getattr(history, 'max_length', None)):
-            raise ValueError(f'message_hub: the log of {name[:100]} is no row of numbers')
+            raise ValueError(f'message_hub: the log of {name[:100]} is not a row of numbers')
     for name, value in log.get('runtime_info', {}).items():
         if not _fits(str(name), value):
-            raise ValueError(f'message_hub: {name[:100]} is {reprlib.repr(value)}')
+            raise ValueError(f'message_hub: {name[:100]} cannot be {reprlib.repr(value)}')
     saved = {*log.get('log_scalars', {}), *log.get('runtime_info', {})}
     for name, value in log.get('resumed_keys', {}).items():
-        if name in saved and value is not True:  # MMEngine saves no others, and would end where it writes this one next
-            raise ValueError(f'message_hub: {name[:100]} is there, but its resumed_keys is {reprlib.repr(value)}')
+        if (
+            name in saved and value is not True
+        ):  # MMEngine saves no other value, and would fail when it writes this one next
+            raise ValueError(f'message_hub: {name[:100]} exists, but its resumed_keys is {reprlib.repr(value)}')
 
 
 def _fits(name: str, value: object) -> bool:
-    """Whether a value of a training's `runtime_info` is one with which a resumed training can continue."""
+    """Whether a training can resume with this value in `runtime_info`."""
     if name == 'best_score' or name.startswith('best_score_'):
         return is_alike(value, 0.0)
     if name == 'keep_ckpt_ids':
@@ -169,11 +171,11 @@ def _fits(name: str, value: object) -> bool:
 
 
 def _check_meta(meta: object) -> None:
-    """Raise a ValueError if `meta`, where there is any, has other counts than whole numbers."""
+    """Raise a ValueError if `meta`, if any, has counts that are not whole numbers."""
     if meta is None:
         return
     if not isinstance(meta, Mapping):
-        raise ValueError('meta: not that of a training')
+        raise ValueError('meta: not the meta of a training')
     for key in ('epoch', 'iter'):
         if key in meta and not is_count(meta[key]):
             raise ValueError(f'meta: {key} is {reprlib.repr(meta[key])}, not a whole number')

@@ -1,4 +1,4 @@
-"""Corrections of MMEngine 0.10: files appear whole, a save removes nothing before it is done, a resume finds them."""
+"""Corrections of MMEngine 0.10: files appear complete, a save removes old files last, and a resume finds them."""
 
 import functools
 import os
@@ -16,14 +16,14 @@ from .patching import replaced
 
 
 class ResumeError(ASIDError):
-    """No checkpoint of a work folder can be resumed from; the message names each and the reason."""
+    """A work folder without a usable checkpoint; the message names each with the reason."""
 
 
 def mmengine_files_cut_short() -> None:
-    """Let checkpoints, `last_checkpoint` and configs appear whole, which all of MMEngine's versions write in place.
+    """Let checkpoints, `last_checkpoint` and configs appear complete; all versions of MMEngine write them in place.
 
-    A process that is killed meanwhile leaves half of a file, or none of it: `last_checkpoint` is emptied before it is
-    written, and with it empty no training resumes.
+    A process that is killed meanwhile leaves a partial or empty file. With an empty `last_checkpoint` no training
+    resumes.
     """
     from mmengine.config import Config
     from mmengine.fileio import LocalBackend
@@ -53,9 +53,9 @@ def mmengine_files_cut_short() -> None:
 
 
 def mmengine_removed_before_saved() -> None:
-    """Let a checkpoint be removed after the one that takes its place is saved, which all of MMEngine's versions do not.
+    """Remove a checkpoint only after its replacement is saved; all versions of MMEngine remove it before.
 
-    With `max_keep_ckpts=1` a kill in between left nothing to resume from, and with `save_best` no best weights.
+    With `max_keep_ckpts=1` a kill in between left no checkpoint to resume from, and with `save_best` no best weights.
     """
     from mmengine.hooks import CheckpointHook
 
@@ -67,7 +67,7 @@ def mmengine_removed_before_saved() -> None:
         if keep <= 0:
             save(self, runner, step, meta)
             return
-        # One more is kept meanwhile, also by the list in the checkpoint; a resumed training removes the surplus.
+        # One more is stored meanwhile, also in the list in the checkpoint; a resumed training removes the surplus.
         self.keep_ckpt_ids = deque(self.keep_ckpt_ids)
         with replaced(self, 'max_keep_ckpts', keep + 1):
             save(self, runner, step, meta)
@@ -84,7 +84,7 @@ def mmengine_removed_before_saved() -> None:
             save_best(self, runner, metrics)
         current = {getattr(self, 'best_ckpt_path', None), *getattr(self, 'best_ckpt_path_dict', {}).values()}
         for path in backend.removed:
-            # one that is better than another of the same iteration has its name
+            # a better one of the same iteration has the same name
             if path not in current and _is_own(self, path, 'best_'):
                 _remove(self.file_backend, path)
 
@@ -93,10 +93,10 @@ def mmengine_removed_before_saved() -> None:
 
 
 def mmengine_names_in_checkpoints() -> None:
-    """Let a resumed training take the best and the last checkpoint that its state names, if they are its own files.
+    """Let a resumed training continue with the best and the last checkpoint in its state, if they are its files.
 
-    All of MMEngine's versions remove the best one, whatever file or folder is named, for a better one. Of the last one
-    they know nothing until they save another; new best weights that come before are not noted in it.
+    All versions of MMEngine replace the best one by a better one, and delete any named file or folder. They forget the
+    last one until they save another, and do not record new best weights in it before that.
     """
     from mmengine.hooks import CheckpointHook
 
@@ -121,10 +121,10 @@ def mmengine_names_in_checkpoints() -> None:
 
 
 def mmengine_resume_past_damage() -> None:
-    """Let `resume=True` find the newest checkpoint that reads, where all of MMEngine's versions take one or fail.
+    """Let `resume=True` find the newest readable checkpoint; all versions of MMEngine try only one.
 
-    They take the one that `last_checkpoint` names, whether it is there and whole or not; without that file they begin
-    anew beside the checkpoints that are there.
+    They try the one in `last_checkpoint`, even if it is missing or damaged. Without that file they start from scratch
+    beside existing checkpoints.
     """
     from mmengine.runner import Runner, runner
 
@@ -140,10 +140,10 @@ def mmengine_resume_past_damage() -> None:
 
 
 def _find_latest(runner: Any, find: Callable[[str], str | None]) -> str | None:
-    """The checkpoint that `last_checkpoint` names, or the newest other that reads; None if there is none at all.
+    """The checkpoint in `last_checkpoint`, or the newest other readable one; None if there are no checkpoints.
 
     Raises:
-        ResumeError: There are some, and none reads.
+        ResumeError: There are checkpoints, but none is readable.
     """
     listing = Path(runner.work_dir, 'last_checkpoint')
     reasons: list[str] = []
@@ -153,12 +153,12 @@ def _find_latest(runner: Any, find: Callable[[str], str | None]) -> str | None:
             named = find(runner.work_dir) or ''
         except UnicodeDecodeError:
             named = ''
-        if '://' in named:  # on a server, where only MMEngine looks
+        if '://' in named:  # on a server, which only MMEngine can read
             return named
         if named.strip('\0'):
             candidates = [Path(named), *(path for path in candidates if path.absolute() != Path(named).absolute())]
         else:
-            reasons.append(f'{listing} is empty or no text')
+            reasons.append(f'{listing} is empty or not text')
     for path in candidates:
         reason = _unreadable(path)
         if reason is None:
@@ -167,20 +167,20 @@ def _find_latest(runner: Any, find: Callable[[str], str | None]) -> str | None:
             return str(path)
         reasons.append(f'{path}: {reason}')
     if reasons:
-        right = f'to begin anew, remove {listing} and the checkpoints, or train without --resume'
+        right = f'to start from scratch, remove {listing} and the checkpoints, or train without --resume'
         raise ResumeError(f'{runner.work_dir}: no checkpoint to resume from; {right}', *reasons)
     return None
 
 
 def _written(runner: Any) -> list[Path]:
-    """The checkpoints that the training's hook has written, the newest first."""
+    """The checkpoints of the training's hook, the newest first."""
     from mmengine.hooks import CheckpointHook
 
     hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
     if hook is None:
         return []
     folder = Path(runner.work_dir)
-    if hook.out_dir not in (None, runner.work_dir):  # as its `before_train`, which comes later, will have it
+    if hook.out_dir not in (None, runner.work_dir):  # as its later `before_train` sets it
         folder = Path(hook.out_dir, folder.name)
     number = re.escape(hook.filename_tmpl).replace(r'\{\}', r'(\d+)')
     found = [(path, match) for path in folder.glob('*') if (match := re.fullmatch(number, path.name))]
@@ -188,7 +188,7 @@ def _written(runner: Any) -> list[Path]:
 
 
 def _unreadable(path: Path) -> str | None:
-    """Say why a training cannot resume from a file; None if it can."""
+    """The reason why a training cannot resume from a file; None if it can."""
     from mmengine.runner.checkpoint import load_from_local
 
     if not path.is_file():
@@ -198,12 +198,12 @@ def _unreadable(path: Path) -> str | None:
         whole = isinstance(checkpoint['state_dict'], dict) and isinstance(checkpoint['message_hub'], dict)
         whole = whole and all(type(checkpoint['meta'][name]) is int for name in ('epoch', 'iter'))
     except Exception as error:  # a damaged file makes unpickling fail in any way
-        return ' '.join(f'damaged or no checkpoint of a training ({type(error).__name__}: {error})'.split())[:200]
-    return None if whole else 'no checkpoint of a training'
+        return ' '.join(f'damaged, or not a checkpoint of a training ({type(error).__name__}: {error})'.split())[:200]
+    return None if whole else 'not a checkpoint of a training'
 
 
 class _RemovingLater:
-    """A file backend that notes the files that it shall remove."""
+    """A file backend that records the files to remove."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
@@ -213,14 +213,14 @@ class _RemovingLater:
         return getattr(self.backend, name)
 
     def remove(self, path: str) -> None:
-        """Note a file."""
+        """Record a file."""
         self.removed.append(path)
 
     rmtree = remove
 
 
 def _is_own(hook: Any, path: object, beginning: str) -> bool:
-    """Whether a path is that of a checkpoint in the folder that a hook saves to, by a name with this beginning."""
+    """Whether a path is a checkpoint in the folder of a hook, with this prefix."""
     if not isinstance(path, str) or '\0' in path:
         return False
     folder, name = os.path.split(path)
@@ -252,7 +252,7 @@ def _open_whole(path: str | Path, mode: str) -> Iterator[IO[Any]]:
 
 @contextmanager
 def _whole(path: str | Path) -> Iterator[Path]:
-    """As `whole_file`, but links are followed, and pipes and devices, such as /dev/null, are written to themselves."""
+    """As `whole_file`, but follows links, and writes to pipes and devices, such as /dev/null, directly."""
     path = Path(path).resolve()
     if path.exists() and not path.is_file():
         yield path

@@ -1,4 +1,4 @@
-"""Names of BasicSR 1.3.4.9 that 1.4 has moved, for trees that were written for it, such as HAT's."""
+"""Provide names of BasicSR 1.3.4.9 that 1.4 moved, for projects written for it, such as HAT."""
 
 import sys
 from collections.abc import Callable
@@ -10,15 +10,15 @@ COLOURS = (
     *('rgb2ycbcr', 'bgr2ycbcr', 'ycbcr2rgb', 'ycbcr2bgr'),
     *('_convert_input_type_range', '_convert_output_type_range'),
 )
-"""Functions that went from `utils.matlab_functions` to `utils.color_util`."""
+"""Functions that moved from `utils.matlab_functions` to `utils.color_util`."""
 LOSSES = 'basicsr.losses.losses'
-"""A module that 1.4 has divided into `basic_loss` and `gan_loss`."""
+"""A module that 1.4 split into `basic_loss` and `gan_loss`."""
 
 
 def names_that_moved() -> None:
-    """Let names be imported from where 1.3.4.9 has them, gone since 1.4.0: colour spaces, and the module of losses.
+    """Let names be imported from their modules in 1.3.4.9, gone since 1.4.0: colour spaces, and the module of losses.
 
-    Two have no successor: `losses.losses.GANFeatLoss`, and `utils.face_util`, which lives in facexlib.
+    Two have no successor: `losses.losses.GANFeatLoss`, and `utils.face_util`, now part of facexlib.
     """
     matlab, colours = (import_module(f'basicsr.utils.{name}') for name in ('matlab_functions', 'color_util'))
     for name in COLOURS:

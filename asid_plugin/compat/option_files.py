@@ -1,4 +1,4 @@
-"""BasicSR's option files, read as plain YAML: a file that somebody sends must not run code."""
+"""Read BasicSR's option files as plain YAML, because a received file must not run code."""
 
 import ast
 import functools
@@ -11,10 +11,12 @@ from .patching import rebind
 
 
 class PlainLoader:
-    """A loader for `yaml.load`, which reads by `asid_plugin.plain_yaml`."""
+    """A loader for `yaml.load` that uses `asid_plugin.plain_yaml`."""
 
     def __init__(self, stream: Any) -> None:
-        source = getattr(stream, 'buffer', stream)  # of a file that was opened with the machine's own encoding
+        source = getattr(
+            stream, 'buffer', stream
+        )  # bytes, because the file was opened with the encoding of the machine
         self.content = source.read(plain_yaml.MOST_BYTES + 1) if hasattr(source, 'read') else source
 
     def get_single_data(self) -> Any:
@@ -22,13 +24,13 @@ class PlainLoader:
         return plain_yaml.load(self.content, any_keys=True)
 
     def dispose(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 def option_files_that_run_code() -> None:
-    """Read option files as plain YAML, where all of BasicSR's versions let a line of them call any function.
+    """Read option files as plain YAML; all versions of BasicSR let them call any function.
 
-    `!!python/object/apply:os.system [...]` ran before anything was checked.
+    `!!python/object/apply:os.system [...]` ran before any check.
     """
     from basicsr.utils import options
 
@@ -42,7 +44,7 @@ def option_files_that_run_code() -> None:
 
 
 def values_that_run_code() -> None:
-    """Read a list in `--force_yml` as a list, where all of BasicSR's versions evaluate it as Python."""
+    """Read a list in `--force_yml` as a list; all versions of BasicSR evaluate it as Python."""
     from basicsr.utils import options
 
     original = options._postprocess_yml_value

@@ -1,4 +1,4 @@
-"""Tools of the corrections: names replaced for a while or for good, and a CPU in the place of CUDA."""
+"""Tools for corrections: replace names temporarily or permanently, and use the CPU in the place of CUDA."""
 
 import atexit
 import functools
@@ -16,7 +16,7 @@ import torch
 
 
 def rebind(original: Callable[..., Any], replacement: Callable[..., Any]) -> None:
-    """Put `replacement` wherever BasicSR's modules hold `original`, which they import from each other by value."""
+    """Replace `original` in all modules of BasicSR, which import it from each other by value."""
     for name, module in list(sys.modules.items()):
         if name.partition('.')[0] == 'basicsr':
             for key, value in list(vars(module).items()):
@@ -25,7 +25,7 @@ def rebind(original: Callable[..., Any], replacement: Callable[..., Any]) -> Non
 
 
 def classes_of(package: str, names: Iterable[str]) -> Iterator[Any]:
-    """Classes of BasicSR by module and name; those that a trimmed copy of it lacks are left out.
+    """Classes of BasicSR by module and name; classes that a trimmed copy lacks are omitted.
 
     Args:
         package: Such as 'basicsr.data'.
@@ -39,7 +39,7 @@ def classes_of(package: str, names: Iterable[str]) -> Iterator[Any]:
 
 @contextmanager
 def replaced(owner: Any, name: str, stand_in: Any) -> Iterator[None]:
-    """Replace an attribute as long as the context lasts."""
+    """Replace an attribute within the context."""
     original = getattr(owner, name)
     setattr(owner, name, stand_in)
     try:
@@ -50,7 +50,7 @@ def replaced(owner: Any, name: str, stand_in: Any) -> Iterator[None]:
 
 @contextmanager
 def left_unsaid(text: str) -> Iterator[None]:
-    """Leave the lines of BasicSR's log out that hold a text, as long as the context lasts."""
+    """Omit lines of BasicSR's log that contain a text, within the context."""
 
     def other(record: logging.LogRecord) -> bool:
         return text not in record.getMessage()
@@ -65,9 +65,9 @@ def left_unsaid(text: str) -> Iterator[None]:
 
 @contextmanager
 def cpu_as_cuda_device() -> Iterator[bool]:
-    """On a machine without CUDA, let the CPU pass for the one CUDA device as long as the context lasts.
+    """On a machine without CUDA, present the CPU as the one CUDA device within the context.
 
-    CUDA is looked for only now, not when BasicSR is imported: looking is enough to bar it from forked processes.
+    The check for CUDA runs here, not at the import of BasicSR, because it prevents the use of CUDA in forked processes.
 
     Yields:
         Whether the machine is without CUDA.
@@ -83,7 +83,7 @@ def cpu_as_cuda_device() -> Iterator[bool]:
 
 
 def on_gloo(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that starts a process group, by gloo instead of NCCL on a machine without CUDA."""
+    """A function that starts a process group, with gloo instead of NCCL on a machine without CUDA."""
 
     @functools.wraps(original)
     def start(backend: str, *args: Any, **kwargs: Any) -> None:

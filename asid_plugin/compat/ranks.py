@@ -49,9 +49,9 @@ def stop_if_any(lines: Iterable[str]) -> None:
 
 @contextmanager
 def failing_together() -> Iterator[None]:
-    """Let an error that a person can act on end all ranks, with one line; in one process it is raised.
+    """Let an error for the user end all ranks with one line; a single process raises it.
 
-    Every rank has to come here, and the code inside must not wait for the others.
+    Every rank must enter it, and the code inside must not wait for other ranks.
     """
     lines = []
     try:
@@ -67,7 +67,7 @@ def stop_unless_alike(name: str, value: str, advice: str) -> None:
     """End all ranks with one line unless a value is the same on each.
 
     Args:
-        name: Of the value, in words.
+        name: Name of the value, in words.
         value: This rank's.
         advice: What to do if they differ.
     """
@@ -102,10 +102,10 @@ def _listed(ranks: list[str]) -> str:
 
 
 def dist_params_of_pytorch() -> None:
-    """Honour `dist_params` with `--launcher pytorch`, where all of BasicSR's versions read it with `slurm` only.
+    """Apply `dist_params` with `--launcher pytorch`; all versions of BasicSR read it with `slurm` only.
 
-    There they fail on a `timeout`, which torch wants as a `timedelta`; here it is in seconds, as MMEngine has it. What
-    the checks of options will find fault with is left at its default until then.
+    With `slurm` they fail on a `timeout`, which torch expects as a `timedelta`; here it is in seconds, as in MMEngine.
+    Invalid values keep their default until the check of options reports them.
     """
     from basicsr.utils import dist_util
 
@@ -117,7 +117,7 @@ def dist_params_of_pytorch() -> None:
         chosen = params.get('backend')
         wait = _seconds(params.get('timeout'))
         start = functools.partial(distributed.init_process_group, timeout=wait)
-        port = {'port': params['port']} if launcher == 'slurm' and 'port' in params else {}  # torchrun has its own
+        port = {'port': params['port']} if launcher == 'slurm' and 'port' in params else {}  # torchrun sets the port
         with replaced(distributed, 'init_process_group', start):
             original(launcher, chosen if chosen in BACKENDS else BACKENDS[0], **port)
 
@@ -134,16 +134,16 @@ def _dist_params() -> Mapping[str, Any]:
 
 
 def _seconds(value: Any) -> timedelta | None:
-    """A time to wait, if it is one."""
+    """A valid time to wait, else None."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return timedelta(seconds=value) if is_number and 1 <= value <= LONGEST_WAIT else None
 
 
 def mmengine_ranks_alike() -> None:
-    """Let the ranks of a `Runner` begin alike: where nodes share no disk, one resumes and another begins anew.
+    """Let the ranks of a `Runner` begin alike: if nodes share no disk, one may resume and another start from scratch.
 
-    MMEngine then waits for ever at the end, or trains on with different weights. An error of one rank in reading a
-    checkpoint ends all.
+    MMEngine then hangs at the end, or continues with different weights. An error of one rank in reading a checkpoint
+    ends all ranks.
     """
     from mmengine.runner import Runner
 
@@ -158,13 +158,13 @@ def mmengine_ranks_alike() -> None:
             original(self)
         optimizers = [self.optim_wrapper.optimizer] if hasattr(self.optim_wrapper, 'optimizer') else []
         begun = f'iteration {self.iter} with weights {state_of([self.model], optimizers)}'
-        stop_unless_alike('the beginning', begun, f'copy {self.work_dir} to every node, or let them share a disk')
+        stop_unless_alike('the beginning', begun, f'copy {self.work_dir} to every node, or use a shared disk')
 
     Runner.load_or_resume = load_or_resume
 
 
 def mmengine_one_training() -> None:
-    """Refuse to train in a work folder in which another process trains, whose checkpoints all Runners overwrite."""
+    """Refuse to train in the work folder of another running training, whose checkpoints would be overwritten."""
     from mmengine.runner import Runner
 
     original = Runner.train
@@ -179,10 +179,10 @@ def mmengine_one_training() -> None:
 
 
 def hold_work_dir(runner: Any) -> None:
-    """Take the lock of a Runner's work folder on its first rank, which is the one that writes there.
+    """Lock the work folder of a Runner on its first rank, which writes there.
 
     Raises:
-        LockedError: Another process trains there; several processes end with its line instead.
+        LockedError: Another process trains there; with several processes, all end with its line.
     """
     with failing_together():
         if runner.rank == 0:

@@ -17,11 +17,11 @@ ON_CUDA = {
     'video_base_model.VideoBaseModel': ('dist_validation',),
     'video_recurrent_model.VideoRecurrentModel': ('dist_validation',),
 }
-"""Models of BasicSR by module and class, and their methods that ask for a GPU whatever `num_gpu` is."""
+"""Models of BasicSR by module and class, with the methods that use a GPU regardless of `num_gpu`."""
 
 
 class CPUForCUDA(TorchFunctionMode):
-    """Takes `.cuda()` and `device='cuda'` for the CPU as long as the context lasts."""
+    """Replaces `.cuda()` and `device='cuda'` by the CPU within the context."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -36,9 +36,9 @@ class CPUForCUDA(TorchFunctionMode):
 
 
 def models_that_insist_on_cuda() -> None:
-    """Let the models of `ON_CUDA` run with `num_gpu: 0`, where all of BasicSR's versions put some tensors on a GPU.
+    """Let the models of `ON_CUDA` run with `num_gpu: 0`; all versions of BasicSR put some tensors on a GPU.
 
-    Their subclasses inherit it; every other model stays as it is.
+    Their subclasses inherit it; other models are unchanged.
     """
     for name, methods in ON_CUDA.items():
         for model in classes_of('basicsr.models', [name]):
@@ -59,7 +59,7 @@ def _on_cpu(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def filter_of_any_strides() -> None:
-    """Let `filter2D` take images of any memory layout, where all of BasicSR's versions fail by `view`.
+    """Let `filter2D` take images of any memory layout; all versions of BasicSR fail in `view`.
 
     `DiffJPEG` gives channels-last images, and on a CPU `pad` keeps that layout.
     """

@@ -1,4 +1,4 @@
-"""Corrections of BasicSR's training loop at interruptions, and the place in an epoch that a training state holds."""
+"""Corrections of BasicSR's training loop for interruptions, and the place in an epoch in a training state."""
 
 import functools
 import time
@@ -11,11 +11,11 @@ from .patching import rebind, replaced
 
 
 def epochs_begun_anew() -> None:
-    """Let a training continue in the middle of an epoch, where all of BasicSR's versions begin it anew at every resume.
+    """Let a training continue in the middle of an epoch; all versions of BasicSR restart the epoch at every resume.
 
-    One that is interrupted more often than an epoch lasts never sees the rest of its data. `ASIDModel` saves the place
-    and hands it to the sampler. A crop of `PairedImageDataset` can then be drawn by a seed of its own; without one it
-    is drawn as before.
+    A training that is interrupted in every epoch never sees the rest of its data. `ASIDModel` saves the place and
+    passes it to the sampler. A crop of `PairedImageDataset` can then be drawn from a given seed; without a seed it is
+    drawn as before.
     """
     from basicsr.data.data_sampler import EnlargedSampler
     from basicsr.data.paired_image_dataset import PairedImageDataset
@@ -29,7 +29,7 @@ def epochs_begun_anew() -> None:
 def batches_read_for_nothing() -> None:
     """Let prefetchers read batches from the first `reset` or `next` on; the train script resets them before each epoch.
 
-    All of BasicSR's versions begin to read when a prefetcher is made, too. Those batches are thrown away; and with
+    All versions of BasicSR also begin to read when a prefetcher is created. Those batches are discarded, and with
     `prefetch_mode: cpu` and `persistent_workers` a thread continues to read them and takes some from the first epoch.
     """
     from basicsr.data.prefetch_dataloader import CPUPrefetcher, CUDAPrefetcher
@@ -59,10 +59,10 @@ def _beginning_to_read(original: Any) -> Any:
 
 
 def folders_archived_in_one_second() -> None:
-    """Let a training that begins anew in the second in which another did wait for the next one.
+    """Let a new training wait for the next second if another began in this second.
 
-    All of BasicSR's versions rename the folder that is there after the second in which that happens; the second folder
-    of a second cannot be renamed.
+    All versions of BasicSR rename an existing folder after the current second; a second folder in the same second
+    cannot be renamed.
     """
     from basicsr.utils import misc
 
@@ -78,7 +78,7 @@ def folders_archived_in_one_second() -> None:
 
 
 def eta_of_minus_one() -> None:
-    """Tell the time that is left for the iterations that are left, where all of BasicSR's versions count one less.
+    """Report the remaining time for the remaining iterations; all versions of BasicSR count one iteration less.
 
     Their last line says "eta: -1 day, 23:59:59".
     """
@@ -101,7 +101,7 @@ class Place:
     Attributes:
         samples: Samples of the epoch that all processes together have trained on.
         total: Samples of the epoch, of the enlarged data set.
-        seed: Of the samples' crops, flips and turns.
+        seed: Seed of the crops, flips and rotations of the samples.
     """
 
     samples: int
@@ -109,12 +109,12 @@ class Place:
     seed: int
 
     def saved(self) -> dict[str, int]:
-        """As a training state holds it."""
+        """The form in a training state."""
         return asdict(self)
 
 
 def read_place(state: Mapping[str, Any]) -> Place | None:
-    """The place that a training state holds; None if it is BasicSR's own, or of version 0.1.0.
+    """The place in a training state; None for states of BasicSR or of version 0.1.0.
 
     Raises:
         ValueError: The state is damaged.
@@ -131,7 +131,7 @@ def read_place(state: Mapping[str, Any]) -> Place | None:
 
 
 def trained_samples(place: Place | None, epoch: int, iteration: int, total: int, batch: int) -> int:
-    """Samples of its epoch that a training has seen before it was interrupted.
+    """Samples of its epoch that a training saw before it was interrupted.
 
     Args:
         place: As `read_place` returns it.
@@ -141,8 +141,8 @@ def trained_samples(place: Place | None, epoch: int, iteration: int, total: int,
         batch: Samples that all processes together train on in an iteration now.
 
     Returns:
-        A number up to `total`; 0, for the whole epoch, where the data set has another size than then. Without a place
-        it is counted from the first iteration on, as is right for a training that was not interrupted before.
+        A number up to `total`; 0, for the whole epoch, if the size of the data set has changed. Without a place it is
+        counted from the first iteration, which is right for a training without earlier interruptions.
     """
     if place is not None:
         return place.samples if place.total == total else 0

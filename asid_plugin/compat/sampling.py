@@ -1,6 +1,6 @@
-"""BasicSR's sampler with a memory of its place, so that a resumed training continues in the middle of an epoch.
+"""BasicSR's sampler with a stored place, so that a resumed training continues in the middle of an epoch.
 
-The correction `epochs_begun_anew` takes it from here while BasicSR is imported, so nothing of BasicSR is imported here.
+The correction `epochs_begun_anew` imports this module while BasicSR is imported, so it does not import BasicSR.
 """
 
 import functools
@@ -13,14 +13,14 @@ from torch.utils.data import Dataset, Sampler
 
 
 class Draw(NamedTuple):
-    """One sample of a training: the index of the image, and the seed of its crop, flips and turns."""
+    """One sample of a training: the index of the image, and the seed of its crop, flips and rotations."""
 
     image: int
     seed: int
 
 
 def seeded_by_draw(getitem: Callable[[Any, int], Any]) -> Callable[[Any, int | Draw], Any]:
-    """Let a dataset's `__getitem__` take a `Draw`, too, which changes no random numbers of Python's but its own."""
+    """Let `__getitem__` of a dataset also accept a `Draw`, without side effects on Python's random numbers."""
 
     @functools.wraps(getitem)
     def seeded(self: Any, index: int | Draw) -> Any:
@@ -60,7 +60,7 @@ class ResumableSampler(Sampler[Any]):
         _LATEST[:] = [weakref.ref(self)]
 
     def resume(self, epoch: int, samples: int) -> None:
-        """Continue an epoch in which all processes together have trained on so many samples."""
+        """Continue an epoch after `samples` samples of all processes."""
         self._resumed = epoch, -(-samples // self.num_replicas)
 
     def set_epoch(self, epoch: int) -> None:
@@ -80,7 +80,7 @@ class ResumableSampler(Sampler[Any]):
 
 
 def training_sampler() -> ResumableSampler | None:
-    """The sampler that was made last, which is that of the training set where BasicSR's train script runs."""
+    """The sampler created last: in BasicSR's train script, the sampler of the training set."""
     return _LATEST[0]() if _LATEST else None
 
 

@@ -1,4 +1,4 @@
-"""torchvision where its compiled operators do not load."""
+"""Let torchvision be imported if its compiled operators do not load."""
 
 import re
 import sys
@@ -8,11 +8,11 @@ import torch
 
 
 def torchvision_ops() -> None:
-    """Let torchvision be imported when its compiled operators don't load.
+    """Let torchvision be imported if its compiled operators do not load.
 
     That happens where torch and torchvision come from different builds, usually torch's CPU build and PyPI's
     torchvision. Since 0.17 it then stops with "operator torchvision::nms does not exist" (since 0.28 also
-    "qnms"), because it describes operators that nobody declared. Declaring them is enough: BasicSR calls none of them.
+    "qnms"), because it describes undeclared operators. Declaring them is enough, because BasicSR calls none of them.
     """
     if find_spec('torchvision') is None:
         return
@@ -28,7 +28,7 @@ def torchvision_ops() -> None:
         for name in [name for name in sys.modules if name.partition('.')[0] == 'torchvision']:
             del sys.modules[name]
         library = torch.library.Library('torchvision', 'FRAGMENT')
-        library.define(f'{missing[1]}(...) -> ...')  # fails where it is declared already, so this ends
+        library.define(f'{missing[1]}(...) -> ...')  # fails if it is declared already, so the loop ends
         _KEPT_ALIVE.append(library)
 
 

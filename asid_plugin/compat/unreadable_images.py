@@ -1,4 +1,4 @@
-"""Images that BasicSR's data sets cannot read: an error names them, whatever the data set would do with them."""
+"""Let errors name images that BasicSR's data sets cannot read."""
 
 import functools
 from typing import Any
@@ -10,21 +10,21 @@ DATASETS = (
     'realesrgan_paired_dataset.RealESRGANPairedDataset',
     'realesrgan_dataset.RealESRGANDataset',
 )
-"""By module and class."""
+"""Data sets of BasicSR by module and class."""
 
 
 def images_without_a_name() -> None:
-    """Name the image that a data set cannot read, where all of BasicSR's versions name a Python type only.
+    """Name the image that a data set cannot read; all versions of BasicSR name only a Python type.
 
-    "'NoneType' object has no attribute 'astype'" is all that they say of a PNG that is cut short. Where a file is
-    missing, `RealESRGANDataset` even takes another one at random, with a line in the log.
+    Their error for a truncated PNG is "'NoneType' object has no attribute 'astype'". For a missing file,
+    `RealESRGANDataset` even takes another one at random, with a line in the log.
     """
     for dataset in classes_of('basicsr.data', DATASETS):
         dataset.__getitem__ = _with_names(dataset.__getitem__)
 
 
 class NamingClient:
-    """A `FileClient` of BasicSR, whose errors name the file; `RealESRGANDataset` catches none of these.
+    """A `FileClient` of BasicSR with the file in its errors, which `RealESRGANDataset` does not catch.
 
     Args:
         client: The `FileClient`.
@@ -34,7 +34,7 @@ class NamingClient:
         self.client = client
 
     def get(self, path: str, key: str) -> Any:
-        """The bytes of a file, or those behind a key of an LMDB, None if there is no such key.
+        """The bytes of a file or of a key in an LMDB; None if there is no such key.
 
         Raises:
             SampleError: The file cannot be read.
@@ -65,7 +65,7 @@ def _with_names(original: Any) -> Any:
 
 
 def _raise_if_undecodable(dataset: Any, index: int) -> None:
-    """Raise a SampleError for the first image of a sample that cannot be read, if there is one."""
+    """Raise a SampleError for the first unreadable image of a sample, if any."""
     from asid_plugin.pairs import decode
 
     paths = dataset.paths[index]

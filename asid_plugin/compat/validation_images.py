@@ -6,11 +6,10 @@ from typing import Any
 
 
 def validation_images_of_several_sets() -> None:
-    """Give each of several validation sets a folder, where all of BasicSR's versions save their images to one.
+    """Give each of several validation sets a folder; all versions of BasicSR save their images to one.
 
-    An image is overwritten there by that of another set which has its name, as the sets of a benchmark and their JPEG
-    versions do. One set alone keeps BasicSR's folders, `visualization/IMAGE`; with several it is
-    `visualization/SET/IMAGE`.
+    There an image is overwritten by an image with the same name of another set, such as the JPEG version of a
+    benchmark. A single set uses BasicSR's folders, `visualization/IMAGE`; several sets use `visualization/SET/IMAGE`.
     """
     from basicsr.models.sr_model import SRModel
 

@@ -1,8 +1,8 @@
-"""A training that waits for its data says so in its log.
+"""Warn in the log if a training waits for its data.
 
-BasicSR's log has the time of an iteration and that of fetching its batch, but as means over up to 200 iterations, the
-slow first among them, and on a GPU it may work on while the next batch is fetched. Here each interval between two lines
-of the log is measured by itself, and on a GPU only the time in which it has nothing to do.
+BasicSR's log has the times of an iteration and of fetching its batch, but as means over up to 200 iterations, including
+the slow first ones, and a GPU may compute while the next batch is fetched. Here each interval between two lines of the
+log is measured separately, and for a GPU only its idle time.
 """
 
 import functools
@@ -15,17 +15,17 @@ from typing import Any
 import torch
 
 SHARE = 0.2
-"""Of its time that a training may wait for data before it says so."""
+"""Share of the time spent waiting for data that causes a warning."""
 SHORTEST = 5.0
-"""Seconds of training to judge by; shorter intervals of the log are put together."""
+"""Shortest measured interval in seconds; shorter intervals of the log are merged."""
 AGAIN = 6 * 3600.0
-"""Seconds after which it is said again."""
+"""Seconds until the warning is repeated."""
 
 
 def waiting_for_data() -> None:
-    """Let a training say that it waits for data, which shows in BasicSR's log as a number among others.
+    """Warn if a training waits for data; BasicSR's log only has a number.
 
-    Without a model that notes the ends of its steps, as `ASIDModel` does, nothing is said.
+    Only models that record the end of a step, such as `ASIDModel`, support it.
     """
     from basicsr.data.prefetch_dataloader import CPUPrefetcher, CUDAPrefetcher
     from basicsr.utils.logger import MessageLogger
@@ -57,21 +57,21 @@ def _timed(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 class Times:
-    """How long a training fetches batches, and how long it works on them; validations and saves are neither.
+    """The time that a training spends on fetching batches and on computing; validations and saves are excluded.
 
     Attributes:
-        fetching: Seconds in which batches were fetched.
+        fetching: Seconds spent on fetching batches.
         working: Seconds from a batch to the end of its step.
-        waits: Marks of the GPU's stream before and after each fetch, which give the time that it was idle.
+        waits: Events on the GPU's stream before and after each fetch, which give its idle time.
     """
 
     def __init__(self) -> None:
         self.begin({})
 
     def begin(self, loading: Mapping[str, Any]) -> None:
-        """Begin anew, for a training with this section `datasets: train`."""
+        """Reset, for a training with this section `datasets: train`."""
         self.loading = loading
-        self.first: int | None = None  # iteration of the interval; none as long as workers start and caches are cold
+        self.first: int | None = None  # iteration of the interval; None while workers start and caches are cold
         self.warned: float | None = None
         self.came: float | None = None
         self.in_fetch = False
@@ -82,8 +82,8 @@ class Times:
         self.waits: list[tuple[Any, Any]] = []
 
     def fetch(self, function: Callable[[], Any]) -> Any:
-        """Call a function that fetches data, or makes ready for it."""
-        if self.in_fetch:  # `next` calls `reset` where nobody did
+        """Call a function that fetches data or prepares for it."""
+        if self.in_fetch:  # `next` calls `reset` if it was not called
             return function()
         on_gpu, begun = torch.cuda.is_initialized(), perf_counter()
         before = _mark() if on_gpu else None
@@ -98,19 +98,19 @@ class Times:
             self.fetching += self.came - begun
 
     def stepped(self) -> None:
-        """Note the end of the step on the batch that came last."""
+        """Record the end of the step on the last batch."""
         if self.came is not None:
             self.working += perf_counter() - self.came
             self.came = None
 
     def waited(self) -> float:
-        """Seconds in which the device had nothing to do but to wait for data."""
+        """Seconds in which the device only waited for data."""
         if not self.waits:
             return self.fetching
         return sum(before.elapsed_time(after) for before, after in self.waits if after.query()) / 1000
 
     def tell(self, iteration: int, logger: logging.Logger) -> None:
-        """Say it if too much of the time since the last line was spent waiting; the first interval does not count."""
+        """Warn if too much of the time since the last line was spent waiting; the first interval is ignored."""
         total = self.fetching + self.working
         if self.first is not None and (total < SHORTEST or not self.working):
             return
@@ -140,7 +140,7 @@ def remedies(loading: Mapping[str, Any]) -> list[str]:
         found.append(f'a larger num_worker_per_gpu ({workers} now, and {cores} cores for each process that trains)')
     if workers and not loading.get('persistent_workers'):
         found.append('persistent_workers: true')
-    return found or ['a faster disk, or memory that holds all of the data']
+    return found or ['a faster disk, or enough memory for all data']
 
 
 def _mark() -> Any:
@@ -150,4 +150,4 @@ def _mark() -> Any:
 
 
 TIMES = Times()
-"""Of the training that this process runs."""
+"""The times of the training in this process."""

@@ -1,4 +1,4 @@
-"""A correction to BasicSR's start of Weights & Biases."""
+"""A correction of BasicSR's start of Weights & Biases."""
 
 import functools
 from typing import Any
@@ -7,7 +7,7 @@ from .patching import rebind
 
 
 def wandb_without_ids() -> None:
-    """Lend wandb `util.generate_id`, which BasicSR calls, where it is gone (not in 0.31); wandb has it elsewhere."""
+    """Provide wandb's `util.generate_id`, which BasicSR calls, if it is missing (in 0.31); wandb has it elsewhere."""
     from basicsr.utils import logger
 
     original = logger.init_wandb_logger

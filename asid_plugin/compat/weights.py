@@ -1,4 +1,4 @@
-"""Weights that any of BasicSR's models can start from, where its network is ours."""
+"""Let all models of BasicSR start from any file of weights, if the network is from this package."""
 
 import functools
 from typing import Any
@@ -9,7 +9,7 @@ from .ranks import failing_together
 
 
 def weights_of_our_networks() -> None:
-    """Let every model read any weights of our networks, `packaged:xK` too; BasicSR reads only files that it saved."""
+    """Let every model read any file of weights for our networks, and `packaged:xK`; BasicSR reads only its files."""
     from basicsr.models.base_model import BaseModel
 
     original = BaseModel.load_network
@@ -18,7 +18,9 @@ def weights_of_our_networks() -> None:
     def load_network(
         self: BaseModel, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
     ) -> None:
-        from asid_plugin.archs.windowed import WindowedSR  # not where BasicSR is imported: it may be another project's
+        from asid_plugin.archs.windowed import (
+            WindowedSR,
+        )  # imported here, because the BasicSR of another project may lack it
 
         load = load_any if isinstance(self.get_bare_model(net), WindowedSR) else original
         load(self, net, load_path, strict, param_key)
@@ -33,12 +35,12 @@ def load_any(model: Any, net: nn.Module, load_path: str, strict: bool = True, pa
         model: BasicSR's, to which the network belongs.
         net: The network.
         load_path: .pth or .ckpt (BasicSR's, MMEngine's or the authors'), .safetensors, or `packaged:xK`.
-        strict: All weights must be there and fit; else those that don't are left out, with a warning.
+        strict: All weights must be present and fit; else weights that do not fit are skipped with a warning.
         param_key: Preferred among the state dicts in the file.
 
     Raises:
-        CheckpointError: The file is no checkpoint.
-        RuntimeError: `strict`, and the weights are of another network.
+        CheckpointError: The file is not a checkpoint.
+        RuntimeError: `strict`, and the weights are for another network.
     """
     from basicsr.utils import get_root_logger
 

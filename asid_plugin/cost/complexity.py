@@ -1,4 +1,4 @@
-"""How much an ASID or an Omni-SR computes: parameters and multiply-adds, by the paper's rule and in full.
+"""Parameters and multiply-adds of ASID and Omni-SR, by the paper's rule and in full.
 
 `asid complexity` prints the table.
 """
@@ -17,7 +17,7 @@ from asid_plugin.archs.omnisr_arch import OSA, MultiHeadChannelAttention, MultiH
 from asid_plugin.published.variants import VARIANTS
 
 OUTPUT_720P = (720, 1280)
-"""Height and width of the output image that the paper's FLOPs are for."""
+"""Height and width of the output image for the paper's FLOPs."""
 
 
 def input_size(upscale: int) -> tuple[int, int]:
@@ -32,10 +32,10 @@ def count_parameters(net: nn.Module) -> int:
 
 
 def thop_parameters(net: ASID | OmniSR) -> int:
-    """Number of parameters that the package thop counts: Omni-SR's 792K are these.
+    """Number of parameters that the package thop counts, the source of Omni-SR's 792K.
 
-    It overlooks position biases (in an embedding there), temperatures (a bare parameter), and every LayerNorm but the
-    one before spatial attention (a class of the authors' own).
+    It misses position biases (in an embedding there), temperatures (a bare parameter), and every LayerNorm except the
+    one before spatial attention (a class of the authors).
     """
     counted: list[nn.Module] = [module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     counted += [module.norm1 for module in net.modules() if isinstance(module, SpatialLayer | OSA)]
@@ -43,7 +43,7 @@ def thop_parameters(net: ASID | OmniSR) -> int:
 
 
 def paper_flops(net: ASID | OmniSR, height: int, width: int) -> int:
-    """FLOPs as the paper counts them: the multiply-adds that the package thop finds module by module.
+    """FLOPs by the paper's rule: the multiply-adds that the package thop counts module by module.
 
     These are the multiply-adds of convolutions and linear layers; for each row of a spatial attention matrix that is
     computed, not shared, 3 * P² - 1 (its softmax); for each element that enters the LayerNorm before spatial attention,
@@ -65,7 +65,7 @@ def paper_flops(net: ASID | OmniSR, height: int, width: int) -> int:
 
 
 def num_matrices(attention: SpatialAttention | MultiHeadSpatialAttention) -> int:
-    """Attention matrices that a spatial attention computes per group: one per head, none if it uses another's."""
+    """Attention matrices that a spatial attention computes per group: one per head, none with shared ones."""
     if isinstance(attention, MultiHeadSpatialAttention):
         return attention.num_heads
     return 0 if attention.shared else 1
@@ -110,7 +110,7 @@ def counted_multiply_adds(net: nn.Module, height: int, width: int) -> int:
         height: Of the LR image, in pixels.
         width: Of the LR image, in pixels.
     """
-    net = copy.deepcopy(net).to('meta')  # where nothing is fused that the counter does not know
+    net = copy.deepcopy(net).to('meta')  # an implementation without fused operators, which the counter does not know
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net(torch.empty(1, 3, height, width, device='meta'))
     return counter.get_total_flops() // 2

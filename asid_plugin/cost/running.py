@@ -1,4 +1,4 @@
-"""Time and peak memory of a network, measured in a process of its own."""
+"""Measure time and peak memory of a network in a separate process."""
 
 import multiprocessing
 import statistics
@@ -29,8 +29,8 @@ class Cost:
 
     Attributes:
         seconds: Median over the passes.
-        peak_bytes: Most memory in use during a pass beyond that before the first, the network itself
-            among it; None where the system does not tell.
+        peak_bytes: Peak memory during a pass in addition to the memory before the first, without the network; None if
+            the system does not report it.
     """
 
     seconds: float
@@ -43,10 +43,10 @@ def measure(
     """Run a network on one image in float32, without gradients.
 
     Args:
-        build: Makes the network; a function or class of a module, or a `functools.partial` of one.
+        build: Builds the network; a function or class of a module, or a `functools.partial` of one.
         size: Height and width of the input image in pixels.
-        repeat: Times that count; one before them does not. On a GPU each is a mean over about 50 passes.
-        threads: That the CPU uses.
+        repeat: Measured times, after one that is ignored. On a GPU each is a mean over about 50 passes.
+        threads: Threads of the CPU.
         device: 'cpu' or 'cuda'.
 
     Raises:
@@ -58,12 +58,14 @@ def measure(
     if min(repeat, threads) < 1:
         raise CostError(f'{repeat} passes on {threads} threads: both must be at least 1')
     device = choose_device(device)
-    context = multiprocessing.get_context('spawn')  # a process whose peak is not that of its parent's past
+    context = multiprocessing.get_context('spawn')  # a new process, so that its peak excludes the past of the parent
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
             return pool.submit(_measure, build, size, repeat, threads, device).result()
         except BrokenProcessPool:
-            raise CostError(f'the process that ran it at {size[1]}x{size[0]} was killed, for want of memory?') from None
+            raise CostError(
+                f'the process that measured {size[1]}x{size[0]} was killed, possibly out of memory'
+            ) from None
 
 
 @torch.inference_mode()
@@ -83,8 +85,8 @@ def _memory_in_use(device: str) -> int | None:
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
-    with suppress(OSError):  # elsewhere than on Linux; then the peak may be one of before
-        Path('/proc/self/clear_refs').write_text('5')  # the peak that is kept starts again from here
+    with suppress(OSError):  # on other systems than Linux, where the peak may be an earlier one
+        Path('/proc/self/clear_refs').write_text('5')  # resets the recorded peak
     return _status('VmRSS')
 
 
@@ -93,7 +95,7 @@ def _peak_memory(device: str) -> int | None:
 
 
 def _status(key: str) -> int | None:
-    """A size in bytes that Linux keeps of this process."""
+    """A size in bytes that Linux records for this process."""
     if sys.platform != 'linux':
         return None
     for line in Path('/proc/self/status').read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Seconds of a function on a device; whoever measures float32 on a GPU turns TF32 off first."""
+"""Measure the seconds of a function on a device; for float32 on a GPU, turn TF32 off first."""
 
 import time
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from collections.abc import Callable
 import torch
 
 PASSES = 50
-"""Calls of a round on a GPU, where one alone would measure the launch of its first kernels."""
+"""Calls in a round on a GPU; a single call would measure the launch of its first kernels."""
 MOST_SECONDS = 2.0
-"""Of a round on a GPU; a slow function is called less often."""
+"""Most seconds of a round on a GPU; a slow function is called less often."""
 WARM_UP = 3
-"""Calls before: the first compiles and chooses algorithms, the second and third record a CUDA graph."""
+"""Calls before a measurement: the first compiles and chooses algorithms, the second and third record a CUDA graph."""
 
 
 def timed(function: Callable[[], object], device: torch.device | str, passes: int = 1) -> float:
-    """Seconds of a call, the mean over `passes`; on a GPU between two events, when all before has ended there."""
+    """Seconds of a call, the mean over `passes`; on a GPU between two events, after all earlier work."""
     if torch.device(device).type != 'cuda':
         begun = time.perf_counter()
         for _ in range(passes):
@@ -31,7 +31,7 @@ def timed(function: Callable[[], object], device: torch.device | str, passes: in
 
 
 def passes_of(seconds: float, passes: int = PASSES, most: float = MOST_SECONDS) -> int:
-    """How many calls of so many seconds a round on a GPU has."""
+    """The number of calls in a round on a GPU, if a call takes `seconds`."""
     return max(1, min(passes, round(most / max(seconds, 1e-9))))
 
 

@@ -1,4 +1,4 @@
-"""SwinIR-light, which every machine with BasicSR has: the network that time and memory of ASID are compared with."""
+"""SwinIR-light, part of BasicSR, for comparisons of time and memory with ASID."""
 
 import warnings
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class SwinIRLight(SwinIR):
-    """SwinIR as its authors size it for lightweight super-resolution, padded as BasicSR's `SwinIRModel` pads it.
+    """SwinIR in the lightweight size of its authors, padded like in BasicSR's `SwinIRModel`.
 
     Args:
         upscale: Scale k.
@@ -18,7 +18,7 @@ class SwinIRLight(SwinIR):
     def __init__(self, upscale: int) -> None:
         size = {'embed_dim': 60, 'depths': [6] * 4, 'num_heads': [6] * 4, 'window_size': 8, 'mlp_ratio': 2}
         with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', 'torch.meshgrid')  # BasicSR leaves its indexing to a default
+            warnings.filterwarnings('ignore', 'torch.meshgrid')  # BasicSR relies on its default indexing
             super().__init__(upscale=upscale, upsampler='pixelshuffledirect', **size)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class SwinIRLight(SwinIR):
 
 
 def pad_to_windows(net: Callable[[Tensor], Tensor], window: int, upscale: int, x: Tensor) -> Tensor:
-    """Run a network on (B, C, H, W) of any size, mirrored up to multiples of its window, as BasicSR's SwinIRModel."""
+    """Run a network on (B, C, H, W) of any size, mirrored to multiples of its window, like BasicSR's SwinIRModel."""
     height, width = x.shape[2:]
     padded = F.pad(x, (0, -width % window, 0, -height % window), 'reflect')
     return net(padded)[..., : height * upscale, : width * upscale]

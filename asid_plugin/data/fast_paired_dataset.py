@@ -1,8 +1,8 @@
-"""BasicSR's `PairedImageDataset` without the decoding: pixels from a memory map, or kept in memory.
+"""BasicSR's `PairedImageDataset` without decoding: pixels come from a memory map or from memory.
 
-For a patch of 128x128 a sub-image of 480x480 has to be decoded, fourteen times as much. Where the pixels lie
-uncompressed, only the rows of the patch are touched. The samples are those of `PairedImageDataset`, byte for byte for
-the same seed, because crops, flips and rotations are made by the same functions of BasicSR in the same order.
+For a patch of 128x128, `PairedImageDataset` decodes a sub-image of 480x480, fourteen times as many pixels. Of
+uncompressed pixels, only the rows of the patch are read. The samples equal those of `PairedImageDataset` byte for byte
+with the same seed, because the same functions of BasicSR crop, flip and rotate in the same order.
 """
 
 import random
@@ -31,19 +31,19 @@ from .raw_pixels import Pixels, RawPixels
 
 def rgb_tensor(image: Pixels) -> Tensor:
     """Make (3, H, W) float32 RGB in [0, 1] of an image."""
-    planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))  # bytes are turned first, which is less to move
+    planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))  # reversed as bytes, which moves less memory
     return torch.from_numpy(planes).float().div_(255)
 
 
 class FastPairedImageDataset(PairedImageDataset):
-    """The common part of its subclasses; options and samples as `PairedImageDataset`'s.
+    """The common base class; options and samples as in `PairedImageDataset`.
 
     A further option, `detail`, replaces patches of little detail by patches of other images; see `draw_detailed`.
     """
 
     @abstractmethod
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
-        """GT and LQ image of a pair, whole."""
+        """The full GT and LQ image of a pair."""
 
     @seeded_by_draw
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class FastPairedImageDataset(PairedImageDataset):
         return index, gt.copy(), lq.copy()
 
     def to_tensor(self, image: Pixels) -> Tensor:
-        """Make the tensor of a sample: RGB, floating point; luma or normalised if the options say so."""
+        """Make the tensor of a sample: RGB in floating point; luma or normalised as in the options."""
         if self.opt.get('color') == 'y':
             luma = bgr2ycbcr(image.astype(np.float32) / 255.0, y_only=True)[..., None]
             tensor = img2tensor(luma, bgr2rgb=True, float32=True)
@@ -84,15 +84,15 @@ class FastPairedImageDataset(PairedImageDataset):
 
 @DATASET_REGISTRY.register()
 class RawPairedImageDataset(FastPairedImageDataset):
-    """Pairs in two LMDBs of raw pixels, as `asid prepare div2k --raw` makes them.
+    """Pairs in two LMDBs of raw pixels, made by `asid prepare div2k --raw`.
 
-    Options as `PairedImageDataset`'s with `io_backend: type: lmdb`. The data roots may be those of the PNG files, too:
-    of `NAME.lmdb` the raw LMDB beside it, `NAME_raw.lmdb`, is read. Only the crop is read; the system
-    keeps in memory as much as fits. When an image is used for the first time, its checksum, if any, is compared.
+    Options as in `PairedImageDataset` with `io_backend: type: lmdb`. The data roots may also name the LMDBs of PNG
+    files: for `NAME.lmdb` the raw LMDB beside it, `NAME_raw.lmdb`, is read. Only the crop is read; the system caches as
+    much as fits into memory. The checksum of an image, if any, is verified at its first use.
 
     Raises:
-        SampleError: A value is not as long as `meta_info.txt` says of its image: the LMDB is not of raw pixels; or it
-            has another checksum.
+        SampleError: A value does not have the length in `meta_info.txt`, so the LMDB has no raw pixels; or its checksum
+            differs.
         LMDBError: `meta_info.txt` or the checksums cannot be read.
     """
 
@@ -101,17 +101,17 @@ class RawPairedImageDataset(FastPairedImageDataset):
         self.gt, self.lq = RawPixels(Path(self.gt_folder)), RawPixels(Path(self.lq_folder))
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
-        """GT and LQ image of a pair, views of the memory map."""
+        """The GT and LQ image of a pair, views of the memory map."""
         paths = self.paths[index]
         return self.gt[paths['gt_path']], self.lq[paths['lq_path']]
 
 
 @DATASET_REGISTRY.register()
 class CachedPairedImageDataset(FastPairedImageDataset):
-    """Pairs of any kind that `PairedImageDataset` reads, decoded once and kept in memory: for small sets.
+    """Pairs of any kind that `PairedImageDataset` reads, decoded once and held in memory, for small sets.
 
-    They are decoded when the dataset is built. Workers share them where they are forked; in distributed training, for
-    which BasicSR has them spawned, and on macOS and Windows each holds a copy.
+    They are decoded when the dataset is built. Forked workers share them. In distributed training, where BasicSR spawns
+    workers, and on macOS and Windows, each worker holds a copy.
 
     Raises:
         SampleError: An image is missing or cannot be decoded.
@@ -126,7 +126,7 @@ class CachedPairedImageDataset(FastPairedImageDataset):
         ]
 
     def pixels(self, index: int) -> tuple[Pixels, Pixels]:
-        """GT and LQ image of a pair, from memory."""
+        """The GT and LQ image of a pair, from memory."""
         return self.cache[index]
 
     def _read(self, client: FileClient, key: str, path: str) -> Pixels:

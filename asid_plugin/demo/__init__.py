@@ -1,1 +1,1 @@
-"""A page in the browser on which pictures are enlarged."""
+"""A web page that enlarges pictures."""

@@ -1,4 +1,4 @@
-"""One picture enlarged for the page: by a network, and by bicubic interpolation to compare it with."""
+"""Enlarge a picture for the page: by a network, and by bicubic interpolation for comparison."""
 
 import math
 import shutil
@@ -26,7 +26,7 @@ from asid_plugin.images.alpha import enlarge_alpha, fill_hidden
 from asid_plugin.inference.upscaler import Upscaler, image_failures
 
 _ROWS, _REACH = 256, 2
-"""Rows of the input in a strip of the bicubic enlargement, and the rows above and below it that it depends on."""
+"""Input rows of a strip of the bicubic enlargement, and the further rows above and below that it needs."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Enlarged:
     Attributes:
         height: Rows of the picture itself.
         width: Columns.
-        before: PNG file of the bicubic one.
-        after: PNG file of the network's.
-        notes: A phrase on each thing of the picture's file that these lack.
+        before: PNG file of the bicubic enlargement.
+        after: PNG file of the network's enlargement.
+        notes: A phrase on each loss, such as metadata or frames.
     """
 
     height: int
@@ -54,7 +54,7 @@ def enlarge(
     """Enlarge an image file, into a new folder beside it.
 
     Args:
-        path: The file. Of an animation, or of several pages, the first picture is taken.
+        path: The file. Only the first frame or page is enlarged.
         upscaler: The network.
         max_pixels: Larger images are refused before they are decoded.
         progress: Called with (tiles done, tiles in all).
@@ -70,7 +70,7 @@ def enlarge(
         with image_failures(path, image, upscaler.tile):
             lost = write_image(upscaler.strips(image, progress), after)
             write_image(bicubic(image, upscaler.scale), before)
-    except BaseException:  # such as the one by which the page stops it
+    except BaseException:  # such as the exception with which the page stops it
         shutil.rmtree(folder)
         raise
     notes = dict.fromkeys([*left_out(header), *image.notes, *lost])
@@ -81,8 +81,8 @@ def read_picture_header(path: Path, scale: int, max_pixels: int) -> Header:
     """Read the header of a picture's file.
 
     Raises:
-        ImageError: The file is no image, or its picture has more pixels than `max_pixels`, or the enlarged one more
-            than a PNG can have.
+        ImageError: The file is not an image, the picture has more than `max_pixels`, or the result is too large for a
+            PNG.
     """
     header = read_header(path)
     if header.width * header.height > max_pixels:
@@ -92,35 +92,35 @@ def read_picture_header(path: Path, scale: int, max_pixels: int) -> Header:
 
 
 def left_out(header: Header) -> list[str]:
-    """A phrase on the frames or pages of a file that are not enlarged, if there are any."""
+    """A phrase on frames or pages that are not enlarged, if any."""
     kind = 'frames' if header.animated else 'pages'
     return [f'only the first of {header.num_frames} {kind} is enlarged'] if header.num_frames > 1 else []
 
 
 def limit(max_pixels: int) -> str:
-    """How large a picture may be, in words."""
+    """The largest size of a picture, in words."""
     width = math.isqrt(max_pixels * 3 // 2)
-    return f'pictures of up to {megapixels(max_pixels)} are taken, such as {width}x{max_pixels // width}'
+    return f'pictures of up to {megapixels(max_pixels)} are accepted, such as {width}x{max_pixels // width}'
 
 
 def megapixels(pixels: int, digits: int = 3) -> str:
-    """A number of pixels in words, rounded to so many digits: '0.307 megapixels'."""
+    """A number of pixels in words, rounded to `digits` digits: '0.307 megapixels'."""
     number = np.format_float_positional(pixels / 1e6, precision=digits, fractional=False, trim='-')
     return f'{number} megapixel{"s" * (number != "1")}'
 
 
 def longest_upload(max_pixels: int) -> int:
-    """Bytes of the longest file of a picture that is taken: 16 bits of RGBA without compression, and some more."""
+    """Most bytes of an accepted file: RGBA of 16 bits without compression, and a margin."""
     return 8 * max_pixels + 2**20
 
 
 def written(pixels: int, scale: int) -> int:
-    """Bytes that the two enlargements of a picture of so many pixels have at most."""
+    """Most bytes of the two enlargements of a picture with `pixels` pixels."""
     return 2 * longest_upload(pixels * scale**2)
 
 
 def bicubic(image: Image, scale: int) -> Strips:
-    """Enlarge an image by bicubic interpolation, strip by strip as the strips are asked for."""
+    """Enlarge an image by bicubic interpolation, one strip at a time on demand."""
     height, width = (scale * side for side in image.pixels.shape[:2])
     return Strips(height, width, image.channels, image.bits, _bicubic_rows(image, scale), image.metadata)
 
@@ -133,7 +133,7 @@ def _bicubic_rows(image: Image, scale: int) -> Iterator[Pixels]:
         first = max(start - _REACH, 0)
         colour = image.pixels[first : end + _REACH, :, : 1 if image.grey else 3].astype(np.float32)
         lq = torch.from_numpy(colour).permute(2, 0, 1)[None]
-        # antialias chooses MATLAB's cubic, a = -0.5; there is nothing else to it in enlarging
+        # antialias selects MATLAB's cubic, a = -0.5, and has no other effect when enlarging
         sr = F.interpolate(lq, scale_factor=scale, mode='bicubic', antialias=True)
         sr = sr[0, :, scale * (start - first) : scale * (end - first)].clamp(0, image.top).round()
         rows = sr.permute(1, 2, 0).numpy().astype(image.pixels.dtype)

@@ -1,7 +1,7 @@
-"""The gate of the page: it lets in the requests that the page itself sends, under the page's own names.
+"""The gate of the page: it admits only requests that the page itself sends, under the host names of the page.
 
-A web site that somebody visits may send requests to any address, also to this machine's own, and by a name of its own
-that it lets lead here (DNS rebinding). The headers Host and Origin tell where a request comes from.
+Any visited web site may send requests to this machine, also under a host name that it resolves to this machine (DNS
+rebinding). The headers Host and Origin show the source of a request.
 """
 
 import asyncio
@@ -29,26 +29,26 @@ _ROUTES = {
     ),
     'POST': f'{_API}/(upload|queue/join|cancel|reset)/?',
 }
-"""Regular expressions of the paths that the page needs, by method; HEAD is as GET, OPTIONS asks for none."""
+"""Regular expressions of the paths that the page needs, by method; HEAD is treated as GET, and OPTIONS needs none."""
 _UPLOAD = f'{_API}/upload'
 _MOST_JSON = 64 * 1024
-"""Bytes of a request that is no upload."""
+"""Most bytes of a request other than an upload."""
 _MOST_DIGITS = 18
-"""Of a number of bytes."""
+"""Most digits of a number of bytes."""
 _MOST_REQUESTS, _MOST_UPLOADS = 256, 4
-"""Requests at once, of which an open page holds one or two, and uploads."""
+"""Most requests and uploads at once; an open page holds one or two requests."""
 _PATIENCE = 60.0
-"""Seconds that the next piece of a request may take to come."""
+"""Seconds to wait for the next part of a request."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of a page's server.
+    """The host names of the page.
 
     Attributes:
         names: In lower case.
-        addresses: Whether any IP address counts as a name; a web site has power over the names that lead here only.
-        handed_on: Those of `names` that a server in front of this one may have, at a port of its own.
+        addresses: Whether any IP address is accepted; a web site can forge names, but not addresses.
+        handed_on: Those of `names` that belong to a proxy, which may use another port.
     """
 
     names: Collection[str]
@@ -57,7 +57,7 @@ class Names:
 
     @classmethod
     def of_host(cls, host: str, further: Collection[str] = ()) -> 'Names':
-        """The names of a server that listens at `host`, an address or a name, and those that it has besides."""
+        """The names of a server that listens on `host`, an address or a name, and the further names."""
         handed_on = frozenset(name.lower().rstrip('.') for name in further)
         names = handed_on | {host.lower().rstrip('.')}
         try:
@@ -78,9 +78,9 @@ class Names:
             return False
 
     def hold_origin(self, origin: str, hosts: Collection[str]) -> bool:
-        """Whether an Origin is a page of this server, which was asked under these places, NAME or NAME:PORT.
+        """Whether an Origin is a page of this server, for a request with these Host headers, NAME or NAME:PORT.
 
-        Other servers of this machine have its names too, at other ports.
+        Other servers on this machine share its names, but use other ports.
         """
         scheme, _, place = origin.partition('://')
         default = {'http': 80, 'https': 443}.get(scheme)
@@ -95,9 +95,9 @@ class Gate:
 
     Args:
         app: The page's.
-        names: Requests under other names, or from pages of other names, are refused.
-        kept: Uploads must fit into it.
-        most_upload: Bytes of a picture's file.
+        names: Requests under other names, or from pages with other names, are refused.
+        kept: The store for uploads.
+        most_upload: Most bytes of an uploaded file.
         readable: Folders and files that a request may name.
     """
 
@@ -107,13 +107,13 @@ class Gate:
         self._requests = self._uploads = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Hand a request on, or answer it by a line."""
+        """Forward a request, or refuse it with a line."""
         if scope['type'] == 'lifespan':
             await self.app(scope, receive, send)
         elif scope['type'] == 'websocket':  # the page has none
             await send({'type': 'websocket.close'})
         elif self._requests >= _MOST_REQUESTS:
-            await _answer(send, 503, 'Too many requests at once; come again later.')
+            await _answer(send, 503, 'Too many requests at once; try again later.')
         elif refusal := self._refusal(scope):
             await _answer(send, *refusal)
         else:
@@ -124,19 +124,19 @@ class Gate:
                 self._requests -= 1
 
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
-        """The status and the line for a request that is not the page's own."""
+        """The status and the line that refuse a request, or None."""
         headers = _headers(scope)
         hosts = headers.get('host', [])
         if not hosts or not all(map(self.names.hold, hosts)):
-            return 421, 'This page does not answer to that name; the option --name of asid demo adds one.'
+            return 421, 'This page has another host name; start asid demo with --name to add this one.'
         for origin in headers.get('origin', []):
             if not self.names.hold_origin(origin, hosts):
-                return 403, 'This page takes requests from itself alone.'
+                return 403, 'This page accepts no requests from other sites.'
         routes = _ROUTES.get('GET' if scope['method'] == 'HEAD' else scope['method'])
         if routes is None:
-            return 405, 'The page has no such method.'
+            return 405, 'The page does not support this method.'
         if not re.fullmatch(routes, scope['path'], re.DOTALL):
-            return 404, 'The page has no such part.'
+            return 404, 'The page has no such path.'
         return None
 
     async def _hand_on(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -148,14 +148,14 @@ class Gate:
             await self._call(scope, _patient(receive), send)
 
     async def _upload(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Hand on a request that writes files, if there is room for them."""
+        """Forward an upload, if there is disk space for it."""
         length = ''.join(_headers(scope).get('content-length', []))
         if not length.isdecimal():
-            await _answer(send, 411, 'An upload says beforehand how long it is.')
+            await _answer(send, 411, 'An upload must state its length.')
         elif len(length) > _MOST_DIGITS or int(length) > self.most_upload + _MOST_JSON:
-            await _answer(send, 413, f'A picture has at most {self.most_upload:,} bytes here.')
+            await _answer(send, 413, f'A picture may have at most {self.most_upload:,} bytes.')
         elif self._uploads >= _MOST_UPLOADS:
-            await _answer(send, 503, 'Too many pictures are sent at once; send it again later.')
+            await _answer(send, 503, 'Too many uploads at once; try again later.')
         else:
             self._uploads += 1
             try:
@@ -163,12 +163,12 @@ class Gate:
                     if free:
                         await self.app(scope, receive, send)
                     else:
-                        await _answer(send, 503, 'There is no room for a picture now; send it again later.')
+                        await _answer(send, 503, 'There is no disk space for a picture now; try again later.')
             finally:
                 self._uploads -= 1
 
     async def _call(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Hand on a request of JSON, if it is short and names no files but the page's own."""
+        """Forward a JSON request, if it is short and names only files of the page."""
         body = b''
         more = True
         while more:
@@ -176,15 +176,15 @@ class Gate:
             body += message.get('body', b'')
             more = message.get('more_body', False)
             if len(body) > _MOST_JSON:
-                await _answer(send, 413, f'Such a request has at most {_MOST_JSON:,} bytes.')
+                await _answer(send, 413, f'A request may have at most {_MOST_JSON:,} bytes.')
                 return
         try:
             paths = _paths(json.loads(body)) if body else []
         except (ValueError, RecursionError):
-            await _answer(send, 400, 'The request is no JSON.')
+            await _answer(send, 400, 'The request is not JSON.')
             return
         if not all(isinstance(path, str) and self._is_readable(path) for path in paths):
-            await _answer(send, 403, 'The request names a file that is not of this page.')
+            await _answer(send, 403, 'The request names a file outside this page.')
             return
         whole: list[Message] = [{'type': 'http.request', 'body': body, 'more_body': False}]
 
@@ -200,7 +200,7 @@ class Gate:
 
 
 def _name_and_port(place: str) -> tuple[str, int | None]:
-    """The name, in lower case, and the port, if any; a ValueError if the place is none."""
+    """The name, in lower case, and the port, if any; raises a ValueError if it is malformed."""
     parts = urlsplit(f'//{place}')
     return (parts.hostname or '').rstrip('.'), parts.port
 
@@ -213,7 +213,7 @@ def _headers(scope: Message) -> Mapping[str, list[str]]:
 
 
 def _paths(value: object) -> list[object]:
-    """The paths of all files that a request hands over, wherever they are in it."""
+    """The paths of all files in a request, at any depth."""
     if isinstance(value, list):
         return [path for item in value for path in _paths(item)]
     if isinstance(value, dict):
@@ -223,12 +223,12 @@ def _paths(value: object) -> list[object]:
 
 
 def _patient(receive: Receive) -> Receive:
-    """Receive the messages of a request; a client that is silent for too long within its body counts as gone."""
+    """Receive the messages of a request; a client that pauses too long within a body is treated as disconnected."""
     whole = False
 
     async def receive_patiently() -> Message:
         nonlocal whole
-        if whole:  # the response is under way, and only the client's end may come
+        if whole:  # the response has started, and only a disconnect can follow
             return await receive()
         try:
             message = await asyncio.wait_for(receive(), _PATIENCE)

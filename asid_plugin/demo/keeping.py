@@ -1,4 +1,4 @@
-"""The disk space of the page: a folder whose files, all together, stay below a limit."""
+"""The disk space of the page: a folder with a limit on its total size."""
 
 import threading
 from collections import Counter
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class Kept:
-    """Pictures that are kept for a while; the oldest make room for new ones.
+    """A store of pictures; the oldest are deleted to make room for new ones.
 
     Args:
-        folder: It holds nothing else.
-        most: Bytes that its files may have together, those included that are being written.
+        folder: The folder, for these files only.
+        most: Most bytes of all files, including unfinished ones.
     """
 
     def __init__(self, folder: Path, most: int) -> None:
@@ -23,7 +23,7 @@ class Kept:
 
     @contextmanager
     def using(self, path: Path) -> Iterator[None]:
-        """Within the block, do not delete a file."""
+        """Protect a file from deletion within the block."""
         with self._lock:
             self._used[path] += 1
         try:
@@ -34,7 +34,7 @@ class Kept:
 
     @contextmanager
     def room(self, size: int) -> Iterator[bool]:
-        """Keep so many bytes free within the block, for files that are written in it; yields whether they are."""
+        """Reserve `size` bytes within the block for files that it writes; yields whether there is room."""
         promise = object()
         with self._lock:
             free = self._make_room(size)
@@ -47,7 +47,7 @@ class Kept:
                 del self._promised[promise]
 
     def _make_room(self, size: int) -> bool:
-        """Delete the oldest files until so many bytes fit beside the rest, if they can."""
+        """Delete the oldest files until `size` bytes fit; returns whether they do."""
         sizes: list[tuple[float, int, Path]] = []
         for path in self.folder.rglob('*'):
             with suppress(FileNotFoundError):

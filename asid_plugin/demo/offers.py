@@ -15,7 +15,7 @@ from asid_plugin.printable import printable
 from .pace import Pace
 
 SHOWN = ('num_feat', 'num_block', 'window_size', 'sharing', 'distillation', 'channel_split')
-"""Arguments of a network that the page names, besides those that the paper does not have."""
+"""Arguments of a network that the page shows, in addition to those beyond the paper."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Offer:
 
     Attributes:
         upscaler: The network.
-        purpose: Which pictures it is for, as far as is known, in a sentence or two.
+        purpose: The suitable pictures, as far as known, in a sentence or two.
     """
 
     upscaler: Upscaler
@@ -32,34 +32,34 @@ class Offer:
 
     @cached_property
     def pace(self) -> Pace:
-        """How fast it is on this machine; measured when it is asked for the first time."""
+        """The speed on this machine, measured at the first access."""
         return Pace.measured(self.upscaler)
 
     def seconds(self, height: int, width: int) -> float:
-        """How long enlarging a picture of this size takes."""
+        """Estimate the seconds for a picture of this size."""
         return self.pace.seconds(self.upscaler, height, width)
 
     def learn(self, height: int, width: int, seconds: float) -> None:
-        """Learn from an enlargement that took so many seconds."""
+        """Improve the estimate by an enlargement that took `seconds`."""
         self.pace.learn(self.upscaler, height, width, seconds)
 
 
 Offers = Mapping[str, Offer]
-"""Networks by the names that are shown."""
+"""Networks by their shown names."""
 
 
 def load_offers(weights: Sequence[Path], **running: Any) -> Offers:
     """Load the networks that the page offers.
 
-    The name of each is its file's, or its path where names are equal.
+    The name of each network is its file name, or its path if file names are equal.
 
     Args:
-        weights: Checkpoints of ASID; without any, the package's own.
-        **running: As `load_upscaler`'s, for all of them.
+        weights: Checkpoints of ASID; by default the packaged weights.
+        **running: Arguments of `load_upscaler`, for all networks.
 
     Raises:
         UsageError: The networks cannot be run in this way.
-        CheckpointError: A file cannot be read or is not ASID's.
+        CheckpointError: A file cannot be read or is not an ASID.
     """
     weights = weights or [Path(name) for name in packaged_names()]
     upscalers = [load_upscaler(path, **running) for path in weights]
@@ -71,7 +71,7 @@ def load_offers(weights: Sequence[Path], **running: Any) -> Offers:
 
 
 def purpose(path: Path) -> str:
-    """Say which pictures a checkpoint is for, or at least which network is in it.
+    """Describe the suitable pictures of a checkpoint, or at least its network.
 
     Raises:
         CheckpointError: As `load_asid`'s.
@@ -85,11 +85,11 @@ def purpose(path: Path) -> str:
         )
     if is_packaged(path):
         return (
-            f'For clean photographs: trained on some 480 of them ({data}), made smaller by bicubic interpolation. '
-            'Blocks of JPEG and noise become sharper, too.'
+            f'For clean photographs: trained on about 480 photographs ({data}), downscaled by bicubic interpolation. '
+            'JPEG artefacts and noise are amplified.'
         )
     net = load_asid(path)
     num_params = sum(weight.numel() for weight in net.parameters())
     shown = ', '.join([*(f'{key} {net.arguments[key]}' for key in SHOWN), *beyond_the_paper(net.arguments)])
-    trained = f'It was trained on {data}.' if data else 'The file does not say which pictures it was trained on.'
+    trained = f'It was trained on {data}.' if data else 'The file does not name its training data.'
     return f'Your checkpoint {path.name}: ASID of {num_params:,} parameters ({shown}). {trained}'

@@ -1,4 +1,4 @@
-"""How long an enlargement takes on this machine, measured beforehand."""
+"""Measure and estimate the time of an enlargement on this machine."""
 
 import tempfile
 import time
@@ -17,18 +17,18 @@ from .enlarging import bicubic
 from .example import EXAMPLE
 
 _LONG_ENOUGH = 0.1
-"""Seconds after which a time is taken to be exact enough."""
+"""Shortest time in seconds that is exact enough."""
 _TILES = 4
-"""How many tiles a network is measured by, at least; with fewer, it is slower for each."""
+"""Fewest tiles in a measurement; with fewer, each takes longer."""
 
 
 @dataclass
 class Pace:
-    """How fast a network and the writing of files are.
+    """The speed of a network and of writing files.
 
     Attributes:
-        network: Seconds for a pixel that the network sees; it sees a pixel as often as tiles lie on it.
-        file: Seconds for a pixel of a bicubic enlargement and of the file that it is written to.
+        network: Seconds for a pixel of a tile; overlapping pixels count for each tile.
+        file: Seconds for a pixel of a bicubic enlargement, including its file.
     """
 
     network: float
@@ -36,16 +36,16 @@ class Pace:
 
     @classmethod
     def measured(cls, upscaler: Upscaler) -> 'Pace':
-        """Measure a network by a few tiles, and the writing of files by the example picture."""
+        """Measure a network on a few tiles, and writing files on the example picture."""
         return cls(_network_pace(upscaler), _file_pace(upscaler.scale))
 
     def seconds(self, upscaler: Upscaler, height: int, width: int) -> float:
-        """How long enlarging a picture of this size takes, with the bicubic enlargement beside it."""
+        """Estimate the seconds for a picture of this size, including the bicubic enlargement."""
         _, seen = upscaler.work(height, width)
         return self.network * seen + 2 * self.file * height * width * upscaler.scale**2
 
     def learn(self, upscaler: Upscaler, height: int, width: int, seconds: float) -> None:
-        """Be right about an enlargement that took so many seconds, if that is long enough."""
+        """Scale the estimate to an enlargement that took `seconds`, if that is long enough."""
         if seconds >= 10 * _LONG_ENOUGH:
             factor = seconds / self.seconds(upscaler, height, width)
             self.network *= factor
@@ -68,7 +68,7 @@ def _file_pace(scale: int) -> float:
 
 
 def _timed(function: Callable[..., object], argument: object) -> float:
-    """Of two calls the shorter: the first of all takes longer, and other programs can only make it longer."""
+    """The shorter time of two calls: the first call takes longer, and other programs can only add time."""
     seconds = []
     for _ in range(2):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The page itself, made of Gradio's components."""
+"""The page, built from Gradio components."""
 
 import html
 import os
@@ -34,7 +34,7 @@ from .offers import Offers
 
 _DELETE_EVERY, _DELETE_AFTER = 600, 3600  # seconds
 _THEME = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
-# Gradio limits the images in pixels, whatever the height of the slider.
+# Gradio limits the images in pixels, regardless of the height of the slider.
 _CSS = """
 #slider { height: min(75vh, 100vw) !important; }
 #slider img { max-height: min(75vh, 100vw) !important; }
@@ -46,9 +46,9 @@ _CSS = """
 """
 _PROGRESS = gr.Progress()
 _MOST_WAITING = 32
-"""Enlargements, and answers to choices on the page, that may wait for their turn."""
+"""Most enlargements and other events in the queue."""
 _PATIENCE = 30.0
-"""Seconds that an enlargement may take to stop."""
+"""Seconds to wait for an enlargement to stop."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Page:
 
     Attributes:
         offers: The networks by the names that are shown.
-        max_pixels: Pictures of more pixels are refused.
+        max_pixels: Larger pictures are refused.
         kept: The files.
-        awaited: By session, the enlargement that somebody waits for; any other stops at its next tiles.
-        running: Is held by the enlargement that runs.
-        ended: No enlargement continues or begins any more.
+        awaited: By session, the enlargement that a user waits for; any other stops at its next tiles.
+        running: Held by the running enlargement.
+        ended: Set when no enlargement may continue or begin.
     """
 
     offers: Offers
@@ -76,7 +76,7 @@ class Page:
         return [name for name, offer in self.offers.items() if offer.upscaler.scale == scale]
 
     def build(self) -> gr.Blocks:
-        """The components and the events between them."""
+        """Build the components and connect their events."""
         scales = sorted({offer.upscaler.scale for offer in self.offers.values()})
         name = self.names(scales[0])[0]
         cache = (_DELETE_EVERY, _DELETE_AFTER)
@@ -85,7 +85,7 @@ class Page:
             with gr.Row():
                 with gr.Column(scale=1, min_width=300):
                     picture = gr.File(label='Picture', file_types=[*READABLE], height=150)
-                    example = gr.Button('Take the example picture', icon=EXAMPLE, size='sm')
+                    example = gr.Button('Use the example picture', icon=EXAMPLE, size='sm')
                     forecast = gr.HTML(_said(self._before(name)), elem_id='forecast')
                     scale = gr.Radio([(f'x{scale}', scale) for scale in scales], value=scales[0], label='Scale')
                     weights = gr.Dropdown(self.names(scales[0]), label='Weights')
@@ -113,14 +113,14 @@ class Page:
         return blocks
 
     def _before(self, name: str) -> str:
-        """How large a picture may be and how long it takes, before there is one."""
+        """The size limit and the time for a megapixel, before a picture is chosen."""
         offer = self.offers[name]
         words = limit(self.max_pixels)
         pace = duration(offer.seconds(1000, 1000))
         return f'{words[0].upper()}{words[1:]}. At x{offer.upscaler.scale}, a megapixel takes {pace} here.'
 
     def _judge(self, path: str | None, name: str) -> tuple[str, gr.Button]:
-        """Say of a picture how large it becomes and how long that takes, or why it is refused."""
+        """State the size of the result and the time, or the reason for a refusal."""
         if path is None:
             return _said(self._before(name)), gr.Button(interactive=False)
         offer = self.offers[name]
@@ -149,7 +149,7 @@ class Page:
         return _said(self.offers[name].purpose)
 
     def _clear(self, request: gr.Request) -> tuple[None, gr.DownloadButton, str]:
-        """Let no result stand beside another picture."""
+        """Remove the result when another picture is chosen."""
         self._leave(request)
         return None, gr.DownloadButton(interactive=False), ''
 
@@ -163,7 +163,7 @@ class Page:
 
         def report(done: int, total: int) -> None:
             if self.ended.is_set() or self.awaited.get(request.session_hash) is not this:
-                raise gr.Error('Nobody waits for it.', visible=False, print_exception=False)
+                raise gr.Error('The enlargement was cancelled.', visible=False, print_exception=False)
             progress((done, total), unit='tiles')
 
         offer = self.offers[name]
@@ -181,43 +181,43 @@ class Page:
         return (result.before, result.after), gr.DownloadButton(value=result.after, interactive=True), notes
 
     def _kept_result(self, path: Path, upscaler: Upscaler, report: Callable[[int, int], None]) -> Enlarged:
-        """Enlarge a picture, if there is room for the files."""
+        """Enlarge a picture, if there is disk space for the files."""
         header = read_picture_header(path, upscaler.scale, self.max_pixels)
         with self.kept.room(written(header.height * header.width, upscaler.scale)) as free:
             if not free:
-                raise ImageError(f'{path}: there is no room for its enlargement now; try again later')
+                raise ImageError(f'{path}: there is no disk space for its enlargement now; try again later')
             return enlarge(path, upscaler, self.max_pixels, report)
 
     def end(self) -> None:
-        """Let the enlargement that runs stop at its next tiles, and wait for that."""
+        """Stop the running enlargement at its next tiles, and wait for it."""
         self.ended.set()
         self.running.acquire(timeout=_PATIENCE)
 
 
 def _sentence(error: ImageError, path: str) -> str:
-    """An error without the folder, as where the server keeps the file is nobody's business."""
+    """An error without the folder, to hide the paths of the server."""
     name = printable(Path(path).name)
     return str(error).removeprefix(f'{printable(Path(path).parent)}{os.sep}').replace(printable(path), name)
 
 
 def _gone(path: str) -> str:
-    return f'{printable(Path(path).name)} is no longer kept here; choose it again.'
+    return f'{printable(Path(path).name)} was deleted from the server; choose it again.'
 
 
 def _said(*sentences: str, kind: str = '') -> str:
-    """Sentences as HTML, one paragraph each, which a screen reader reads out when they change."""
+    """Sentences as HTML, one paragraph each; a screen reader announces their changes."""
     paragraphs = ''.join(f'<p class="{kind}">{html.escape(printable(sentence))}</p>' for sentence in sentences)
     return f'<div class="said" role="status">{paragraphs}</div>'
 
 
 def launch(page: Page, host: str, port: int | None, names: Sequence[str] = ()) -> gr.Blocks:
-    """Start serving a page in the background, to `host` alone; its address is `local_url` of the blocks returned.
+    """Start serving a page in the background, on `host` only; its address is `local_url` of the returned blocks.
 
     Args:
         page: The page.
-        host: The address to listen at.
-        port: The port, or None for the first that is free from 7860 on.
-        names: Other names that the page may be called by.
+        host: The address to listen on.
+        port: The port, or None for the first free one from 7860.
+        names: Further host names of the page.
     """
     blocks = page.build().queue(max_size=_MOST_WAITING)
     most_upload = longest_upload(page.max_pixels)

@@ -1,4 +1,4 @@
-"""The server of the page: its networks, its address, and its end."""
+"""The server of the page: start, address and end."""
 
 import os
 import socket
@@ -17,16 +17,16 @@ from .offers import Offers
 
 
 def find_gradio() -> None:
-    """Raise a `ModuleNotFoundError` if Gradio, which is imported late, is not installed."""
+    """Raise a `ModuleNotFoundError` if Gradio is not installed; it is imported later."""
     if find_spec('gradio') is None:
         raise ModuleNotFoundError("No module named 'gradio'", name='gradio')
 
 
 def free_port(host: str, port: int | None) -> int | None:
-    """The port itself if `host` can be listened at there, another for 0, and None, which Gradio chooses, for None.
+    """The given port if it is free on `host`, a free port for 0, or None for None (Gradio then chooses).
 
     Raises:
-        UsageError: Nothing can listen there.
+        UsageError: The address or port is not available.
     """
     family = socket.AF_INET6 if ':' in host else socket.AF_INET
     try:
@@ -37,7 +37,7 @@ def free_port(host: str, port: int | None) -> int | None:
 
 
 def least_space(offers: Offers, max_pixels: int) -> int:
-    """Bytes that the files of one picture may take, with its enlargements."""
+    """Most bytes of one picture with its enlargements."""
     largest = max(offer.upscaler.scale for offer in offers.values())
     return longest_upload(max_pixels) + written(max_pixels, largest)
 
@@ -48,29 +48,29 @@ def serve(
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        offers: The networks by the names that are shown.
-        max_pixels: Pictures of more pixels are refused.
-        host: The address to listen at.
-        port: The port, 0 for any, or None for the first that is free from 7860 on.
-        max_disk: Bytes that all pictures may take on the disk.
-        names: Names that the page may be called by, besides those of the address.
+        offers: The networks by their shown names.
+        max_pixels: Larger pictures are refused.
+        host: The address to listen on.
+        port: The port, 0 for any, or None for the first free one from 7860.
+        max_disk: Most bytes of all pictures on the disk.
+        names: Further host names of the page.
 
     Raises:
-        UsageError: Nothing can listen there, or one picture may take more than all.
+        UsageError: The address is not available, or one picture may need more than `max_disk`.
     """
     if max_disk < (least := least_space(offers, max_pixels)):
         raise UsageError(
-            f'--max-disk {max_disk / 2**30:g}: a picture of --max-pixels {max_pixels} may take '
-            f'{least / 2**30:.2f} GiB with its enlargements; allow more, or smaller pictures'
+            f'--max-disk {max_disk / 2**30:g}: a picture of --max-pixels {max_pixels} may take {least / 2**30:.2f} '
+            'GiB with its enlargements; raise --max-disk or lower --max-pixels'
         )
     port = free_port(host, port)
-    # Everything that Gradio keeps of a picture is in this folder, and is deleted with it.
+    # Gradio stores all files of a picture in this folder, which is deleted at the end.
     with suppress(KeyboardInterrupt), temporary(tempfile.gettempdir(), 'asid_demo_') as folder:
         _serve(offers, max_pixels, host, port, Kept(folder, max_disk), names)
 
 
 def _serve(offers: Offers, max_pixels: int, host: str, port: int | None, kept: Kept, names: Sequence[str]) -> None:
-    # Gradio reads these as it starts. Its start-up check of the page must not go by way of a proxy.
+    # Gradio reads these at its start. Its start-up check of the page must not use a proxy.
     os.environ.update(GRADIO_TEMP_DIR=str(kept.folder), GRADIO_ANALYTICS_ENABLED='False', no_proxy='*')
     from .page import Page, launch  # here, because Gradio reads them when it is imported
 
@@ -79,5 +79,5 @@ def _serve(offers: Offers, max_pixels: int, host: str, port: int | None, kept: K
         blocks = launch(page, host, port, names)
         ends.callback(blocks.close, verbose=False)
         ends.callback(page.end)
-        print(f'The page is at {blocks.local_url} until Ctrl-C', flush=True)
+        print(f'The page is at {blocks.local_url} (Ctrl-C ends it)', flush=True)
         threading.Event().wait()

@@ -1,1 +1,1 @@
-"""Evaluation of any network on the benchmarks: `asid evaluate --help`."""
+"""Evaluate networks on benchmark sets: `asid evaluate --help`."""

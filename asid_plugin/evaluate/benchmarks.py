@@ -1,4 +1,4 @@
-"""Benchmark sets as people have them on disk: which files belong together at a scale, and the pixels in them."""
+"""Find the image pairs of benchmark sets in the usual folder layouts, and read their pixels."""
 
 import os
 import re
@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 LEAST_SIDE = 11
-"""Pixels that must be left of an HR image's sides without the border: SSIM's window."""
+"""Smallest side of an HR image without its border, in pixels: the window of SSIM."""
 
 _PART_OF_SET = re.compile(r'GTmod\d+|LRbicx\d+|HR|LR_bicubic|image_SRF_\d+|original')
 _LR_FOLDERS = ('LRbicx*', 'LR_bicubic', 'image_SRF_*')
@@ -27,18 +27,18 @@ _ALIASES = {name.lower(): name for name in BENCHMARKS} | {'bsd100': 'B100', 'bsd
 
 
 class NoImagesError(EvaluationError):
-    """A set that has no images at a scale."""
+    """A set without images at a scale."""
 
 
 @dataclass(frozen=True)
 class SetLayout:
-    """Where HR and LR files of one scale are in a set's folder, and how their names end.
+    """The folders of HR and LR files of one scale in a set, and the endings of their names.
 
     Attributes:
-        hr: Folder of the HR images, '.' for the set's own.
-        lr: Folder of the LR images, '' if they are to be made from HR.
-        hr_end: What follows an image's name in an HR file's.
-        lr_end: The same in an LR file's.
+        hr: Folder of the HR images, '.' for the folder of the set.
+        lr: Folder of the LR images, '' if they are made from HR.
+        hr_end: Ending after the image's name in the name of an HR file.
+        lr_end: The same for an LR file.
     """
 
     hr: str
@@ -52,20 +52,20 @@ class SetLayout:
         return self.hr if self.hr == self.lr else f'{self.hr} and {self.lr}'
 
     def fits(self, folder: Path) -> bool:
-        """Whether a set has it; LR images are only made where the set brings none, of whatever scale."""
+        """Whether a set has this layout; LR images are only made if the set has none at any scale."""
         if not self.lr and any(True for pattern in _LR_FOLDERS for _ in folder.glob(pattern)):
             return False
         return (folder / self.lr).is_dir() and bool(self.images(folder))
 
     def images(self, folder: Path) -> dict[str, Path]:
-        """HR files by the image's name."""
+        """HR files by image name."""
         files = list_images(folder / self.hr)
         return {stem.removesuffix(self.hr_end): path for stem, path in files.items() if stem.endswith(self.hr_end)}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image's name and files; `lr` is None where LR is to be made."""
+    """The name and files of an image; `lr` is None if LR is to be made."""
 
     name: str
     hr: Path
@@ -74,7 +74,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A set at one scale: its name as the paper has it, its folder, its layout in words, and its images by name."""
+    """A set at one scale: its name in the paper, its folder, its layout in words, and its images by name."""
 
     name: str
     folder: Path
@@ -84,13 +84,13 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image as it is upscaled and compared.
+    """An image for upscaling and comparison.
 
     Attributes:
-        name: Of the image.
-        set_name: Of the set it is in, '' if in none.
-        hr: What is to be reached, (kH, kW, 3).
-        lq: What is upscaled, (H, W, 3).
+        name: Name of the image.
+        set_name: Name of its set, '' without one.
+        hr: The reference, (kH, kW, 3).
+        lq: The input, (H, W, 3).
         grey: HR has no colour. The three channels are equal then, see `measure`.
         cropped: HR lost pixels at the bottom or right, because its size is no multiple of the scale.
     """
@@ -104,7 +104,7 @@ class Sample:
 
 
 def layouts(scale: int) -> list[SetLayout]:
-    """The layouts that are looked for, the preferred first."""
+    """The supported layouts, the preferred first."""
     selfexsr = f'image_SRF_{scale}'
     return [
         SetLayout(f'GTmod{scale}', f'LRbicx{scale}'),
@@ -128,29 +128,29 @@ def find_sets(
     Args:
         paths: Sets, and folders of sets.
         scale: k.
-        names: Take only these, in this order; upper and lower case are the same.
-        on_skip: Called with the reason for each set that is left out. That happens to sets which are not named, but
-            lie in a folder of sets, and have no images at this scale.
+        names: Take only these, in this order; case is ignored.
+        on_skip: Called with the reason for each skipped set: one without images at this scale that is not named, but
+            lies in a folder of sets.
 
     Returns:
-        The sets, those of the paper first.
+        The sets, with the paper's sets first.
 
     Raises:
-        EvaluationError: A folder is missing or has no sets, two sets are called the same, a set of `names` is not
-            there, or a set has no images at this scale.
+        EvaluationError: A folder is missing or has no sets, two sets have the same name, a set of `names` is missing,
+            or a set has no images at this scale.
     """
     folders: dict[str, Path] = {}
     for path in (path.expanduser() for path in paths):
         for folder in _set_folders(path):
             other = folders.setdefault(set_name(folder.resolve().name), folder)
             if other.resolve() != folder.resolve():
-                raise EvaluationError(f'{other} and {folder} are the same set by name; choose one')
+                raise EvaluationError(f'{other} and {folder} have the same set name; choose one')
     ranks = {name: rank for rank, name in enumerate(BENCHMARKS)}
     chosen = [set_name(name) for name in names or ()] or sorted(folders, key=lambda n: (ranks.get(n, len(ranks)), n))
     by_lower = {name.lower(): name for name in folders}
     for name in chosen:
         if name.lower() not in by_lower:
-            raise EvaluationError(f'--sets {name}: not in {_join(paths)}; there is {_join(folders)}')
+            raise EvaluationError(f'--sets {name}: not in {_join(paths)}; available: {_join(folders)}')
     found: list[Benchmark] = []
     skipped: list[NoImagesError] = []
     for name in dict.fromkeys(by_lower[name.lower()] for name in chosen):
@@ -168,7 +168,7 @@ def find_sets(
 
 
 def set_name(folder: str) -> str:
-    """A set's name as the paper writes it: 'BSDS100' is 'B100', 'urban100' is 'Urban100'. Others stay."""
+    """The name of a set in the paper: 'B100' for 'BSDS100', 'Urban100' for 'urban100'. Others are unchanged."""
     return _ALIASES.get(folder.lower(), folder)
 
 
@@ -176,7 +176,7 @@ def find_set(folder: Path, scale: int) -> Benchmark:
     """Find the images of one set.
 
     Raises:
-        NoImagesError: None of `layouts` is there.
+        NoImagesError: The set has none of `layouts`.
         EvaluationError: An HR image has no LR image.
     """
     known = layouts(scale)
@@ -187,20 +187,20 @@ def find_set(folder: Path, scale: int) -> Benchmark:
         )
         looked_for = '; '.join(map(str, known))
         raise NoImagesError(
-            f'{folder}: no images for scale {scale}; looked for {looked_for}; there is {_join(there[:12])}'
+            f'{folder}: no images for scale {scale}; looked for {looked_for}; found {_join(there[:12])}'
         )
     layout, *others = fitting
-    words = f'{layout} (also there: {"; ".join(map(str, others))})' if layout.lr and others else str(layout)
+    words = f'{layout} (also present: {"; ".join(map(str, others))})' if layout.lr and others else str(layout)
     return Benchmark(set_name(folder.resolve().name), folder, words, list(_pairs(layout, folder)))
 
 
 def load_sample(pair: Pair, scale: int, set_name: str = '') -> Sample:
-    """Read an image: 8 bits per channel (16 are rounded), grey as three equal channels, alpha left out.
+    """Read an image: 8 bits per channel (16 are rounded), grey as three equal channels, without alpha.
 
-    HR is cropped at the bottom and right to a multiple of the scale. LR is read, or made of that.
+    HR is cropped at the bottom and right to a multiple of the scale. LR is read, or made from the cropped HR.
 
     Raises:
-        EvaluationError: A file cannot be read, HR is too small to measure, or LR has another size than HR's k-th part.
+        EvaluationError: A file cannot be read, HR is too small to measure, or the size of LR is not 1/k of that of HR.
     """
     full = read_rgb(pair.hr)
     height, width = (side - side % scale for side in full.shape[:2])
@@ -212,14 +212,14 @@ def load_sample(pair: Pair, scale: int, set_name: str = '') -> Sample:
     if lq.shape[:2] != (height // scale, width // scale):
         raise EvaluationError(
             f'{pair.lr} is {_size(lq)}, but {pair.hr} is {_size(full)}: '
-            f'its x{scale} must be {width // scale}x{height // scale}'
+            f'LR must be {width // scale}x{height // scale} for x{scale}'
         )
     grey = bool((np.ptp(hr, axis=2) == 0).all())
     return Sample(pair.name, set_name, hr, lq, grey, cropped=hr.shape != full.shape)
 
 
 def read_rgb(path: Path) -> Pixels:
-    """The pixels of an image file, as `load_sample` takes them.
+    """The pixels of an image file, converted as in `load_sample`.
 
     Raises:
         EvaluationError: The file cannot be read.
@@ -231,10 +231,10 @@ def read_rgb(path: Path) -> Pixels:
 
 
 def list_images(folder: Path) -> dict[str, Path]:
-    """The image files of a folder by name without suffix, in order; none if there is no such folder.
+    """The image files of a folder by name without suffix, in order; empty if the folder does not exist.
 
     Raises:
-        EvaluationError: Two differ in nothing but the suffix, or a name is not Unicode.
+        EvaluationError: Two names differ only in the suffix, or a name is not Unicode.
     """
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -243,7 +243,7 @@ def list_images(folder: Path) -> dict[str, Path]:
                 raise EvaluationError(f'{os.fsencode(path)!r}: its name is not UTF-8 and cannot be written to a table')
             other = images.setdefault(path.stem, path)
             if other != path:
-                raise EvaluationError(f'{other} and {path.name}: two images of one name; remove one')
+                raise EvaluationError(f'{other} and {path.name}: two images with the same name; remove one')
     return images
 
 
@@ -251,10 +251,10 @@ def _set_folders(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         raise EvaluationError(f'{path}: no such folder')
     inside = [folder for folder in sorted(path.iterdir()) if _is_set(folder)]
-    # an image that lies beside sets makes no set of them
+    # an image beside sets does not make their folder a set
     folders = [path] if _has_parts(path) or (_is_set(path) and not any(map(_has_parts, inside))) else inside
     if not folders:
-        raise EvaluationError(f'{path}: neither a benchmark set nor a folder of sets, such as Set5 with GTmod2 in it')
+        raise EvaluationError(f'{path}: neither a benchmark set, such as Set5 with GTmod2 in it, nor a folder of sets')
     yield from folders
 
 

@@ -1,7 +1,7 @@
 // The slider between two pictures or canvases. They lie on each other in the .stage of a figure, which has a .title, and
 // .frame > .scroller > .stage.
 
-// How far a key moves the divider, as a share of what is seen.
+// How far a key moves the divider, as a share of the visible width.
 const STEPS = {
   ArrowLeft: -.02, ArrowDown: -.02, PageDown: -.1, Home: -1,
   ArrowRight: .02, ArrowUp: .02, PageUp: .1, End: 1,
@@ -36,13 +36,13 @@ function setUpComparison(figure) {
   const images = [...stage.children];
   const selects = [...figure.querySelectorAll('select')];
   const buttons = [...figure.querySelectorAll('[data-zoom]')];
-  let share = .5; // of the frame's width that the left image has
+  let share = .5; // of the width of the frame that shows the left image
   let drag = null;
 
   function draw() {
     const cut = Math.round(share * scroller.clientWidth);
     divider.style.left = `${cut}px`;
-    divider.style.height = `${scroller.clientHeight}px`; // not over a scrollbar
+    divider.style.height = `${scroller.clientHeight}px`; // without the scrollbar
     stage.style.setProperty('--cut', `${cut + scroller.scrollLeft}px`);
     divider.setAttribute('aria-valuenow', Math.round(100 * share));
   }

@@ -1,4 +1,4 @@
-"""Methods that can be evaluated: bicubic, networks from checkpoints and option files, and images that others made."""
+"""Methods to evaluate: bicubic, networks from checkpoints and option files, and existing SR images."""
 
 import os
 import re
@@ -41,17 +41,17 @@ from .results import EvaluationError, Method
 
 @dataclass(frozen=True)
 class Running:
-    """How networks are run.
+    """Settings for running networks.
 
     Attributes:
         scale: k.
         hows: 'tiles', 'whole', or both.
         tile: Side of a tile, LR pixels.
-        overlap: LR pixels that neighbouring tiles share.
-        self_ensemble: Average over the eight flips and quarter turns; a '+' after a network's name says so.
+        overlap: Overlap of neighbouring tiles in LR pixels.
+        self_ensemble: Average over the eight flips and rotations; marked by a '+' after the name of a network.
         device: 'cpu' or 'cuda'.
-        dtype: Of the weights and of the computation.
-        borders: 'zeros', the paper's protocol, 'flush', or both; it makes no difference to networks without windows.
+        dtype: Data type of the weights and the computation.
+        borders: 'zeros', the paper's protocol, 'flush', or both; ignored for networks without windows.
     """
 
     scale: int
@@ -64,7 +64,7 @@ class Running:
     borders: Sequence[str] = ('zeros',)
 
     def label(self, how: str, borders: str = 'zeros') -> str:
-        """One of `hows` as methods have it, with all that differs from the paper's protocol: 'tiles 32/8 flush'."""
+        """The label of one of `hows`, with all differences from the paper's protocol: 'tiles 32/8 flush'."""
         is_paper = (self.tile, self.overlap) == (TILE, OVERLAP)
         size = '' if how == 'whole' or is_paper else f' {self.tile}/{self.overlap}'
         return f'{how}{size}{"" if borders == "zeros" else f" {borders}"}'
@@ -75,35 +75,35 @@ class Running:
         )
         words = ', or '.join({'tiles': tiles, 'whole': 'whole images'}[how] for how in self.hows)
         borders = ', or '.join(_BORDERS[name] for name in self.borders)
-        ensemble = '; averaged over flips and turns (+)' if self.self_ensemble else ''
+        ensemble = '; averaged over flips and rotations (+)' if self.self_ensemble else ''
         return f'{words}; borders: {borders}{ensemble}; {str(self.dtype).removeprefix("torch.")} on {self.device}'
 
 
 _BORDERS = {
-    'zeros': "padded by the network itself, by ASID and Omni-SR with zeros (the paper's protocol)",
-    'flush': 'whole windows of ASID and Omni-SR laid flush with them, in tiles that fade into each other (flush)',
+    'zeros': "padded by the network, with zeros in ASID and Omni-SR (the paper's protocol)",
+    'flush': 'windows of ASID and Omni-SR aligned with them, in blended tiles (flush)',
 }
 
 
 class Candidate(ABC):
-    """Something that makes an SR image; `method` has its name."""
+    """A source of SR images, named by `method`."""
 
     method: Method
 
     @abstractmethod
     def __call__(self, sample: Sample) -> Pixels:
-        """The SR image of a sample, of its HR's size unless something is wrong.
+        """The SR image of a sample, with the size of HR.
 
         Raises:
-            EvaluationError: There is none.
+            EvaluationError: There is no such image.
         """
 
     def called(self, method: Method) -> 'Candidate':
-        """The same with another `method`."""
+        """The same candidate with another `method`."""
         return replace(self, method=method)  # type: ignore[type-var]  # every candidate is a dataclass
 
     def check(self, sample: Sample) -> None:  # noqa: B027  # most have nothing to check
-        """Raise the error that the call would raise, where it can be known without computing."""
+        """Raise the error of a call, if it is known without computing."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class Network(Candidate):
     Attributes:
         net: Maps (B, 3, H, W) in [0, 1] to (B, 3, kH, kW), float32 on the device.
         tile: Side of a tile, LR pixels; None for whole images.
-        windows: Those that tiles are to fit, which are feathered then; None for the paper's protocol.
-        batch: Tiles that go through it at once.
+        windows: Align tiles with these windows, and feather them; None for the paper's protocol.
+        batch: Tiles in a batch.
     """
 
     method: Method
@@ -159,14 +159,16 @@ class Network(Candidate):
             sr = self_ensemble(net, lq) if run.self_ensemble else net(lq)
         except EvaluationError:
             raise
-        except Exception as error:  # any network's own way to fail, out of memory above all
+        except Exception as error:  # any network may fail in another way, most often out of memory
             reason = (str(error).strip() or repr(error)).splitlines()[0]
             if is_out_of_memory(error):
-                reason += ' (--how tiles, or a smaller --tile, needs less)'
+                reason += ' (use --how tiles or a smaller --tile)'
             size = f'{lq.shape[3]}x{lq.shape[2]}'
             raise EvaluationError(f'{type(error).__name__} at {size} LR pixels: {reason}') from error
         if not sr.isfinite().all():
-            raise EvaluationError("the network's output is not finite (damaged weights, or --half too coarse)")
+            raise EvaluationError(
+                "the network's output is not finite (damaged weights, or too little precision with --half)"
+            )
         return to_pixels(sr)
 
     def upscale(self, lq: Tensor) -> Tensor:
@@ -176,17 +178,17 @@ class Network(Candidate):
         if [*sr.shape] != [len(lq), 3, *size]:
             shapes = ['x'.join(map(str, shape)) for shape in (lq.shape[1:], sr.shape[1:], (3, *size))]
             raise EvaluationError(
-                f'the network made {shapes[1]} (channels x height x width) of {shapes[0]}, not {shapes[2]}'
+                f'the output for {shapes[0]} (channels x height x width) is {shapes[1]}, not {shapes[2]}'
             )
         return sr
 
 
 @dataclass(frozen=True)
 class Folder(Candidate):
-    """Images that something else made, in a folder or in folders by set in it.
+    """SR images of another program, in a folder or in its subfolders by set.
 
-    The image `baby` may be called `baby.png`, `babyx2.png`, or either with an underscore and more behind it, as BasicSR
-    names results (`baby_ASID.png`, `babyx2_test.png`); the shortest name counts. Any of `FORMATS` will do.
+    The file of the image `baby` is `baby.png`, `babyx2.png`, or either with an underscore and more, like the results of
+    BasicSR (`baby_ASID.png`, `babyx2_test.png`). The shortest name wins. All `FORMATS` are accepted.
     """
 
     method: Method
@@ -194,10 +196,10 @@ class Folder(Candidate):
     scale: int
 
     def __call__(self, sample: Sample) -> Pixels:
-        """The image as its file has it.
+        """The image from its file.
 
         Raises:
-            EvaluationError: There is none, it cannot be read, or it has another size than HR.
+            EvaluationError: The file is missing, cannot be read, or has another size than HR.
         """
         path = self.find(sample)
         sr = read_rgb(path)
@@ -207,7 +209,7 @@ class Folder(Candidate):
         return sr
 
     def check(self, sample: Sample) -> None:
-        """Read the image, which is all that the call does."""
+        """Read the image, like a call."""
         self(sample)
 
     def find(self, sample: Sample) -> Path:
@@ -218,43 +220,43 @@ class Folder(Candidate):
         found = [path for stem, path in list_images(folder).items() if name.fullmatch(stem)]
         if not found:
             raise EvaluationError(
-                f'{folder}: no result for {sample.name}; it may be called {sample.name}.png, '
-                f'{sample.name}x{self.scale}.png or {sample.name}_….png'
+                f'{folder}: no result for {sample.name}; expected {sample.name}.png, {sample.name}x{self.scale}.png '
+                f'or {sample.name}_….png'
             )
         return min(found, key=lambda path: (len(path.name), path.name))
 
 
 def load_candidates(specs: Sequence[str], running: Running) -> list[Candidate]:
-    """Load the candidates: bicubic, and then those of each SPEC, in order.
+    """Load the candidates: bicubic, then the candidates of each SPEC in order.
 
     Args:
-        specs: [NAME=]WHAT each. WHAT is 'bicubic', a checkpoint or `packaged:xK`, an option file (.yml) or a folder of
-            SR images.
-        running: How networks are run. With both ways each network is two candidates.
+        specs: [NAME=]SOURCE each. SOURCE is 'bicubic', a checkpoint or `packaged:xK`, an option file (.yml) or a folder
+            of SR images.
+        running: Settings for running networks; with both ways each network gives two candidates.
 
     Raises:
-        EvaluationError: A SPEC cannot be loaded, is of another scale, or two have one label.
+        EvaluationError: A SPEC cannot be loaded or has another scale, or two have the same label.
     """
     loaded = [(bool(split_spec(spec)[0]), load_spec(spec, running)) for spec in specs if spec != 'bicubic']
     candidates = [Bicubic(running.scale), *told_apart(loaded)]
     taken: dict[str, Method] = {}
     for method in (candidate.method for candidate in candidates):
-        rename = f'name it: --network NAME={method.source or method.name}'
+        rename = f'choose another: --network NAME={method.source or method.name}'
         if method.label.upper() in ('HR', 'LR'):
-            raise EvaluationError(f'{method.source or method.name}: {method.label} is no name for a result; {rename}')
+            raise EvaluationError(f'{method.source or method.name}: {method.label} is not a valid name; {rename}')
         # labels become file names, so they must differ in more than case and punctuation
         other = taken.setdefault(slug(method.label).lower(), method)
         if other is not method:
             both = ' and '.join(m.source or m.name for m in (other, method))
-            raise EvaluationError(f'{both} would both be called {method.label}; {rename}')
+            raise EvaluationError(f'{both} would have the same name {method.label}; {rename}')
     return candidates
 
 
 def told_apart(loaded: Sequence[tuple[bool, Sequence[Candidate]]]) -> Iterator[Candidate]:
-    """Candidates by SPEC, where several would have one name each with the part of its path that differs.
+    """Yield all candidates; equal names are extended by the part in which the paths differ.
 
     Args:
-        loaded: Of each SPEC, whether it names the method, and its candidates.
+        loaded: For each SPEC, whether it names the method, and its candidates.
     """
     sources: dict[str, set[str]] = {}
     for _, candidates in loaded:
@@ -270,7 +272,7 @@ def told_apart(loaded: Sequence[tuple[bool, Sequence[Candidate]]]) -> Iterator[C
 
 
 def differing_part(path: str, paths: Collection[str]) -> str:
-    """The part of a path, without its suffix, in which several paths differ; '' of a path alone."""
+    """The part of a path, without its suffix, in which several paths differ; '' for a single path."""
     if len(paths) < 2:
         return ''
     parts = [Path(each).with_suffix('').parts for each in paths]
@@ -281,7 +283,7 @@ def differing_part(path: str, paths: Collection[str]) -> str:
 
 
 def _num_alike(rows: Sequence[Sequence[str]]) -> int:
-    """The number of first entries that all rows have in common."""
+    """The number of leading entries that all rows have in common."""
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
 
 
@@ -303,7 +305,7 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
     try:
         load = load_option_file if path.suffix.lower() in ('.yml', '.yaml') else load_checkpoint
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch's deprecations in networks of others
+            warnings.simplefilter('ignore')  # deprecations of torch in other networks
             loaded = load(path, running)
     except CheckpointError as error:
         raise EvaluationError(str(error)) from error
@@ -326,13 +328,13 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
 
 
 def split_spec(spec: str) -> tuple[str, str]:
-    """NAME, '' if there is none, and WHAT. A file whose name has an equals sign is found all the same."""
+    """NAME, '' if it is omitted, and SOURCE. File names may contain an equals sign."""
     if '=' not in spec or Path(spec).expanduser().exists():
         return '', spec
     parts = spec.split('=')
     splits = [('='.join(parts[:i]), '='.join(parts[i:])) for i in range(1, len(parts))]
     there = (split for split in splits if split[1] == 'bicubic' or (split[1] and Path(split[1]).expanduser().exists()))
-    name, what = next(there, splits[0])  # a name may have an equals sign, too
+    name, what = next(there, splits[0])  # a name may contain an equals sign, too
     if not name.strip() or not what:
         raise EvaluationError(f'--network {spec}: should be NAME=FILE')
     return name.strip(), what
@@ -340,7 +342,7 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network from a file: the name it has by itself, how it is called, its parameters, tiles at once, windows."""
+    """A network from a file: its default name, the function, number of parameters, tiles in a batch, and windows."""
 
     name: str
     net: Callable[[Tensor], Tensor]
@@ -350,11 +352,11 @@ class Loaded:
 
 
 def load_checkpoint(path: Path, running: Running) -> Loaded:
-    """An ASID or Omni-SR in any layout, or whatever spandrel can tell from its weights. No pickled code is run.
+    """Load an ASID or Omni-SR in any layout, or a network that spandrel recognises. No pickled code is run.
 
     Raises:
         CheckpointError: The file cannot be read.
-        EvaluationError: The network is unknown, of another scale or for other images, or cannot compute as asked.
+        EvaluationError: The network is unknown, has another scale or other channels, or does not support the data type.
     """
     state_dict = read_state_dict(path)
     for arch in (ASID, OmniSR):
@@ -375,14 +377,14 @@ def load_checkpoint(path: Path, running: Running) -> Loaded:
 
 
 def load_option_file(path: Path, running: Running) -> Loaded:
-    """`network_g` of an option file with its weights, all of which must fit.
+    """Load `network_g` of an option file with its weights, which must all fit.
 
-    They are those of `path: pretrain_network_g`, of which `param_key_g` is preferred, 'params' by default, as in
-    BasicSR. Of options that train they are those that the training ends with, averaged ones if there are any, which it
-    validates. Paths are relative to the working folder.
+    The weights are `path: pretrain_network_g`, by preference under `param_key_g`, 'params' by default, as in BasicSR.
+    For training options they are the final weights, by preference the averaged ones, which the training validates.
+    Paths are relative to the working folder.
 
     Raises:
-        EvaluationError: The option file or the weights cannot be read, are of another scale, or do not fit together.
+        EvaluationError: The option file or the weights cannot be read, have another scale, or do not fit each other.
     """
     try:
         opt = plain_yaml.read(path)
@@ -399,7 +401,7 @@ def load_option_file(path: Path, running: Running) -> Loaded:
     key = 'path: pretrain_network_g'
     if 'train' in opt:
         key, paths = (
-            'the weights that this training ends with',
+            'final weights of this training',
             {
                 'pretrain_network_g': f'experiments/{opt.get("name")}/models/net_g_latest.pth',
                 'param_key_g': 'params_ema',
@@ -417,7 +419,7 @@ def load_option_file(path: Path, running: Running) -> Loaded:
 
 
 def _name_of(opt: Options, scale: int) -> str:
-    """The paper's name of an option file's network, that of its ablation if it trains as there; '' for others."""
+    """The paper's name of the network in an option file, or the name of its ablation; '' for other networks."""
     variant = find(opt['network_g'])
     if variant is None:
         return ''
@@ -425,11 +427,11 @@ def _name_of(opt: Options, scale: int) -> str:
 
 
 def _load_weights(net: nn.Module, path: PathOptions) -> None:
-    """Load the weights that the section `path` of an option file names."""
+    """Load the weights from the section `path` of an option file."""
     file = path.pretrain_network_g
     if not isinstance(file, str):
-        raise EvaluationError(f'{file!r}; it should be the file of weights')
-    file = os.path.expanduser(file)  # noqa: PTH111  # Path's raises an error of its own where it knows no such user
+        raise EvaluationError(f'{file!r} should be a file of weights')
+    file = os.path.expanduser(file)  # noqa: PTH111  # `Path.expanduser` raises if the user is unknown
     state_dict = read_state_dict(file, path.param_key_g)
     try:
         net.load_state_dict(state_dict)
@@ -448,27 +450,27 @@ def _load_with_spandrel(path: Path, state_dict: dict[str, Tensor], running: Runn
     try:
         import spandrel
     except ImportError as error:
-        raise EvaluationError(f'{path}: not an ASID; for other networks there must be spandrel: {error}') from error
+        raise EvaluationError(f'{path}: not an ASID; other networks need spandrel: {error}') from error
     try:
         model = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(state_dict))
     except spandrel.UnsupportedModelError:
         raise EvaluationError(f'{path}: neither an ASID nor a network that spandrel knows') from None
-    except Exception as error:  # forty architectures' own ways to fail
+    except Exception as error:  # forty architectures fail in different ways
         raise EvaluationError(f'{path}: spandrel cannot load it: {one_line(error)}') from error
     name = _as_the_paper(model.architecture.name)
     if not isinstance(model, spandrel.ImageModelDescriptor):
-        raise EvaluationError(f'{path}: {name} needs more than an image')
+        raise EvaluationError(f'{path}: {name} needs other inputs besides an image')
     _check_fits(path, running.scale, model.scale, model.input_channels, model.output_channels)
     try:
         model = model.eval().to(running.device, running.dtype)
     except spandrel.UnsupportedDtypeError:
-        raise EvaluationError(f'{path}: {name} does not compute in {running.dtype}; leave --half out') from None
-    # spandrel's call pads as the network needs it, clamps to [0, 1], and takes one image
+        raise EvaluationError(f'{path}: {name} does not support {running.dtype}; omit --half') from None
+    # spandrel's call pads for the network, clamps to [0, 1], and takes one image
     return Loaded(name, lambda lq: model(lq.to(running.dtype)).float(), count_parameters(model.model), batch=1)
 
 
 def _as_the_paper(name: str) -> str:
-    """The name of an architecture as Table 1 writes it: 'Omni-SR' for spandrel's 'OmniSR'. Others stay."""
+    """The name of an architecture in Table 1: 'Omni-SR' for spandrel's 'OmniSR'. Others are unchanged."""
     spellings = {_letters(row.method): row.method for row in table1()}
     return spellings.get(_letters(name), name)
 
@@ -479,6 +481,6 @@ def _letters(name: str) -> str:
 
 def _check_fits(path: Path, scale: int, own_scale: int, *channels: int) -> None:
     if own_scale != scale:
-        raise EvaluationError(f'{path}: a network of scale {own_scale}, but --scale is {scale}')
+        raise EvaluationError(f'{path}: the network has scale {own_scale}, but --scale is {scale}')
     if channels != (3, 3):
-        raise EvaluationError(f'{path}: a network from {channels[0]} to {channels[1]} channels; images here have 3')
+        raise EvaluationError(f'{path}: the network maps {channels[0]} to {channels[1]} channels, but images have 3')

@@ -1,8 +1,8 @@
-"""Further metrics than PSNR and SSIM, by pyiqa, where it is installed.
+"""Further metrics besides PSNR and SSIM, by pyiqa, an optional package.
 
-Unlike other libraries it has metrics without a reference too (NIQE, BRISQUE, MUSIQ), and knows of each metric whether
-lower or higher is better. It may be used for non-commercial purposes only, and most metrics download weights
-when they are first made.
+Unlike other libraries it includes metrics without a reference (NIQE, BRISQUE, MUSIQ), and states for each metric
+whether lower or higher is better. It may be used for non-commercial purposes only, and most metrics download weights at
+first use.
 """
 
 import sys
@@ -17,30 +17,31 @@ from typing import Any
 import torch
 
 from asid_plugin.errors import one_line
+from asid_plugin.extras import how_to_install
 
 from .benchmarks import Pixels
 from .protocol import to_tensor
 from .results import EvaluationError, Metric
 
 OWN = ('psnr', 'ssim')
-"""Those of the paper's protocol, which are always measured; pyiqa's of the same names are on other pixels."""
+"""The metrics of the paper's protocol, which are always measured; pyiqa's metrics of these names use other pixels."""
 _OF_OTHER_THINGS = {
     'FID': 'compares sets of images',
     'InceptionScore': 'judges sets of images',
     'CLIPScore': 'compares an image with a text',
 }
-"""pyiqa's classes of metrics that have no figure for an image."""
+"""pyiqa's classes of metrics that do not score single images."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A metric that can be computed.
+    """A metric that is ready for use.
 
     Attributes:
         metric: Its name and direction.
         score: Maps one or two images, (1, 3, H, W) in [0, 1], RGB, on the device, to a number.
         device: 'cpu' or 'cuda'.
-        library: Which computes it, and its version.
+        library: The library that computes it, with its version.
     """
 
     metric: Metric
@@ -55,10 +56,10 @@ class Scorer:
         Args:
             sr: (H, W, 3), RGB.
             hr: The reference, of the same shape; metrics without one ignore it.
-            border: Pixels left out on each side.
+            border: Pixels cropped on each side.
 
         Raises:
-            EvaluationError: The metric fails, of too small an image for example.
+            EvaluationError: The metric fails, for example on an image that is too small.
         """
         images = (sr, hr) if self.metric.full_reference else (sr,)
         try:
@@ -75,7 +76,7 @@ def load_scorers(names: Sequence[str], device: str) -> list[Scorer]:
     """Prepare metrics, which may download weights.
 
     Args:
-        names: pyiqa's, in upper or lower case; those of `OWN` and repeated ones are passed over.
+        names: Names of pyiqa's metrics, in any case; `OWN` and repeated names are skipped.
         device: 'cpu' or 'cuda'.
 
     Raises:
@@ -97,7 +98,7 @@ def _library(names: str) -> Any:
     except ModuleNotFoundError as error:
         lacks = '' if error.name == 'pyiqa' else f', which lacks {error.name}'
         raise EvaluationError(
-            f"--metrics {names}: needs pyiqa{lacks}: pip install 'asid-plugin[metrics]' (for non-commercial use only)"
+            f'--metrics {names}: needs pyiqa{lacks} (for non-commercial use only): {how_to_install("metrics")}'
         ) from None
     return pyiqa
 
@@ -110,12 +111,13 @@ def _known(name: str, with_case: Mapping[str, str]) -> str:
         close = get_close_matches(name.lower(), [*OWN, *with_case], n=3)
         meant = f'; did you mean {" or ".join(close)}?' if close else ''
         raise EvaluationError(
-            f'--metrics {name}: unknown{meant} (psnr, ssim, and those of pyiqa: lpips, dists, niqe, musiq …)'
+            f'--metrics {name}: unknown{meant} (known: psnr, ssim and metrics of pyiqa, such as lpips, dists, niqe, '
+            'musiq)'
         )
     known = with_case[name.lower()]
     of_others = _OF_OTHER_THINGS.get(DEFAULT_CONFIGS[known]['metric_opts']['type'])
     if of_others:
-        raise EvaluationError(f'--metrics {name}: it {of_others}; only metrics of an image can be measured here')
+        raise EvaluationError(f'--metrics {name}: it {of_others}; only metrics of single images are supported')
     return known
 
 
@@ -126,8 +128,8 @@ def _prepare(pyiqa: Any, name: str, full_reference: bool, device: str) -> Scorer
             score = pyiqa.create_metric(name, device=torch.device(device))
     except Exception as error:  # each metric fails in another way
         weights = ''
-        if isinstance(error, OSError):  # which those of a connection are
-            weights = f'; its weights are downloaded at first use, to {torch.hub.get_dir()}, and that failed'
+        if isinstance(error, OSError):  # such as a connection error
+            weights = f'; the download of its weights to {torch.hub.get_dir()} failed'
         raise EvaluationError(f'--metrics {name}: pyiqa cannot prepare it{weights}: {one_line(error)}') from error
     metric = Metric(name, bool(score.lower_better), full_reference)
     return Scorer(metric, score, device, f'pyiqa {version("pyiqa")}')

@@ -1,4 +1,4 @@
-"""The files of an evaluation: the table, every figure, and a page to look at."""
+"""Write the files of an evaluation: the table, all figures as CSV, and the HTML report."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file: the table, and sliders between the images of any two methods."""
+"""Write an evaluation as one HTML file: the table, and sliders between the images of any two methods."""
 
 import base64
 from importlib.resources import files
@@ -23,11 +23,11 @@ _LOSSLESS = (cv2.IMWRITE_WEBP_QUALITY, 101)  # above 100
 def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolution on benchmarks') -> None:
     """Write the report, whole or not at all; it needs no other file and fetches nothing.
 
-    Each saved image is embedded once, without loss. An image of which fewer than two pictures were saved gets no
-    slider, so an evaluation without images gives the tables alone.
+    Each saved image is embedded once, without loss. An image with fewer than two saved pictures gets no slider, so an
+    evaluation without images gives only the tables.
 
     Raises:
-        EvaluationError: A saved picture is missing, damaged, or not of the size that was compared.
+        EvaluationError: A saved picture is missing, damaged, or has another size than the compared one.
         OSError: The report cannot be written.
     """
     environment = Environment(
@@ -45,7 +45,7 @@ def write_report(evaluation: Evaluation, path: Path, title: str = 'Super-resolut
             bar.update()
             return data_uri(picture, image.height, image.width)
 
-        # Written piece by piece, because the pictures of Urban100 together are hundreds of megabytes.
+        # Written in pieces, because the pictures of Urban100 have hundreds of megabytes.
         pieces = environment.from_string(_own('report.html')).generate(
             comparison_css=_own('comparison.css'),
             comparison_js=_own('comparison.js'),
@@ -75,7 +75,7 @@ def _own(name: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """A value as the page shows it: names come from outside, and may hold marks that turn the direction of writing."""
+    """A value for the page: names are untrusted, and may hold marks that change the direction of writing."""
     return printable(value) if type(value) is str else value
 
 
@@ -84,7 +84,7 @@ def _labels(evaluation: Evaluation) -> list[str]:
 
 
 def data_uri(path: Path, height: int, width: int) -> str:
-    """The picture of a PNG file in a URI: as lossless WebP, or the file as it is where that is smaller.
+    """The picture of a PNG file as a URI: lossless WebP, or the file itself if that is smaller.
 
     Raises:
         EvaluationError: The file is missing, damaged, or not `height` x `width` pixels.
@@ -98,7 +98,7 @@ def data_uri(path: Path, height: int, width: int) -> str:
         raise EvaluationError(f'{path}: damaged, or not a PNG image')
     if pixels.shape[:2] != (height, width):
         found = f'{pixels.shape[1]}x{pixels.shape[0]}'
-        raise EvaluationError(f'{path}: {found} pixels; the image that was compared has {width}x{height}')
+        raise EvaluationError(f'{path}: {found} pixels; the evaluated image has {width}x{height}')
     candidates = {'png': png}
     if pixels.dtype == np.uint8 and max(height, width) <= _WEBP.max_side:
         done, webp = cv2.imencode('.webp', pixels, _LOSSLESS)

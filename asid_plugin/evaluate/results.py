@@ -1,4 +1,4 @@
-"""The result of an evaluation: figures of every method on every image of every set."""
+"""The result of an evaluation: the figures of every method on every image of every set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,19 +10,20 @@ from asid_plugin.published.reported import Figures
 
 
 class EvaluationError(ASIDError):
-    """An evaluation that cannot be done; the message is one line with the mistake, its place and the remedy."""
+    """An evaluation that is not possible; the message is one line with the mistake, its place and the remedy."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """Something that makes SR images.
+    """A method that makes SR images.
 
     Attributes:
-        name: 'bicubic', 'ASID', 'SwinIR', ... or the user's name for it; Table 1's row of this name is set beside it.
-        how: How it was run: 'tiles' (the paper's), 'tiles 32/8' (others), or 'whole', with ' flush' if not with the
-            paper's zeros at the borders; '' where that means nothing.
-        params: Number of parameters, None where there are none to count.
-        source: The file, option file or folder it came from, '' for bicubic.
+        name: 'bicubic', 'ASID', 'SwinIR', ... or a name from the user; the row of Table 1 with this name is shown
+            beside it.
+        how: 'tiles' (as in the paper), 'tiles 32/8' (other tiles), or 'whole', followed by ' flush' if the borders are
+            not padded with zeros as in the paper; '' if this does not apply.
+        params: Number of parameters, None if unknown.
+        source: The file, option file or folder, '' for bicubic.
         published: Name of its row in Table 1, if that is not `name`.
     """
 
@@ -34,23 +35,23 @@ class Method:
 
     @property
     def label(self) -> str:
-        """Its name in an evaluation, which no other method has: 'ASID, tiles'."""
+        """The unique name in an evaluation: 'ASID, tiles'."""
         return f'{self.name}, {self.how}' if self.how else self.name
 
     @property
     def reported_as(self) -> str:
-        """The name under which Table 1 may have it."""
+        """The name to look up in Table 1."""
         return self.published or self.name
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that is measured besides PSNR and SSIM.
+    """A metric besides PSNR and SSIM.
 
     Attributes:
-        name: As the library has it that measures it, such as 'lpips'.
-        lower_is_better: Of two images, the one of the lower figure is the better one.
-        full_reference: It compares an image with HR; else it judges the image alone.
+        name: Name in its library, such as 'lpips'.
+        lower_is_better: Whether a lower figure is better.
+        full_reference: Whether it compares an image with HR, instead of judging the image alone.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """The name with an arrow to where images are better: 'lpips ↓'."""
+        """The name with an arrow in the direction of better images: 'lpips ↓'."""
         return f'{self.name} {"↓" if self.lower_is_better else "↑"}'
 
 
@@ -68,14 +69,14 @@ class ImageResult:
     """One image.
 
     Attributes:
-        name: The HR file's, without suffix (and without SelfExSR's `_SRF_2_HR`).
-        height: Of the HR image that was compared, in pixels.
-        width: The same.
+        name: Name of the HR file, without suffix (and without SelfExSR's `_SRF_2_HR`).
+        height: Height of the compared HR image, in pixels.
+        width: Width of the same image.
         grey: The HR image has no colour, whether its file has one channel or three equal ones.
         cropped: Its size did not fit the scale and was cropped at the bottom and right.
-        figures: By the method's label.
-        scores: By the method's label, then by the metric's name.
-        files: PNG files, if images were saved: 'HR', 'LR', and by the method's label.
+        figures: Figures by the label of the method.
+        scores: Scores by the label of the method, then by the name of the metric.
+        files: Saved PNG files, by 'HR', 'LR' and the labels of the methods.
     """
 
     name: str
@@ -90,7 +91,7 @@ class ImageResult:
 
 @dataclass
 class SetResult:
-    """One benchmark set; `layout` says in words which files were taken, `folder` where they are."""
+    """Results of one benchmark set in `folder`; `layout` describes the files in words."""
 
     name: str
     folder: Path
@@ -99,7 +100,7 @@ class SetResult:
 
     @property
     def num_cropped(self) -> int:
-        """Images whose size did not fit the scale."""
+        """Images that were cropped to fit the scale."""
         return sum(image.cropped for image in self.images)
 
     @property
@@ -125,10 +126,10 @@ class Evaluation:
     Attributes:
         scale: k.
         methods: In the order of the table.
-        sets: What was found.
-        how: How networks were run, in words; '' if there are none.
-        metrics: Those besides PSNR and SSIM.
-        scored: By which library and on which device these were measured; '' if there are none.
+        sets: Results by set.
+        how: Settings for running networks, in words; '' without networks.
+        metrics: The metrics besides PSNR and SSIM.
+        scored: The library and device that measured these; '' without further metrics.
     """
 
     scale: int

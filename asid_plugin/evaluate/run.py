@@ -1,4 +1,4 @@
-"""The evaluation itself: every method on every image."""
+"""Run the evaluation: every method on every image."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,15 +25,15 @@ def evaluate(
 ) -> Evaluation:
     """Run every candidate on every image of the sets and compare.
 
-    Everything is read once before anything is computed, so that a file that is wrong is known at once.
+    All files are read before anything is computed, so that a wrong file is found at once.
 
     Args:
         sets: From `find_sets`.
         candidates: From `load_candidates`.
         scale: k.
-        images: Where to save HR, LR and SR images, as SET/IMAGE/HR.png; None not to.
+        images: Where to save HR, LR and SR images, as SET/IMAGE/HR.png; None to save none.
         progress: Show bars.
-        scorers: Of metrics besides PSNR and SSIM. Each is tried on the smallest image before anything is upscaled.
+        scorers: Scorers of further metrics. Each is tried on the smallest image before anything is upscaled.
 
     Raises:
         EvaluationError: An image, a method or a metric fails; the message names them.
@@ -55,7 +55,7 @@ def evaluate(
                 if least is None or min(sample.hr.shape[:2]) < min(least.hr.shape[:2]):
                     least = sample
                 bar.update()
-    if least is not None:  # on which a metric that needs a certain size fails first
+    if least is not None:  # metrics that need a minimum size fail on it first
         _score('HR', least.hr, least, scorers, scale)
     with tqdm(total=num_images * len(candidates), unit='image', disable=quiet, leave=False) as bar:
         for benchmark in sets:
@@ -77,7 +77,7 @@ def evaluate_image(
     progress: Callable[[], object] = lambda: None,
     scorers: Sequence[Scorer] = (),
 ) -> ImageResult:
-    """Run every candidate on one image; arguments and errors as `evaluate`'s, but `progress` is called after each."""
+    """Run every candidate on one image; as `evaluate`, but `progress` is called after each candidate."""
     height, width = sample.hr.shape[:2]
     result = ImageResult(sample.name, height, width, sample.grey, sample.cropped)
     if folder:

@@ -1,4 +1,4 @@
-"""The table of an evaluation, with the paper's rows beside it: as rows, as Markdown and as CSV."""
+"""The table of an evaluation with the paper's rows: as objects, Markdown and CSV."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from asid_plugin.published.reported import Figures, reported_row
 from .results import Evaluation, Method, Metric, SetResult
 
 COLUMNS = ('scale', 'set', 'image', 'method', 'how', 'params', 'source', 'psnr', 'ssim')
-"""Of the CSV file, before those of further metrics, which have their names."""
+"""Columns of the CSV file, before the columns of further metrics."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class TableRow:
     """A line of the table.
 
     Attributes:
-        label: The method's, or 'ASID, as the paper reports'.
-        params: '297,516', or '298K' as the paper has it; '' for bicubic.
-        figures: Means by set, for those sets that there are figures of.
-        reported: These are the paper's figures.
-        scores: Means of the further metrics by set, then by the metric's name; none are reported.
+        label: Label of the method, or 'ASID, as the paper reports'.
+        params: '297,516', or '298K' as in the paper; '' for bicubic.
+        figures: Means by set.
+        reported: Whether these are the paper's figures.
+        scores: Means of the further metrics by set, then by name; the paper has none.
     """
 
     label: str
@@ -35,16 +35,16 @@ class TableRow:
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def cells(self, set_name: str, metrics: Sequence[Metric]) -> list[str]:
-        """PSNR and SSIM on a set, and a cell for each metric, empty where there is nothing."""
+        """PSNR and SSIM on a set, and a cell for each further metric; missing values are empty."""
         scores = self.scores.get(set_name, {})
         further = [f'{scores[metric.name]:.4f}' if metric.name in scores else '' for metric in metrics]
         return [str(self.figures.get(set_name, '')), *further]
 
 
 def rows(evaluation: Evaluation) -> list[TableRow]:
-    """A row for every method, and under each that Table 1 has at this scale, the paper's.
+    """A row for every method, each followed by its row in Table 1 at this scale, if any.
 
-    The paper's networks ran by tiles, so where a network ran both ways the paper's row is under its tiles.
+    The paper ran networks on tiles, so for a network with both ways the paper's row follows the row for tiles.
     """
     tiled = {method.reported_as for method in evaluation.methods if method.how == 'tiles'}
     table, seen = [], set()
@@ -73,9 +73,9 @@ def _reported(method: Method, evaluation: Evaluation) -> TableRow | None:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """Notes of one sentence each: the protocol, how networks ran, and the files that were taken of each set."""
+    """Notes of one sentence each: the protocol, the settings of networks, and the files of each set."""
     scale = evaluation.scale
-    figures = f"BasicSR's PSNR in dB / SSIM on Y of 8-bit images, without {scale} pixels on each side"
+    figures = f"BasicSR's PSNR in dB / SSIM on Y of 8-bit images, with {scale} pixels cropped on each side"
     lines = [f'Scale {scale}; means over the images of {figures}.']
     if evaluation.metrics:
         lines.append(_describe_metrics(evaluation))
@@ -85,7 +85,7 @@ def notes(evaluation: Evaluation) -> list[str]:
 
 
 def _describe_metrics(evaluation: Evaluation) -> str:
-    kinds = {True: 'compared with HR', False: 'of the image alone, without a reference'}
+    kinds = {True: 'compared with HR', False: 'without a reference'}
     words = '; '.join(
         f'{words}: {", ".join(of_kind)}'
         for kind, words in kinds.items()
@@ -93,13 +93,13 @@ def _describe_metrics(evaluation: Evaluation) -> str:
     )
     scale = evaluation.scale
     return (
-        f'By {evaluation.scored}, of RGB in 8 bits without {scale} pixels on each side (↓ lower is better, ↑ higher), '
-        f'{words}.'
+        f'Measured by {evaluation.scored} on 8-bit RGB with {scale} pixels cropped on each side (↓ lower is better, ↑ '
+        f'higher), {words}.'
     )
 
 
 def header(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
-    """The columns of each set: its name, and the titles of its further metrics."""
+    """For each set, its name and the titles of the columns of further metrics."""
     return [
         (found.name, [f'{found.name}, {metric.label}' for metric in evaluation.metrics]) for found in evaluation.sets
     ]

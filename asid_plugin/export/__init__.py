@@ -1,4 +1,4 @@
-"""ASID exported to ONNX, OpenVINO, ncnn, Core ML and `torch.export`, and to a page that runs in browsers."""
+"""Export ASID to ONNX, OpenVINO, ncnn, Core ML and `torch.export`, and to a page that runs in browsers."""
 
 from .ncnn_asid import least_side, scale_by_name
 from .subject import CHECKED_SIZES, OPSET, OPSETS, ExportError, export_any_size

@@ -1,4 +1,4 @@
-"""Whether an exported file computes as PyTorch does."""
+"""Compare the output of an exported file with PyTorch."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from .subject import CHECKED_SIZES, ExportError, Sizes, Subject
 
 TOLERANCE, TOLERANCE_HALF = 1e-4, 1e-2
-"""Largest difference that is agreement, of values in [0, 1]; float16 has 11 significant bits."""
+"""Largest tolerated difference of values in [0, 1]; float16 has 11 significant bits."""
 
 
 def pictures(num_in_ch: int, sizes: Sizes) -> Iterator[tuple[str, Tensor]]:
@@ -23,12 +23,12 @@ def pictures(num_in_ch: int, sizes: Sizes) -> Iterator[tuple[str, Tensor]]:
 
 @torch.inference_mode()
 def check(run: Callable[[Tensor], Tensor], subject: Subject, sizes: Sizes = CHECKED_SIZES) -> float:
-    """Compare an exported file with PyTorch in float32, at `pictures`.
+    """Compare an exported file with PyTorch in float32, on `pictures`.
 
     Args:
-        run: The file, which maps (B, num_in_ch, H, W) to (B, num_out_ch, kH, kW), both float32 on the CPU.
-        subject: The network that it was made of.
-        sizes: (batch, height, width) of the pictures, where the file takes any.
+        run: Runs the file; maps (B, num_in_ch, H, W) to (B, num_out_ch, kH, kW), both float32 on the CPU.
+        subject: The exported network.
+        sizes: (batch, height, width) of the pictures, if the file takes any size.
 
     Returns:
         The largest difference.
@@ -44,10 +44,10 @@ def check(run: Callable[[Tensor], Tensor], subject: Subject, sizes: Sizes = CHEC
         bad = got.numel() - int(got.isfinite().sum())
         if bad:
             precision = 'float16' if subject.half else 'float32'
-            raise ExportError(f'{bad} of {got.numel()} values are not finite, of {name} in {precision}')
+            raise ExportError(f'{bad} of {got.numel()} output values are not finite, for {name} in {precision}')
         differences.append((got - subject.net(x)).abs().max())
     difference = torch.stack(differences).max().item()
     tolerance = TOLERANCE_HALF if subject.half else TOLERANCE
     if not difference <= tolerance:
-        raise ExportError(f'it differs from PyTorch by {difference:.1e}, over {tolerance:.0e}')
+        raise ExportError(f'it differs from PyTorch by {difference:.1e}, more than {tolerance:.0e}')
     return difference

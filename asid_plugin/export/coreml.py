@@ -1,6 +1,6 @@
-"""ASID as a Core ML package, for iOS 15 and macOS 12 or later.
+"""Write ASID as a Core ML package, for iOS 15 and macOS 12 or later.
 
-Nothing but Apple's systems runs it. Elsewhere the program that it is made of is compared with PyTorch, and the
+Only Apple's systems can run it. Elsewhere the program before the conversion is compared with PyTorch, and the
 description in the package with the network.
 """
 
@@ -27,24 +27,25 @@ from .subject import ExportError, Subject, describe
 
 INPUT, OUTPUT = 'input', 'output'
 IN_FLOAT32 = ('matmul', 'maximum', 'mul', 'reduce_sum', 'sqrt', 'transpose')
-"""Operations between the channels of a group and the division that makes cosines of their products."""
+"""Operations between the channels of a group and the division that turns their products into cosines."""
 
 
 def check_place(path: Path) -> None:
-    """Raise a `FileExistsError` if something is there that is not another package, which would be replaced."""
+    """Raise a `FileExistsError` if the path exists and is not a Core ML package, which would be replaced."""
     is_package = (path / 'Manifest.json').is_file() or (path.is_dir() and not any(path.iterdir()))
     if path.exists() and not is_package:
-        raise FileExistsError(errno.EEXIST, 'is there and is no package of Core ML', str(path))
+        raise FileExistsError(errno.EEXIST, 'exists and is not a Core ML package', str(path))
 
 
 def write_coreml(subject: Subject, path: Path) -> None:
-    """Write an .mlpackage, a folder, with a float32 array `input` and one called `output`, both NCHW.
+    """Write an .mlpackage, a folder, with the float32 arrays `input` and `output`, both NCHW.
 
-    With `half` weights and computation are float16, except the lengths of channels, whose squares would overflow.
+    With `half` weights and computation are float16, except for the lengths of channels, as their squares would
+    overflow.
 
     Args:
         subject: The network and its size.
-        path: The package; nothing of this name may be there.
+        path: The package; it must not exist.
 
     Raises:
         BackendError: coremltools is not installed.
@@ -68,7 +69,7 @@ def write_coreml(subject: Subject, path: Path) -> None:
             )
     except OSError:
         raise
-    except Exception as error:  # its errors have no base but this one
+    except Exception as error:  # its errors have no common base class
         raise ExportError(f'coremltools cannot convert it: {error}') from error
     spec = model.get_spec()
     about = spec.description.metadata
@@ -77,17 +78,17 @@ def write_coreml(subject: Subject, path: Path) -> None:
     )
     about.userDefined.update(describe(subject.net))
     spec.description.input[0].shortDescription = 'The image, values in [0, 1], channels before rows before columns'
-    spec.description.output[0].shortDescription = 'The enlarged image, about [0, 1], to be clamped'
+    spec.description.output[0].shortDescription = 'The enlarged image, about [0, 1]; clamp it'
     (written,) = path.rglob('*.mlmodel')
     with naming(written):
-        written.unlink()  # only its owner may read it, or enter the folder of the weights
+        written.unlink()  # only its owner may read it or enter the folder of the weights
         written.write_bytes(spec.SerializeToString())
     for folder in (part for part in path.rglob('*') if part.is_dir()):
         folder.chmod(path.stat().st_mode)
 
 
 def _float16(ct: Any) -> Any:
-    """All in float16 but the operations in `IN_FLOAT32`."""
+    """float16 for everything except the operations in `IN_FLOAT32`."""
 
     def makes_cosines(operation: Any) -> bool:
         if operation.op_type == 'real_div':
@@ -98,14 +99,14 @@ def _float16(ct: Any) -> Any:
 
 
 def checked_program(path: Path, subject: Subject) -> Callable[[Tensor], Tensor]:
-    """Compare the description of a package with the network, and the program that it is made of with PyTorch.
+    """Compare the description of a package with the network, and the program before the conversion with PyTorch.
 
     Args:
         path: The package.
-        subject: Of which it was made.
+        subject: The exported network.
 
     Returns:
-        That program, in the precision of the package.
+        The program, in the precision of the package.
 
     Raises:
         ExportError: One of the two differs.
@@ -121,9 +122,9 @@ def checked_program(path: Path, subject: Subject) -> Callable[[Tensor], Tensor]:
         raise ExportError(f'its input and output are {found}')
     axes = most_axes(spec)
     if axes > MOST_AXES:
-        raise ExportError(f'Core ML takes {MOST_AXES} axes, it has {axes}')
+        raise ExportError(f'a tensor has {axes} axes; Core ML allows {MOST_AXES}')
     if describe(net).items() - spec.description.metadata.userDefined.items():
-        raise ExportError('it does not say of itself what it should')
+        raise ExportError('its metadata do not describe the network')
 
     program = subject.flat_program.module()
     check(program, replace(subject, half=False))
@@ -134,7 +135,7 @@ def checked_program(path: Path, subject: Subject) -> Callable[[Tensor], Tensor]:
 
 
 def most_axes(spec: Any) -> int:
-    """The largest number of axes of anything that a package computes."""
+    """The largest number of axes of any tensor in a package."""
     (function,) = spec.mlProgram.functions.values()
     (block,) = function.block_specializations.values()
     return max(len(output.type.tensorType.dimensions) for operation in block.operations for output in operation.outputs)
@@ -142,7 +143,7 @@ def most_axes(spec: Any) -> int:
 
 @contextmanager
 def quiet_import() -> Iterator[None]:
-    """Hold back that coremltools has not been tested with this torch, and has no Core ML on this system."""
+    """Suppress the warnings that coremltools is not tested with this torch and that Core ML is missing here."""
 
     def is_news(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith(('Torch version ', 'Failed to load _ML'))
@@ -157,7 +158,7 @@ def quiet_import() -> Iterator[None]:
 
 @contextmanager
 def _quiet_conversion() -> Iterator[None]:
-    """Hold back coremltools' progress bars, in whose place is ours, but not its log."""
+    """Suppress the progress bars of coremltools, which ours replaces, but not its log."""
     logger = logging.getLogger('coremltools')
     handler = logging.NullHandler() if logger.hasHandlers() else logging.StreamHandler(sys.stderr)
     logger.addHandler(handler)

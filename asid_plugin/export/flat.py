@@ -1,7 +1,6 @@
-"""ASID for one image of a fixed size, in which nothing has more than five axes.
+"""ASID for one image of a fixed size, with tensors of at most five axes.
 
-Core ML takes no more. The groups of `asid_plugin.archs.attention` are cut and put together by way of six, of which the
-first is the batch.
+Core ML allows no more. The partitions of `asid_plugin.archs.attention` use six, including the batch.
 """
 
 import copy
@@ -22,7 +21,7 @@ MOST_AXES = 5
 
 
 def flattened(net: ASID) -> ASID:
-    """A copy of a network that takes one image at a time, with results that are equal bit for bit."""
+    """A copy of a network that takes one image at a time, with bitwise equal results."""
     net = copy.deepcopy(net)
     for layer in net.modules():
         if isinstance(layer, SpatialAttention | ChannelAttention):
@@ -31,7 +30,7 @@ def flattened(net: ASID) -> ASID:
 
 
 def _windows(x: Tensor, window_size: tuple[int, int]) -> Tensor:
-    """`window_partition` of (1, H, W, C)."""
+    """`window_partition` for (1, H, W, C)."""
     (h, w), (height, width, c) = window_size, x.shape[1:]
     return x.reshape(height // h, h, width // w, w * c).permute(0, 2, 1, 3).reshape(-1, h * w, c)
 
@@ -44,7 +43,7 @@ def _from_windows(windows: Tensor, window_size: tuple[int, int], residual: Tenso
 
 
 def _grid(x: Tensor, grid_size: tuple[int, int]) -> Tensor:
-    """`grid_partition` of (1, H, W, C)."""
+    """`grid_partition` for (1, H, W, C)."""
     (h, w), (height, width, c) = grid_size, x.shape[1:]
     return x.reshape(h, height // h, w, width // w, c).permute(1, 3, 0, 2, 4).reshape(-1, h * w, c)
 

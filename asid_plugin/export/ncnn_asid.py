@@ -1,8 +1,8 @@
-"""ASID as a graph of ncnn, for images of any size, in which nothing has more than four axes.
+"""ASID as a graph of ncnn, for images of any size, with tensors of at most four axes.
 
 Maps are (C, H, W). A map of whole windows, H = P * Hb and W = P * Wb, is gathered as (C * P², Hb, Wb), the tokens of a
-group along the channels; from there (C, P², Hb, Wb) is a view, and a permutation of it has the axes that a matrix
-product wants. Sides are never written down: ncnn keeps (0) or infers (-1) them, so the graph takes any.
+group along the channels; from there (C, P², Hb, Wb) is a view, and a permutation of it has the axes of a matrix
+product. The graph contains no sides: ncnn copies (0) or infers (-1) them, so it takes any size.
 """
 
 from pathlib import Path
@@ -22,12 +22,15 @@ from .ncnn_graph import DEFAULT, Graph
 from .subject import ExportError, Sizes, Subject
 
 INPUT, OUTPUT = 'data', 'output'
-"""Names of the input and output, which Real-ESRGAN-ncnn-vulkan and Upscayl ask for."""
+"""Names of the input and output, as Real-ESRGAN-ncnn-vulkan and Upscayl expect them."""
 Matrices = tuple[str, str]
 
 
 def write_ncnn(subject: Subject, path: Path) -> None:
-    """Write a .param and .bin; the weights are float16 where `half`, ncnn computes as its user asks."""
+    """Write a .param and .bin; with `half` the weights are float16.
+
+    The precision of the computation is an option of ncnn.
+    """
     least = least_side(subject.net)
     if subject.size and min(subject.size) < least:
         raise ExportError(f'size {subject.size[1]}x{subject.size[0]}: ncnn needs sides of at least {least}')
@@ -37,10 +40,10 @@ def write_ncnn(subject: Subject, path: Path) -> None:
 
 
 def least_side(net: ASID) -> int:
-    """The smallest side that padding to whole windows makes 21 pixels of, or more.
+    """The smallest side that has at least 21 pixels after padding to whole windows.
 
-    ESA pools 21 pixels to 2, and fewer to 1, of which ncnn's bilinear `Interp` reads memory before the map, in April
-    2022 as in July 2026. It multiplies that by 0, which gives no number where the memory holds none.
+    ESA pools 21 pixels to 2, and fewer to 1. For 1 pixel, ncnn's bilinear `Interp` reads memory before the map, in
+    April 2022 and still in July 2026. It multiplies this by 0, which is NaN if the memory holds NaN.
     """
     return (-(-21 // net.window_size) - 1) * net.window_size + 1
 
@@ -52,7 +55,7 @@ def checked_sizes(net: ASID) -> Sizes:
 
 
 def scale_by_name(name: str) -> int:
-    """The scale that Upscayl takes a model for: the first of these numbers that is in its name as x2 or 2x, or 4."""
+    """The scale that Upscayl infers from the name of a model: the first of these that occurs as x2 or 2x, else 4."""
     return next((k for k in (1, 2, 3, 4, 8, 16) if f'x{k}' in name or f'{k}x' in name), 4)
 
 
@@ -80,16 +83,16 @@ class NcnnNetwork:
 
     def _run(self, image: Tensor) -> Tensor:
         with self.net.create_extractor() as extractor:
-            pixels = image.contiguous().numpy()  # named, for a Mat that is not a clone does not keep it
+            pixels = image.contiguous().numpy()  # named, because a Mat that is not a clone holds no reference to it
             extractor.input(INPUT, self.ncnn.Mat(pixels).clone())
             status, result = extractor.extract(OUTPUT)
             if status:
-                raise ExportError(f'ncnn ends with status {status} for {image.shape[2]}x{image.shape[1]} pixels')
+                raise ExportError(f'ncnn fails with status {status} for {image.shape[2]}x{image.shape[1]} pixels')
             return torch.from_numpy(np.array(result))
 
 
 class _Builder:
-    """Adds ASID's layers to a graph; each method takes and returns names of maps, (C, H, W) unless it says otherwise.
+    """Adds ASID's layers to a graph; each method takes and returns names of maps, (C, H, W) unless stated otherwise.
 
     Args:
         subject: The network.
@@ -100,18 +103,18 @@ class _Builder:
         self.graph = Graph(subject.half)
         self.p = subject.net.window_size
         self.window = ''
-        """One channel of (1, Hb, Wb), whose values do not matter."""
+        """One channel of (1, Hb, Wb) with arbitrary values."""
 
     @torch.no_grad()
     def network(self) -> None:
         net, g, k = self.subject.net, self.graph, self.subject.net.upscale
         if beyond := beyond_the_paper(net.arguments):
-            raise ExportError(f'ncnn takes the network of the paper, not one with {", ".join(beyond)}')
+            raise ExportError(f'ncnn supports the network of the paper, not one with {", ".join(beyond)}')
         height, width = self.subject.size or (0, 0)
         size = {0: width, 1: height, 2: net.conv_first.in_channels} if height else None
         g.rename(g.add('Input', parameters=size), INPUT)
 
-        # up to P - 1 zeros are added, and whole windows taken of that
+        # up to P - 1 zeros are added, and only whole windows are used
         x = g.binary('sub', g.binary('mul', INPUT, 2.0), 1.0)
         x = g.add('Padding', x, parameters={1: self.p - 1, 3: self.p - 1})
         windows = g.add('Reorg', x, parameters={0: self.p})
@@ -129,9 +132,9 @@ class _Builder:
         x = g.add('PixelShuffle', x, parameters={0: k})
         x = g.binary('add', g.binary('mul', x, 0.5), 0.5)
 
-        large = g.add('Interp', INPUT, parameters={0: 1, 1: float(k), 2: float(k)})  # its size is that of the result
+        large = g.add('Interp', INPUT, parameters={0: 1, 1: float(k), 2: float(k)})  # it has the size of the result
         if net.conv_up.out_channels != k * k * net.conv_first.in_channels:
-            raise ExportError('ncnn takes networks with as many channels at the end as at the start')
+            raise ExportError('ncnn needs as many output channels as input channels')
         g.rename(g.add('Crop', x, large), OUTPUT)
 
     def idb(self, block: IDB, x: str, attn: list[Matrices] | None) -> tuple[str, list[Matrices]]:
@@ -193,7 +196,7 @@ class _Builder:
         return g.binary('mul', x, mask)
 
     def normalized(self, x: str, norm: torch.nn.LayerNorm) -> str:
-        """LayerNorm across channels without its weight and bias, which `after` folds into the layer behind it."""
+        """LayerNorm across channels without its weight and bias, which `after` folds into the next layer."""
         dim = norm.normalized_shape[0]
         centred = self.conv1x1(x, torch.eye(dim) - 1 / dim)
         return self.graph.normalize(centred, 'channels', scale=dim**0.5, eps=norm.eps * dim, eps_inside=True)
@@ -231,7 +234,7 @@ class _Builder:
         weight = module.query_key.weight.chunk(2)
         query = self.tokens(self.after(norm, x, weight[0] * module.scale), level, module)
         key = self.tokens(self.after(norm, x, weight[1]), level, module)
-        # the position bias of every group, as a convolution that sees nothing: ncnn of 2022 broadcasts no four axes
+        # the position bias of every group, as the bias of a convolution: ncnn of 2022 cannot broadcast four axes
         window = self.window if level == 'meso' else g.permute(self.window, 'hwc')
         assert module.position_bias is not None
         bias = module.position_bias[module.position_index]
@@ -240,7 +243,7 @@ class _Builder:
         return self.softmax(g.binary('add', g.matmul(query, key, transposed=True), bias_map), tokens)
 
     def softmax(self, x: str, rows: int) -> str:
-        """Softmax of the last axis of (Hb, Wb, rows, columns), of which three are made: ncnn of 2022 takes no more."""
+        """Softmax of the last axis of (Hb, Wb, rows, columns), reshaped to three axes, the limit in ncnn of 2022."""
         g = self.graph
         x = g.reshape(g.permute(x, 'wdhc'), w=0, h=0, c=-1)  # (Hb * rows, Wb, columns)
         x = g.add('Softmax', x, parameters={0: 2, 1: 1})

@@ -1,8 +1,8 @@
-"""ncnn's pair of files: layers as text (.param), and their weights (.bin), written from a graph.
+"""Write the two files of ncnn from a graph: layers as text (.param), and their weights (.bin).
 
 A map of C channels is (C, H, W) in ncnn: `w` is its last axis, `c` its first, `d` the second of four. Layers and the
-numbers of their parameters are those of ncnn's page of operators; only such are used as ncnn of April 2022 has,
-which is the one inside Upscayl and Real-ESRGAN-ncnn-vulkan.
+numbers of their parameters follow ncnn's documentation of operators. Only layers of ncnn of April 2022 are used, the
+version in Upscayl and Real-ESRGAN-ncnn-vulkan.
 """
 
 import struct
@@ -15,9 +15,9 @@ from torch import Tensor
 
 MAGIC = '7767517'
 FLOAT16 = 0x01306B47
-"""Stands before weights that are float16; 0 stands before float32."""
+"""Marks weights in float16; 0 marks float32."""
 DEFAULT = -233
-"""ncnn's number for a parameter that is not given; in `Slice`, for the rest."""
+"""ncnn's number for an omitted parameter; in `Slice`, for the rest."""
 ORDERS: dict[int, tuple[str, ...]] = {
     3: ('whc', 'hwc', 'wch', 'cwh', 'hcw', 'chw'),
     4: (
@@ -25,12 +25,12 @@ ORDERS: dict[int, tuple[str, ...]] = {
         *('wdch', 'dwch', 'wcdh', 'cwdh', 'dcwh', 'cdwh', 'hdcw', 'dhcw', 'hcdw', 'chdw', 'dchw', 'cdhw'),
     ),
 }
-"""By number of axes, the orders of `Permute` as ncnn numbers them: for w, h, (d,) c, the axis that goes there."""
+"""By number of axes, the orders of `Permute` in ncnn's numbering: for w, h, (d,) c, the source axis."""
 Parameter = int | float | Sequence[int]
 
 
 class Graph:
-    """Layers of ncnn, in the order in which they run; each returns the name of its result.
+    """Layers of ncnn in execution order; each method returns the name of its result.
 
     Args:
         half: Write weights of convolutions and linear layers in float16.
@@ -42,14 +42,14 @@ class Graph:
         self.weights = bytearray()
 
     def add(self, kind: str, *inputs: str, parameters: Mapping[int, Parameter] | None = None) -> str:
-        """Add a layer of one result."""
+        """Add a layer with one result."""
         (output,) = self.add_many(kind, *inputs, parameters=parameters)
         return output
 
     def add_many(
         self, kind: str, *inputs: str, parameters: Mapping[int, Parameter] | None = None, num_outputs: int = 1
     ) -> list[str]:
-        """Add a layer of several results."""
+        """Add a layer with several results."""
         start = len(self.layers)
         outputs = [f'{start}_{i}' if num_outputs > 1 else f'{start}' for i in range(num_outputs)]
         self.layers.append((kind, list(inputs), outputs, dict(parameters or {})))
@@ -62,11 +62,11 @@ class Graph:
                 names[:] = [new if name == old else name for name in names]
 
     def convolution(self, x: str, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0) -> str:
-        """`F.conv2d` with zeros around."""
+        """`F.conv2d` with zero padding."""
         return self._convolution('Convolution', x, weight, bias, {3: stride, 4: padding})
 
     def depthwise(self, x: str, weight: Tensor, bias: Tensor | None = None) -> str:
-        """`F.conv2d` of each channel with its own 3x3 kernel, one zero around."""
+        """Depthwise 3x3 `F.conv2d` with zero padding of 1."""
         return self._convolution('ConvolutionDepthWise', x, weight, bias, {4: 1, 7: len(weight)})
 
     def _convolution(
@@ -108,16 +108,16 @@ class Graph:
         return self.add_many('Slice', x, parameters={-23300: sizes, 1: 0}, num_outputs=len(sizes))
 
     def reshape(self, x: str, **sides: int) -> str:
-        """Reshape to the axes that are named of w, h, d, c; 0 stands for the side as it is, -1 for the rest."""
+        """Reshape to the named axes of w, h, d, c; 0 copies the side, -1 infers it."""
         numbers = {'w': 0, 'h': 1, 'd': 11, 'c': 2}
         return self.add('Reshape', x, parameters={numbers[axis]: side for axis, side in sides.items()})
 
     def permute(self, x: str, order: str) -> str:
-        """Permute three or four axes: `order` names, for w, h, (d,) c of the result, the axis that comes there."""
+        """Permute three or four axes: `order` names the source axis for w, h, (d,) c of the result."""
         return self.add('Permute', x, parameters={0: ORDERS[len(order)].index(order)})
 
     def matmul(self, a: str, b: str, transposed: bool = False) -> str:
-        """Matrix products over the last two axes, the second matrix transposed if asked for."""
+        """Matrix products over the last two axes, optionally with the second matrix transposed."""
         return self.add('MatMul', a, b, parameters={0: int(transposed)})
 
     def _store(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -140,7 +140,7 @@ class Graph:
         param.with_suffix('.bin').write_bytes(self.weights)
 
     def _with_splits(self) -> list[tuple[str, list[str], list[str], dict[int, Parameter]]]:
-        """The layers, with a `Split` behind each result that several layers take: ncnn hands a result on once."""
+        """The layers, with a `Split` after each result with several consumers: in ncnn a result has one consumer."""
         uses = Counter(name for _, inputs, _, _ in self.layers for name in inputs)
         taken: Counter[str] = Counter()
         layers = []

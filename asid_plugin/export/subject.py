@@ -1,4 +1,4 @@
-"""The network to export, at its precision and for its image size, as the formats take it, and its description."""
+"""The network to export, with its precision, image size and metadata."""
 
 import copy
 import hashlib
@@ -22,17 +22,17 @@ from .flat import flattened
 Sizes = tuple[tuple[int, int, int], ...]
 """(batch, height, width) of several pictures."""
 CHECKED_SIZES: Sizes = ((1, 1, 1), (3, 7, 9), (1, 16, 16), (2, 33, 64), (1, 65, 17))
-"""At which a file for any size must agree with PyTorch."""
+"""Sizes at which a file for any size is compared with PyTorch."""
 MAX_BATCH, MAX_SIDE = 256, 8192
-"""Of a file for any size; the second holds for a fixed size too."""
+"""Limits of a file for any size; MAX_SIDE holds for a fixed size too."""
 OPSET = 20
-"""Of ONNX, where none is asked for: the first in which GELU is one operator."""
+"""Default opset of ONNX: the first with GELU as one operator."""
 OPSETS = range(18, 24)
-"""Those of ONNX that can be asked for: PyTorch's exporter knows no lower one, runtimes hardly any higher."""
+"""Supported opsets of ONNX: PyTorch's exporter writes none below, and few runtimes read one above."""
 
 
 class ExportError(ASIDError):
-    """A network that cannot be exported, or a file that came out wrong; the message is one line."""
+    """A network that cannot be exported, or an exported file that is wrong; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Subject:
 
     Attributes:
         net: In eval mode, float32, on the CPU.
-        size: (height, width) of the only images that the file shall take, one at a time; None for any batch and size.
+        size: (height, width) of the images for the file, one at a time; None for any batch and size.
         half: Weights, input and output in float16.
-        opset: Of ONNX.
+        opset: Opset of ONNX.
 
     Raises:
         ExportError: `half`, and a weight is too large for float16.
@@ -58,7 +58,7 @@ class Subject:
         if self.half:
             for name, value in self.net.state_dict().items():
                 if not value.half().isfinite().all():
-                    raise ExportError(f'{name} reaches {value.abs().max():.3g}, float16 ends at 65504')
+                    raise ExportError(f'{name} has values up to {value.abs().max():.3g}; float16 ends at 65504')
 
     @property
     def in_precision(self) -> ASID:
@@ -67,7 +67,7 @@ class Subject:
 
     @cached_property
     def program(self) -> ExportedProgram:
-        """The network as `torch.export` traces it, padding and cropping inside."""
+        """The network traced by `torch.export`, including padding and cropping."""
         net = self.in_precision
         channels = net.conv_first.in_channels
         if self.size is None:
@@ -76,7 +76,7 @@ class Subject:
 
     @cached_property
     def flat_program(self) -> ExportedProgram:
-        """The network for its size as Core ML takes it: float32, functional, and of five axes at most."""
+        """The network for its size and for Core ML: float32, functional, with at most five axes."""
         assert self.size
         net = flattened(self.net)
         program = torch.export.export(net, (torch.zeros(1, net.conv_first.in_channels, *self.size),))
@@ -89,10 +89,10 @@ class Subject:
 def export_any_size(
     net: nn.Module, num_in_ch: int = 3, max_batch: int = MAX_BATCH, max_side: int = MAX_SIDE
 ) -> ExportedProgram:
-    """Export with batch, height and width dynamic, padding and cropping inside the graph.
+    """Export with dynamic batch, height and width; the graph includes padding and cropping.
 
-    Plain `torch.export.export` takes sizes apart that are 1 or fit the padding exactly; here they are one case. That
-    needs torch 2.9 or later.
+    Plain `torch.export.export` treats sizes that are 1 or fit the padding exactly as separate cases; here they are not.
+    That needs torch 2.9 or later.
 
     Args:
         net: An ASID in eval mode.
@@ -103,7 +103,7 @@ def export_any_size(
     sides = {'max': max_side, 'min': 1}
     shapes = ({0: Dim('batch', min=1, max=max_batch), 2: Dim('height', **sides), 3: Dim('width', **sides)},)
     example = next(net.parameters()).new_zeros(2, num_in_ch, 21, 34)
-    with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # made as it is imported
+    with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # created at its import
         program = torch.export.export(
             net, (example,), dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=True
         )
@@ -112,10 +112,10 @@ def export_any_size(
 
 
 def _drop_size_asserts(program: ExportedProgram) -> None:
-    """Take out an assertion that tracing three blocks or more adds: that ESA's pooled map is larger than one pixel.
+    """Remove an assertion that tracing three or more blocks adds: that ESA's pooled map is larger than one pixel.
 
-    With that the program would refuse images of 16 pixels and less a side; only the choice of a convolution's
-    implementation, while tracing, rested on it.
+    It would refuse images with a side of 16 pixels or less. Only the choice of a convolution's implementation during
+    tracing depends on it.
     """
     graph = program.graph
     for node in graph.find_nodes(op='call_function', target=torch.ops.aten._assert_scalar.default):
@@ -125,9 +125,9 @@ def _drop_size_asserts(program: ExportedProgram) -> None:
 
 
 def describe(net: ASID) -> dict[str, str]:
-    """The metadata of an exported file, as `asid_plugin.inference.runtimes.REQUIRED` lists them.
+    """The metadata of an exported file, listed in `asid_plugin.inference.runtimes.REQUIRED`.
 
-    The hash is of the bytes that `safetensors.torch.save` makes of the weights in our layout, whatever it was before.
+    The hash covers the bytes that `safetensors.torch.save` writes for the weights in our layout.
     """
     weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     return {

@@ -1,4 +1,4 @@
-"""A static page that enlarges pictures in the visitor's browser, by an exported network in ONNX Runtime Web."""
+"""A static page that enlarges pictures in the browser of the visitor, by an exported network in ONNX Runtime Web."""
 
 import json
 from importlib.resources import files
@@ -31,27 +31,27 @@ PAGE = (
     'icon.svg',
 )
 SLIDER = ('comparison.css', 'comparison.js')
-"""Of the report of `asid evaluate`."""
+"""Files from the report of `asid evaluate`."""
 
 
 def export_web(net: ASID, folder: str | Path, runtime: Path | None = None) -> float:
-    """Write the page to a folder, which appears when it is whole, or not at all.
+    """Write the page to a folder, which appears complete or not at all.
 
     Args:
         net: In eval mode, float32, on the CPU, for three channels.
-        folder: A new one, or an empty one.
+        folder: A new or empty folder.
         runtime: The unpacked npm package of ONNX Runtime Web; None to have npm fetch it.
 
     Returns:
-        The largest difference of the network from PyTorch's, as `export` does.
+        The largest difference between the exported network and PyTorch, as in `export`.
 
     Raises:
         BackendError: A package is not installed.
         ExportError: The network cannot be exported, or the runtime cannot be fetched.
-        OSError: The folder is there and not empty, or cannot be written.
+        OSError: The folder exists and is not empty, or cannot be written.
     """
     if (net.conv_first.in_channels, net.arguments['num_out_ch']) != (3, 3):
-        raise ExportError(f'{folder}: not written, the page needs a network from 3 channels to 3')
+        raise ExportError(f'{folder}: not written; the page needs a network with 3 input and 3 output channels')
     for package in EXPORT_FORMATS['onnx'].packages:  # before the runtime is fetched
         backend(package)
     with whole_folder(folder) as unfinished:
@@ -67,7 +67,7 @@ def export_web(net: ASID, folder: str | Path, runtime: Path | None = None) -> fl
 
 
 def settings(net: ASID) -> dict[str, object]:
-    """How the page runs the network, and where both come from."""
+    """Settings of the page for the network, and the versions of both."""
     described = describe(net)
     return {
         'model': MODEL,

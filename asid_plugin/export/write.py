@@ -1,8 +1,8 @@
-"""A trained ASID exported to ONNX, torch.export, OpenVINO, ncnn or Core ML.
+"""Export a trained ASID to ONNX, torch.export, OpenVINO, ncnn or Core ML.
 
-The file takes batches and images of any size, or one image of a fixed size; padding and cropping are inside. Before it
-appears it is run, at sizes other than the traced one, and must agree with PyTorch; of Core ML's package, which only
-Apple's systems run, this is done with the program that it is made of.
+The file takes batches and images of any size, or one image of a fixed size, and includes padding and cropping. Before
+it appears it is run at sizes other than the traced one and compared with PyTorch. A Core ML package runs on Apple's
+systems only, so the program before the conversion is compared instead.
 """
 
 import io
@@ -37,9 +37,9 @@ from .subject import CHECKED_SIZES, MAX_SIDE, OPSETS, ExportError, Sizes, Subjec
 
 
 def write_onnx(subject: Subject, path: Path) -> None:
-    """Write an .onnx file with an input `input` and an output `output`, the names that vs-mlrt takes for granted.
+    """Write an .onnx file with an input `input` and an output `output`, the names that vs-mlrt expects.
 
-    chaiNNer reads the channels, the fixed size and the scale from the shapes of the two.
+    chaiNNer reads the channels, the fixed size and the scale from their shapes.
     """
     passes = backend('onnx_ir.passes.common')
     with quiet_exporter():
@@ -52,18 +52,18 @@ def write_onnx(subject: Subject, path: Path) -> None:
             dynamic_shapes=None if subject.size else ({0: 'batch', 2: 'height', 3: 'width'},),
             verbose=False,
         )
-    assert onnx_program is not None  # as it is where no file is named
+    assert onnx_program is not None  # as no file is given
     passes.ClearMetadataAndDocStringPass()(onnx_program.model)  # stack traces, which name this machine's files
     written = onnx_program.model.opset_imports['']
     if written != subject.opset:
-        raise ExportError(f'PyTorch {torch.__version__} writes opset {written} where {subject.opset} is asked for')
+        raise ExportError(f'PyTorch {torch.__version__} writes opset {written} instead of {subject.opset}')
     onnx_program.model.metadata_props.update(describe(subject.net))
     onnx_program.save(path, external_data=False)
 
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Hold back the messages of PyTorch's ONNX exporter on its own code."""
+    """Suppress the messages of PyTorch's ONNX exporter about its code."""
     logger = logging.getLogger('onnxscript')
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -76,7 +76,7 @@ def quiet_exporter() -> Iterator[None]:
 
 
 def write_openvino(subject: Subject, path: Path) -> None:
-    """Write OpenVINO's pair, `path` and its .bin, by way of ONNX; the metadata is `rt_info` under `asid_plugin`."""
+    """Write the files of OpenVINO, `path` and its .bin, through ONNX; metadata are `rt_info` under `asid_plugin`."""
     openvino = backend('openvino')
     onnx_file = path.with_suffix('.onnx')
     write_onnx(subject, onnx_file)
@@ -91,7 +91,7 @@ def write_torch_export(subject: Subject, path: Path) -> None:
     """Write a .pt2 file for `torch.export.load`, with the metadata in its extra file `METADATA_FILE`."""
     for node in subject.program.graph.nodes:
         node.meta.pop('stack_trace', None)  # names this machine's files
-    content = io.BytesIO()  # to a file, it ends the process where the disk is full
+    content = io.BytesIO()  # writing to a file kills the process if the disk is full
     torch.export.save(subject.program, content, extra_files={METADATA_FILE: json.dumps(describe(subject.net))})
     path.write_bytes(content.getvalue())
 
@@ -101,14 +101,14 @@ class ExportFormat:
     """A format to export to.
 
     Attributes:
-        suffix: Of its files.
+        suffix: Suffix of its files.
         write: Writes a network to a path.
-        load: Opens the file again; None if only some systems can.
-        packages: That these need, besides PyTorch.
-        extra: Of this package, which brings them.
+        load: Opens the file; None if only some systems can.
+        packages: Required packages besides PyTorch.
+        extra: The extra of this package with them.
         sizes: (batch, height, width) at which a file for any size is checked.
-        has_opset: Whether `opset` means anything to it.
-        stand_in: In the place of `load`: looks through the file, and returns the program that it is made of.
+        has_opset: Whether the format has opsets.
+        stand_in: Replaces `load`: checks the file, and returns the program before the conversion.
     """
 
     suffix: str
@@ -121,7 +121,7 @@ class ExportFormat:
     stand_in: Callable[[Path, Subject], Callable[[Tensor], Tensor]] | None = None
 
     def run(self, path: Path, subject: Subject) -> Callable[[Tensor], Tensor]:
-        """Open a file of `subject` to run it, or its stand-in."""
+        """Open a file of `subject`, or its stand-in, and return the function that runs it."""
         if self.load:
             return self.load(path).run
         assert self.stand_in
@@ -145,24 +145,24 @@ def export(
     size: tuple[int, int] | None = None,
     opset: int | None = None,
 ) -> float:
-    """Write a network to a file, which appears when it is whole and has been checked, or not at all.
+    """Write a network to a file, which appears complete and checked or not at all.
 
     Args:
         net: In eval mode, float32, on the CPU.
         path: The file; the weights of OpenVINO and ncnn go to a .bin beside it. Core ML's is a folder.
         file_format: A key of `EXPORT_FORMATS`.
-        half: Weights, input and output in float16; of ncnn the weights, of Core ML weights and computation.
-        size: (height, width) of the images, which come one at a time; None for any batch and size, not for Core ML.
-        opset: Of ONNX, one of `OPSETS`; None for `OPSET`.
+        half: Weights, input and output in float16 (ncnn: only weights; Core ML: weights and computation).
+        size: (height, width) of the images, one at a time; None for any batch and size. Core ML needs a size.
+        opset: Opset of ONNX, one of `OPSETS`; None for `OPSET`.
 
     Returns:
-        The largest difference from PyTorch in float32, at noise of the format's `sizes`, black and white.
+        The largest difference from PyTorch in float32, on noise of the `sizes` of the format, black and white.
 
     Raises:
         BackendError: A package that the format needs is not installed.
         ExportError: The file does not run, a result is not finite, or differs from PyTorch by more than the tolerance;
             a size, opset or weight out of range; or torch is too old.
-        OSError: The file cannot be written, or a pipe, a device, or a folder that is no Core ML package has its place.
+        OSError: The file cannot be written, or is a pipe, a device, or a folder other than a Core ML package.
     """
     if torch.__version__ < torch.torch_version.TorchVersion('2.9'):
         raise ExportError(f'exporting needs torch 2.9 or later, this is {torch.__version__}')
@@ -178,7 +178,7 @@ def export(
         subject = Subject(net, size, half, **({} if opset is None else {'opset': opset}))
     with staging(path.parent) as folder, tqdm(total=2, unit='step', disable=None, leave=False) as bar:
         bar.set_description(f'write {file_format}')
-        with _about(path, 'cannot be written'):  # OpenVINO's error where the disk is full
+        with _about(path, 'cannot be written'):  # OpenVINO's error if the disk is full
             form.write(subject, folder / path.name)
         bar.update()
         bar.set_description('check')
@@ -193,18 +193,18 @@ def _check_request(file_format: str, size: tuple[int, int] | None, opset: int | 
     if size and not all(1 <= side <= MAX_SIDE for side in size):
         raise ExportError(f'size {size[1]}x{size[0]}: each side must be 1 to {MAX_SIDE} pixels')
     if file_format == 'coreml' and not size:
-        raise ExportError('Core ML takes images of one size: name it, such as --size 64x64')
+        raise ExportError('Core ML needs a fixed size, such as --size 64x64')
     if opset is None:
         return
     if not EXPORT_FORMATS[file_format].has_opset:
-        raise ExportError(f'opset {opset}: of ONNX; {file_format} has none')
+        raise ExportError(f'opset {opset}: the format {file_format} has no opsets')
     if opset not in OPSETS:
-        raise ExportError(f'opset {opset}: must be {OPSETS[0]} to {OPSETS[-1]}, those that PyTorch writes')
+        raise ExportError(f'opset {opset}: must be {OPSETS[0]} to {OPSETS[-1]}')
 
 
 @contextmanager
 def _about(path: Path, trouble: str) -> Iterator[None]:
-    """Let an error name the file that is not written for it, unless it does so."""
+    """Add the path of the unwritten file to an error, unless the error names it."""
     try:
         yield
     except (ExportError, CheckpointError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""BasicSR: corrected to run on today's stack, then given this package's classes and option checks."""
+"""Correct BasicSR for today's stack, and add the classes and option checks of this package."""
 
 import functools
 import sys
@@ -12,7 +12,7 @@ from asid_plugin.compat import basicsr as corrections
 from asid_plugin.compat.patching import rebind
 
 PARTS = ('archs', 'data', 'losses', 'metrics', 'models')
-"""Packages of ours whose classes BasicSR finds by name."""
+"""Our packages with classes that BasicSR finds by name."""
 REGISTRIES = ('ARCH_REGISTRY', 'DATASET_REGISTRY', 'LOSS_REGISTRY', 'METRIC_REGISTRY', 'MODEL_REGISTRY')
 
 
@@ -22,9 +22,9 @@ def before_import() -> None:
 
 
 def after_import(basicsr: ModuleType) -> None:
-    """Correct the rest, register our classes and check option files; a second call does nothing.
+    """Correct the rest, register our classes and enable the checks of option files; a second call does nothing.
 
-    Many projects carry an older or trimmed BasicSR in their tree, which is left alone.
+    Many projects contain an older or trimmed BasicSR, which is not changed.
     """
     if getattr(basicsr, '__version__', '').startswith('1.4.'):
         corrections.after_import()
@@ -42,14 +42,14 @@ def _connect() -> None:
 
 
 def _check_options() -> None:
-    """Make BasicSR's `parse_options`, wherever it has been imported to, return checked options only."""
+    """Make BasicSR's `parse_options` return only checked options, in all modules that imported it."""
     original = sys.modules['basicsr.utils.options'].parse_options
 
     @functools.wraps(original)
     def parse_options(*args: Any, **kwargs: Any) -> Any:
-        if find_spec('jsonschema') is None:  # the core alone, beside a BasicSR that was there
+        if find_spec('jsonschema') is None:  # the core of this package beside an existing BasicSR
             return original(*args, **kwargs)
-        from asid_plugin.options.command_line import parse_checked  # its imports are for runs only
+        from asid_plugin.options.command_line import parse_checked  # only runs need its imports
 
         return parse_checked(original, *args, **kwargs)
 

@@ -1,6 +1,6 @@
-"""MMEngine: given our networks, and a scope `asid` with registries of its own.
+"""Add our networks to MMEngine, and a scope `asid` with registries.
 
-The registries import the modules that define their parts when something is first looked up in them.
+The registries import the modules with their parts at the first look-up.
 """
 
 import functools
@@ -22,22 +22,22 @@ LOCATIONS = {
     'MODELS': ['data_preprocessor', 'model'],
     'TRANSFORMS': ['transforms'],
 }
-"""Modules of `asid_plugin.mmengine` that define the parts in each registry."""
+"""Modules of `asid_plugin.mmengine` with the parts of each registry."""
 
 
 def before_import() -> None:
-    """Nothing has to be done before."""
+    """Do nothing."""
 
 
 def after_import(mmengine: ModuleType) -> None:
-    """Make the scope known and hand over our networks and blocks; a second call does nothing."""
+    """Register the scope and our networks and blocks; a second call does nothing."""
     with as_before(mmengine):
         _connect()
 
 
 def registries() -> dict[str, Any]:
-    """The registries of our scope by their names in `mmengine.registry`, whose children they are."""
-    import_module('mmengine')  # which connects, if it was not imported before
+    """The registries of our scope, children of the registries with these names in `mmengine.registry`."""
+    import_module('mmengine')  # connects MMEngine if it was not imported before
     return _connect()
 
 
@@ -52,7 +52,7 @@ def _connect() -> dict[str, Any]:
             locations=[f'asid_plugin.mmengine.{module}' for module in LOCATIONS.get(name, ())],
         )
         for name, parent in vars(theirs).items()
-        if isinstance(parent, theirs.Registry)  # all, because MMEngine warns of each that a scope lacks
+        if isinstance(parent, theirs.Registry)  # all registries, because MMEngine warns of each missing one
     }
     ARCH_REGISTRY.connect(lambda item: theirs.MODELS.register_module(module=item))
     for kept in (ARCH_REGISTRY, BLOCK_REGISTRY):
@@ -62,9 +62,9 @@ def _connect() -> dict[str, Any]:
 
 
 def _name_package(theirs: ModuleType) -> None:
-    """Give MMEngine, which imports `SCOPE.registry` whenever a scope is used, our module of that name.
+    """Provide the module `SCOPE.registry`, which MMEngine imports when a scope is used.
 
-    It takes a scope for the name of a package, and warns that it "failed to import `None.registry`" of any other.
+    It expects a scope to be the name of a package, and otherwise warns that it "failed to import `None.registry`".
     """
     original = theirs.import_module
 

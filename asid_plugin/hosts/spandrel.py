@@ -1,4 +1,4 @@
-"""ASID for spandrel, with which ComfyUI, chaiNNer and traiNNer-redux load models."""
+"""Add ASID to spandrel, with which ComfyUI, chaiNNer and traiNNer-redux load models."""
 
 from types import ModuleType
 
@@ -15,4 +15,4 @@ def before_import() -> None:
 def after_import(spandrel: ModuleType) -> None:
     """Add ASID to spandrel's registry."""
     with as_before(spandrel):
-        import asid_plugin.spandrel  # noqa: F401  # registers itself, also if its import brought this one about
+        import asid_plugin.spandrel  # noqa: F401  # registers itself, even if its import caused this one

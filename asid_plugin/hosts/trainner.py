@@ -1,7 +1,7 @@
-"""traiNNer-redux: given our networks, under the names that its option files use.
+"""Add our networks to traiNNer-redux, under the names in its option files.
 
-Its registries lower names; a network is a function whose first argument is `scale`, which it gives from the top of the
-option file.
+Its registries use lower-case names. A network is a function whose first argument is `scale`, from the top of the option
+file.
 """
 
 from types import ModuleType
@@ -11,7 +11,7 @@ from .guard import as_before
 
 
 def before_import() -> None:
-    """Nothing has to be done before."""
+    """Do nothing."""
 
 
 def after_import(registries: ModuleType) -> None:
@@ -28,7 +28,7 @@ def after_import(registries: ModuleType) -> None:
 
 
 def asid(scale: int = 4, **arguments: Any) -> Any:
-    """ASID; its arguments are the network's, with `scale` in the place of `upscale`."""
+    """ASID, with the arguments of the network, but `scale` instead of `upscale`."""
     from asid_plugin.archs import ASID
 
     return ASID(upscale=scale, **arguments)

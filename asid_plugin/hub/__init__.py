@@ -1,6 +1,6 @@
-"""Networks on the Hugging Face hub, and in folders of its kind: read, written and uploaded.
+"""Read, write and upload networks on the Hugging Face hub and in folders of the same form.
 
-A folder holds model.safetensors, config.json with the network's arguments, and README.md, the model card.
+A folder holds model.safetensors, config.json with the arguments of the network, and README.md, the model card.
 """
 
 from .errors import HubError

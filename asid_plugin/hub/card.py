@@ -1,4 +1,4 @@
-"""The model card of a network, README.md on the hub, made from the metadata of its weights alone."""
+"""The model card of a network, README.md on the hub, made only from the metadata of its weights."""
 
 from collections.abc import Mapping
 
@@ -17,8 +17,8 @@ PAPERS = {
     'OmniSR': 'Wang et al.: *Omni Aggregation Networks for Lightweight Image Super-Resolution*, CVPR 2023',
 }
 PROTOCOL = (
-    'PSNR in dB and SSIM on Y of 8-bit images, without as many pixels on each side as the scale. *tiles*: 64x64 LR '
-    'pixels that overlap by 24, averaged; *whole*: the whole image at once.'
+    'PSNR in dB and SSIM on Y of 8-bit images, with as many pixels cropped on each side as the scale. *tiles*: 64x64 '
+    'LR pixels with an overlap of 24, averaged; *whole*: the whole image at once.'
 )
 
 
@@ -27,8 +27,8 @@ def model_card(net: WindowedSR, license: str | None = None, repo_id: str = '') -
 
     Args:
         net: The network.
-        license: Identifier of the weights' licence; by default the metadata's, else 'unknown'.
-        repo_id: OWNER/NAME, where it is known.
+        license: Identifier of the licence of the weights; by default from the metadata, else 'unknown'.
+        repo_id: OWNER/NAME, if known.
     """
     metadata = metadata_of(net)
     license = license or metadata.get('license') or 'unknown'
@@ -46,7 +46,7 @@ def model_card(net: WindowedSR, license: str | None = None, repo_id: str = '') -
 
 
 def _network(net: WindowedSR) -> str:
-    """The paper's name of a network, else that of its class."""
+    """The name of a network in the paper, else the name of its class."""
     variant = find({'type': type(net).__name__, **net.arguments})
     return variant.name if variant else type(net).__name__
 
@@ -81,7 +81,7 @@ def _summary(net: WindowedSR) -> str:
     num = sum(parameter.numel() for parameter in net.parameters())
     name = type(net).__name__
     return (
-        f'A network for image super-resolution by {net.upscale}, of {num:,} parameters. '
+        f'A network for x{net.upscale} image super-resolution with {num:,} parameters. '
         f'{PAPERS.get(name, name)}. Read and written by the Python package `{LIBRARY}`.'
     )
 
@@ -103,17 +103,17 @@ with torch.inference_mode():
 
 
 def _training(metadata: Mapping[str, str]) -> str:
-    param_keys = {'params': 'the last ones', 'params_ema': 'a running average'}
+    param_keys = {'params': 'last iteration', 'params_ema': 'running average'}
     facts = {
         'Data': metadata.get('data'),
         'Iterations': metadata.get('iterations'),
         'Weights': param_keys.get(metadata.get('param_key', ''), metadata.get('param_key')),
         'Terms of the data': metadata.get('terms'),
         'Options': metadata.get('options'),
-        "SHA-256 of the options' file": metadata.get('options_sha256'),
+        'SHA-256 of the option file': metadata.get('options_sha256'),
     }
     lines = [f'- {key}: {markdown.text(value)}' for key, value in facts.items() if value]
-    return '\n'.join(lines) or 'The file of the weights does not say how they were trained.'
+    return '\n'.join(lines) or 'The file of weights does not describe the training.'
 
 
 def _results(metadata: Mapping[str, str]) -> str:
@@ -122,5 +122,5 @@ def _results(metadata: Mapping[str, str]) -> str:
         for name, how, psnr, ssim in results_of(metadata)
     ]
     if not rows:
-        return 'The file of the weights has no figures.'
+        return 'The file of weights has no results.'
     return f'{markdown.table(["set", "how", "PSNR", "SSIM"], rows)}\n\n{PROTOCOL}'

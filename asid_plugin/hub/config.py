@@ -1,4 +1,4 @@
-"""config.json: the arguments of a network, in a file that anybody may have written."""
+"""Read config.json, the arguments of a network from an untrusted source."""
 
 import inspect
 import json
@@ -21,11 +21,11 @@ def read_config(path: Path) -> dict[str, Any]:
     """The entries of a config.json.
 
     Raises:
-        HubError: It is too large, or no JSON object.
+        HubError: It is too large, or not a JSON object.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise HubError(f'{path}: {path.stat().st_size} bytes, too many for the arguments of a network')
+            raise HubError(f'{path}: {path.stat().st_size} bytes; at most {MOST_BYTES} are read')
         config = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise HubError(f'{path}: {error.strerror}') from None
@@ -41,9 +41,9 @@ def read_config(path: Path) -> dict[str, Any]:
 def with_config(
     arch: type[WindowedSR], inferred: Mapping[str, Any], config: Mapping[str, Any], weights: Mapping[str, Tensor]
 ) -> dict[str, Any]:
-    """The arguments of a network: from its weights, and from config.json where the weights leave a choice.
+    """The arguments of a network: from its weights, and from config.json if the weights leave a choice.
 
-    Other entries of config.json are ignored, as the hub's tools do.
+    Other entries of config.json are ignored, as by the hub's tools.
 
     Args:
         arch: The class of the network.
@@ -60,11 +60,9 @@ def with_config(
         _check_type(key, value, defaults[key])
     merged = {**inferred, **given}
     differing = {key: (value, inferred[key]) for key, value in merged.items() if inferred.get(key, value) != value}
-    # depth first: it alone makes building take time
+    # depth first, because only depth makes building slow
     if differing and ('num_block' in differing or not _fits(arch, merged, weights)):
-        says = '; '.join(
-            f'{key} is {str(there)[:40]} there and {here} here' for key, (there, here) in differing.items()
-        )
+        says = '; '.join(f'{key} is {str(there)[:40]}, not {here}' for key, (there, here) in differing.items())
         raise ValueError(f'{NAME} contradicts the weights: {says}')
     return merged
 
@@ -73,11 +71,11 @@ def _check_type(key: str, value: object, default: object) -> None:
     if type(default) is float and type(value) is int:
         return
     if type(value) is not type(default):
-        raise ValueError(f'{NAME}: {key} is {str(value)[:40]!r}; it should be like {default!r}')
+        raise ValueError(f'{NAME}: {key} is {str(value)[:40]!r}; it should be of the type of {default!r}')
 
 
 def _fits(arch: type[WindowedSR], arguments: Mapping[str, Any], weights: Mapping[str, Tensor]) -> bool:
-    """Whether a network with these arguments has these weights; it is built without memory."""
+    """Whether a network with these arguments has these weights; it is built on the meta device."""
     try:
         with torch.device('meta'):
             expected = arch(**arguments).state_dict()

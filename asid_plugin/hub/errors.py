@@ -1,14 +1,15 @@
 """Errors of networks on a hub, in one line."""
 
 from asid_plugin.errors import ASIDError
+from asid_plugin.extras import how_to_install
 
 
 class HubError(ASIDError):
-    """A folder or repository that has no network of ours, or that cannot be reached; the message names it."""
+    """A folder or repository that has no network of this package, or cannot be reached; the message names it."""
 
 
 def need_library(purpose: str) -> None:
-    """See that huggingface_hub is installed.
+    """Check that huggingface_hub is installed.
 
     Args:
         purpose: The beginning of the message: the method or name that needs it.
@@ -21,4 +22,4 @@ def need_library(purpose: str) -> None:
     except ModuleNotFoundError as error:
         if error.name != 'huggingface_hub':
             raise
-        raise HubError(f"{purpose} needs huggingface_hub: pip install 'asid-plugin[hub]'") from None
+        raise HubError(f'{purpose} needs huggingface_hub: {how_to_install("hub")}') from None

@@ -1,4 +1,4 @@
-"""Where a network's weights come from, by the metadata of their file."""
+"""The origin of the weights of a network, from the metadata of their file."""
 
 import hashlib
 import json
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from torch import nn
 
 KEYS = ('data', 'iterations', 'license', 'options', 'options_sha256', 'param_key', 'results', 'terms')
-"""Metadata that are kept; `asid_plugin/weights/README.md` explains them, but for `license` and `terms` of the data."""
+"""Supported metadata; `asid_plugin/weights/README.md` explains them, except `license` and `terms` of the data."""
 LONGEST = 10_000
-"""Characters of one of them."""
+"""Most characters of a value."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The metadata of the file that weights come from, as far as `KEYS` name them.
+    """The metadata of the source file of weights, restricted to `KEYS`.
 
     Attributes:
-        metadata: Those of `KEYS` that it has.
-        fingerprint: A checksum of the weights in the file; a network that was trained on has another.
+        metadata: The entries of the file that `KEYS` names.
+        fingerprint: A checksum of the weights in the file; further training changes it.
     """
 
     metadata: Mapping[str, str]
@@ -28,13 +28,13 @@ class Origin:
 
     @classmethod
     def of(cls, net: nn.Module, metadata: Mapping[str, str]) -> 'Origin':
-        """The origin of a network that has just been loaded from a file with these metadata."""
+        """The origin of a network just loaded from a file with these metadata."""
         kept = {key: metadata[key] for key in KEYS if key in metadata and len(metadata[key]) <= LONGEST}
         return cls(kept, fingerprint(net))
 
 
 def metadata_of(net: nn.Module) -> dict[str, str]:
-    """The metadata of a network's weights; none if they have changed since, by training, say."""
+    """The metadata of the weights of a network; empty if the weights have changed since, for example by training."""
     origin = getattr(net, 'origin', None)
     if not isinstance(origin, Origin) or origin.fingerprint != fingerprint(net):
         return {}
@@ -42,7 +42,7 @@ def metadata_of(net: nn.Module) -> dict[str, str]:
 
 
 def results_of(metadata: Mapping[str, str]) -> list[tuple[str, str, float, float]]:
-    """The figures in metadata: rows of set, 'tiles' or 'whole', PSNR and SSIM; none where they are not understood."""
+    """The figures in metadata: rows of set, 'tiles' or 'whole', PSNR and SSIM; empty if they are malformed."""
     try:
         by_set = json.loads(metadata.get('results', '{}'))
         rows = [
@@ -56,7 +56,7 @@ def results_of(metadata: Mapping[str, str]) -> list[tuple[str, str, float, float
 
 
 def fingerprint(net: nn.Module) -> str:
-    """A checksum of a network's weights as float32; that of float16 weights stays the same when they are widened."""
+    """A checksum of the weights of a network as float32; casting float16 weights to float32 does not change it."""
     digest = hashlib.sha256()
     for key, value in net.state_dict().items():
         digest.update(f'{key} {tuple(value.shape)}'.encode())

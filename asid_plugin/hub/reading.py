@@ -1,6 +1,6 @@
-"""Networks from folders and repositories of the hub, which strangers may have filled.
+"""Read networks from folders and repositories of the hub, which are untrusted.
 
-Weights are read from .safetensors only, by the checked reading of `asid_plugin.checkpoints`; pickles are refused.
+Weights are read from .safetensors only, with the checks of `asid_plugin.checkpoints`; pickles are refused.
 """
 
 import os
@@ -23,22 +23,22 @@ from .origin import Origin
 
 WEIGHTS = 'model.safetensors'
 PICKLES = ('pytorch_model.bin', 'model.pth', 'model.pt', 'model.ckpt')
-"""Files in which others keep weights; they are only named in messages."""
+"""Files of weights in other formats, only for messages."""
 MOST_BYTES = 2**30
-"""Of a file of weights; that of ASID-D8 has three million."""
+"""Most bytes of a file of weights; the file of ASID-D8 has three million."""
 OF_PACKAGED = {
     'license': 'other',
-    'terms': 'T91 and BSDS400 are sets for research; whether weights that were trained on them may be used in a '
-    'product is for you to settle',
+    'terms': 'T91 and BSDS400 are research data sets; you must decide whether weights trained on them may be used in '
+    'a product',
 }
-"""Metadata of the packaged weights that their files lack."""
+"""Metadata of the packaged weights that are not in their files."""
 
 Net = TypeVar('Net', bound=WindowedSR)
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a network: its weights, its config.json, if there is one, and its name in messages."""
+    """The files of a network: its weights, its config.json, if any, and its name in messages."""
 
     name: str
     weights: Path
@@ -61,13 +61,13 @@ def from_pretrained(
         arch: `ASID` or `OmniSR`.
         name: A folder with model.safetensors, a repository of the hub with one, a checkpoint file, or `packaged:xK`.
         revision: Branch, tag or commit of the repository.
-        token: For the hub; by default the one that `hf auth login` has kept.
-        cache_dir: Where downloads are kept; by default where huggingface_hub keeps them.
+        token: Token for the hub; by default the one saved by `hf auth login`.
+        cache_dir: Folder for downloads; by default the cache of huggingface_hub.
         force_download: Download again.
-        local_files_only: Take files that were downloaded before.
+        local_files_only: Use only files that were downloaded before.
 
     Raises:
-        HubError: There is no such folder or repository, or no network of this class in it that can be read.
+        HubError: The folder or repository does not exist, or has no readable network of this class.
         CheckpointError: The weights are damaged.
     """
     if is_packaged(name) or os.path.isfile(name):  # noqa: PTH113  # Path's raises for names too long
@@ -88,7 +88,7 @@ def in_folder(folder: Path) -> Files:
     """The files of a network in a folder.
 
     Raises:
-        HubError: There are no weights in it that are read, or they are too large.
+        HubError: The folder has no readable weights, or they are too large.
     """
     weights, config = folder / WEIGHTS, folder / CONFIG
     if not weights.is_file():
@@ -99,14 +99,14 @@ def in_folder(folder: Path) -> Files:
 
 
 def in_repository(repo_id: str, options: dict[str, Any]) -> Files:
-    """The files of a network in a repository of the hub, downloaded if they are not kept already.
+    """The files of a network in a repository of the hub, downloaded if they are not in the cache.
 
     Args:
         repo_id: OWNER/NAME.
         options: Arguments of `huggingface_hub.hf_hub_download`.
 
     Raises:
-        HubError: There is no such repository, it cannot be reached, or has no weights that are read.
+        HubError: The repository does not exist, cannot be reached, or has no readable weights.
     """
     need_library(f'{repo_id}: no such folder or file; a repository of the hub')
     from huggingface_hub.errors import HFValidationError
@@ -117,16 +117,16 @@ def in_repository(repo_id: str, options: dict[str, Any]) -> Files:
     except HubError:
         raise
     except HFValidationError:
-        raise HubError(f'{repo_id}: no such folder or file, and no name of a repository (OWNER/NAME)') from None
-    except Exception as error:  # of the connection, of any library that is beneath
-        raise HubError(f'{repo_id}: no such folder, and it cannot be fetched from the hub: {one_line(error)}') from None
+        raise HubError(f'{repo_id}: no such folder or file, and not the name of a repository (OWNER/NAME)') from None
+    except Exception as error:  # an error of the connection, from any underlying library
+        raise HubError(f'{repo_id}: no such folder, and the download from the hub failed: {one_line(error)}') from None
     if weights is None:
         raise HubError(f'{repo_id}: the repository has no {WEIGHTS}{_about_pickles()}')
     return Files(repo_id, weights, config)
 
 
 def _download(repo_id: str, file: str, most: int, options: dict[str, Any]) -> Path | None:
-    """Download a file, unless it is larger than can be right; None where the repository has no such file."""
+    """Download a file, unless it is too large; None if the repository has no such file."""
     from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -134,7 +134,7 @@ def _download(repo_id: str, file: str, most: int, options: dict[str, Any]) -> Pa
         size = hf_hub_download(repo_id, file, dry_run=True, **options).file_size
         _check_size(f'{repo_id}: {file}', size or 0, most)
         path = Path(hf_hub_download(repo_id, file, **options))
-    except LocalEntryNotFoundError:  # the hub was not asked, or did not answer
+    except LocalEntryNotFoundError:  # the hub was not contacted, or did not answer
         known = try_to_load_from_cache(repo_id, file, options['cache_dir'], options['revision'])
         if known is not _CACHED_NO_EXIST:
             raise
@@ -152,7 +152,7 @@ def _check_size(name: str, size: int, most: int) -> None:
 
 def _about_pickles(names: Sequence[str] = ()) -> str:
     listed = ', '.join(names) or 'pickles'
-    return f' ({listed} are not read from a hub; asid convert makes .safetensors of the checkpoint of an ASID)'
+    return f' ({listed} are not read from a hub; asid convert writes a checkpoint of ASID as .safetensors)'
 
 
 def _load(arch: type[Net], files: Files) -> Net:

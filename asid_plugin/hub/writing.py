@@ -1,4 +1,4 @@
-"""Networks written as the hub holds them, and uploaded."""
+"""Write networks in the form of the hub, and upload them."""
 
 import json
 from pathlib import Path
@@ -27,24 +27,24 @@ def save_pretrained(
     repo_id: str | None = None,
     **options: Any,
 ) -> None:
-    """Write a network to a folder, all of its files or none; a model card that is there is kept.
+    """Write a network to a folder, all of its files or none; an existing model card is not changed.
 
     Args:
         net: The network.
-        save_directory: The folder, made if need be.
-        license: Of the weights, an identifier of the hub such as 'mit'; by default that of the file which they come
-            from, else 'unknown'.
-        push_to_hub: Upload it then.
+        save_directory: The folder, created if it is missing.
+        license: Identifier of the licence of the weights on the hub, such as 'mit'; by default from their source file,
+            else 'unknown'.
+        push_to_hub: Upload the network too.
         repo_id: OWNER/NAME; by default the name of the folder.
-        **options: With `push_to_hub`, those of the function of that name.
+        **options: With `push_to_hub`, the options of that function.
 
     Raises:
         HubError: huggingface_hub is not installed, or the hub refuses.
         OSError: The folder cannot be written.
-        TypeError: There are options, and nothing is uploaded.
+        TypeError: Options are given without `push_to_hub`.
     """
     if options and not push_to_hub:
-        raise TypeError(f'save_pretrained: {", ".join(options)}: no such option without push_to_hub=True')
+        raise TypeError(f'save_pretrained: {", ".join(options)}: only valid with push_to_hub=True')
     name = repo_id or Path(save_directory).name
     _on_hub('save_pretrained', net, license, repo_id or '').save_pretrained(save_directory, repo_id=name)
     if push_to_hub:
@@ -52,13 +52,13 @@ def save_pretrained(
 
 
 def upload(net: WindowedSR, repo_id: str, *, license: str | None = None, **options: Any) -> str:
-    """Upload a network to a repository, which is made if need be.
+    """Upload a network to a repository, which is created if it is missing.
 
     Args:
         net: The network.
         repo_id: OWNER/NAME.
         license: As in `save_pretrained`.
-        **options: Of `PyTorchModelHubMixin.push_to_hub`.
+        **options: Options of `PyTorchModelHubMixin.push_to_hub`.
 
     Returns:
         The URL of the commit.
@@ -71,17 +71,17 @@ def upload(net: WindowedSR, repo_id: str, *, license: str | None = None, **optio
         return str(on_hub.push_to_hub(repo_id, **options))
     except TypeError:  # an option that it does not have
         raise
-    except Exception as error:  # of the hub or the connection, of any library that is beneath
+    except Exception as error:  # an error of the hub or the connection, from any underlying library
         raise HubError(f'{repo_id}: not uploaded: {one_line(error)}') from error
 
 
 def _on_hub(purpose: str, net: WindowedSR, license: str | None, repo_id: str = '') -> Any:
-    """The network in the hub's mixin, whose methods save and upload it."""
+    """The network in the hub's mixin, which has the methods to save and upload it."""
     need_library(purpose)
     from huggingface_hub import ModelCard, PyTorchModelHubMixin
 
     class OnHub(PyTorchModelHubMixin):
-        """Saves the network instead of itself, so that networks need no base class of the hub."""
+        """Saves the network instead of itself, so that networks need no base class from the hub."""
 
         def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
             folder = Path(save_directory)

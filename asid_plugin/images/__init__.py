@@ -1,4 +1,4 @@
-"""Image files in and out: the one room that knows their formats and the libraries that read and write them."""
+"""Read and write image files; only this package knows their formats and libraries."""
 
 from .formats import FORMATS, MAX_PIXELS, READABLE, UNREADABLE, ImageFormat, check_size
 from .header import Header

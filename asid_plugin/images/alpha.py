@@ -1,4 +1,4 @@
-"""Colours under transparency, and opacity enlarged."""
+"""Fill colours under full transparency, and enlarge opacity."""
 
 from dataclasses import replace
 
@@ -9,16 +9,16 @@ from .image import Image, Pixels
 
 
 def fill_hidden(image: Image) -> Image:
-    """Give each pixel that nobody sees the colour of the nearest one that is seen.
+    """Give each invisible pixel the colour of the nearest visible one.
 
-    Programs leave any colour, mostly black, where alpha is 0; filters and networks would mix it into the edges.
+    Programs write any colour, mostly black, where alpha is 0; filters and networks would mix it into the edges.
     """
     if not image.has_alpha:
         return image
     hidden = image.pixels[..., -1] == 0
     if not hidden.any() or hidden.all():
         return image
-    # the distance to the nearest zero, and the label of that zero: here, of the nearest pixel that is seen
+    # the distance to the nearest zero, and its label: here, the label of the nearest visible pixel
     _, labels = cv2.distanceTransformWithLabels(
         hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -31,7 +31,7 @@ def fill_hidden(image: Image) -> Image:
 
 
 def enlarge_alpha(image: Image, scale: int) -> Pixels:
-    """Opacity enlarged by bicubic interpolation, (scale * height, scale * width)."""
+    """Enlarge opacity by bicubic interpolation, (scale * height, scale * width)."""
     alpha = image.pixels[..., -1]
     size = (scale * image.width, scale * image.height)
     return cv2.resize(np.ascontiguousarray(alpha), size, interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""Directories of tags (IFDs), as TIFF and EXIF have them: read, and laid out for a place in a file."""
+"""Read directories of tags (IFDs) of TIFF and EXIF, and lay them out for a place in a file."""
 
 import mmap
 import struct
@@ -11,7 +11,7 @@ import numpy as np
 SHORT, LONG, LONG8 = 3, 4, 16
 _SMALL = {1: 1, 2: 1, SHORT: 2, LONG: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 SIZES = {**_SMALL, LONG8: 8, 17: 8, 18: 8}
-"""Bytes of one value, by the number of its type."""
+"""Size of one value in bytes, by the number of its type."""
 _WORDS = {5: 4, 10: 4}  # a rational is two words of 4 bytes
 
 
@@ -22,7 +22,7 @@ class Tag:
     Attributes:
         code: Its number.
         type: The number of the values' type, a key of `SIZES`.
-        value: The values, in the byte order of the directory; or the directory that it points to.
+        value: The values, in the byte order of the directory, or the nested directory.
     """
 
     code: int
@@ -36,7 +36,7 @@ Block: TypeAlias = bytes | bytearray | mmap.mmap
 
 @dataclass(frozen=True)
 class Entry:
-    """A tag where it stands in a block of bytes.
+    """A tag at its place in a block of bytes.
 
     Attributes:
         code: The tag's number.
@@ -59,15 +59,15 @@ def read_directory(
     """Read the entries of a directory.
 
     Args:
-        block: The bytes in which it stands.
+        block: The block of bytes.
         offset: Where it starts.
         order: '<' or '>'.
-        whole: Refuse a directory that is cut short; else its entries until there are read.
-        big: It is as BigTIFF has it.
+        whole: Refuse a truncated directory; else read its entries up to the end.
+        big: It has the form of BigTIFF.
 
     Returns:
-        The entries, without those of unknown type or with values outside the block; and where the entries end, which is
-        where the offset of the following directory stands.
+        The entries, without those of unknown type or with values outside the block; and the end of the entries, where
+        the offset of the next directory is stored.
 
     Raises:
         ValueError: The directory does not lie in the block.
@@ -86,13 +86,13 @@ def read_directory(
 
 
 def read_pointer(block: Block, entry: Entry, order: str) -> int:
-    """Read the place to which an entry points."""
+    """Read the offset in an entry."""
     form = 'Q' if SIZES[entry.type] == 8 else 'I'
     return int(struct.unpack_from(order + form, block, entry.start)[0])
 
 
 def _entries(block: Block, places: range, word: str) -> Iterator[Entry]:
-    """Entries at these places; `word` is the form of a count and of an offset."""
+    """Entries at these places; `word` is the format of a count and an offset."""
     order, width = word[0], struct.calcsize(word)
     for at in places:
         code, kind, count = struct.unpack_from(f'{order}HH{word[1]}', block, at)
@@ -109,14 +109,14 @@ def swap(value: bytes, kind: int) -> bytes:
 
 
 def pack_directory(tags: Directory, offset: int, order: str, big: bool = False, following: int = 0) -> bytes:
-    """Lay out a directory, with its values and the directories that it points to.
+    """Lay out a directory with its values and nested directories.
 
     Args:
         tags: Its tags, in any order.
-        offset: Where it shall start in the file; even.
+        offset: Its start in the file; even.
         order: '<' or '>'.
-        big: As BigTIFF has it.
-        following: Where the following directory starts, 0 for none.
+        big: Use the form of BigTIFF.
+        following: Start of the next directory, 0 for none.
     """
     word, width, pointer = ('Q', 8, LONG8) if big else ('I', 4, LONG)
     head = struct.pack(order + ('Q' if big else 'H'), len(tags))

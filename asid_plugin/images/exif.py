@@ -1,6 +1,6 @@
-"""EXIF blocks: adapted to an upright picture and to its size, and taken apart for TIFF.
+"""Adapt EXIF blocks to an upright picture and its size, and split them for TIFF.
 
-A block is patched and not written anew, as makers' notes point to places in it.
+A block is patched, not rewritten, because makers' notes refer to offsets in it.
 """
 
 import struct
@@ -20,21 +20,20 @@ from .directories import (
     swap,
 )
 
-_POINTERS = (34665, 34853, 40965)  # to the directories of EXIF, of GPS, and, inside EXIF's, of interoperability
+_POINTERS = (34665, 34853, 40965)  # pointers to the directories of EXIF, of GPS and, inside EXIF's, of interoperability
 _WIDTHS, _HEIGHTS, _ORIENTATION, _RESOLUTION = (256, 0xA002), (257, 0xA003), 274, 282
-_SUBJECT = (0x9214, 0xA214)  # its area and its location, in pixels of the picture as it was stored
+_SUBJECT = (0x9214, 0xA214)  # its area and its location, in pixels of the stored picture
 _THUMBNAIL, _THUMBNAIL_BYTES = 513, 514
 
 
 def upright_exif(exif: bytes) -> tuple[bytes | None, int | None]:
-    """Take the orientation and the thumbnail out of an EXIF block.
+    """Remove the orientation and the thumbnail from an EXIF block.
 
     Args:
         exif: A TIFF stream, with or without the leading `Exif` of JPEG.
 
     Returns:
-        The TIFF stream that says that the picture is upright, None if it is damaged; and the orientation that it had, 1
-        to 8, if it had one.
+        The TIFF stream for an upright picture, None if it is damaged; and the previous orientation, 1 to 8, if any.
     """
     while exif.startswith(b'Exif\0\0'):
         exif = exif[6:]
@@ -50,7 +49,7 @@ def upright_exif(exif: bytes) -> tuple[bytes | None, int | None]:
 
 
 def mend_exif(exif: bytes, size: tuple[int, int] | None = None) -> bytes:
-    """Make an EXIF block of an upright picture, of this height and width if given, without thumbnail.
+    """Adapt an EXIF block to an upright picture, with this height and width if given, and remove the thumbnail.
 
     Raises:
         ValueError: The block is damaged.
@@ -68,7 +67,7 @@ def mend_exif(exif: bytes, size: tuple[int, int] | None = None) -> bytes:
             elif size and entry.code in _WIDTHS:
                 _set(block, entry, order, size[1])
     _, end = read_directory(block, start, order)
-    following = _number(block, end, order) if end + 4 <= len(block) else 0  # some cameras leave it out
+    following = _number(block, end, order) if end + 4 <= len(block) else 0  # some cameras omit it
     if following:
         struct.pack_into(f'{order}I', block, end, 0)
         kept = [(first, block[first:last]) for first, last in used]
@@ -80,7 +79,7 @@ def mend_exif(exif: bytes, size: tuple[int, int] | None = None) -> bytes:
 
 
 def without_subject(exif: bytes) -> bytes:
-    """Take the place of the subject out of an EXIF block: it holds for the picture before it was turned and enlarged.
+    """Remove the location of the subject from an EXIF block, because it refers to the original picture.
 
     Raises:
         ValueError: The block is damaged.
@@ -89,7 +88,7 @@ def without_subject(exif: bytes) -> bytes:
     block = bytearray(exif)
     for offset, entries, end in _directories(exif, start, order):
         found = [entry for entry in entries if entry.code in _SUBJECT]
-        for entry in reversed(found):  # the entries behind it move up, and all values stay in their places
+        for entry in reversed(found):  # the entries after it move up, and all values stay in place
             behind = block[entry.at + 12 : end + 4]
             block[entry.at : entry.at + 12 + len(behind)] = behind + bytes(12)
         if found:
@@ -99,7 +98,7 @@ def without_subject(exif: bytes) -> bytes:
 
 
 def _orientation(exif: bytes, start: int, order: str) -> int | None:
-    """The orientation, 1 to 8; also of a directory that is cut short behind it."""
+    """The orientation, 1 to 8; a directory that is truncated after it is accepted."""
     for entry in read_directory(exif, start, order, whole=False)[0]:
         if entry.code == _ORIENTATION:
             form = 'I' if entry.type == LONG else 'H'
@@ -109,32 +108,32 @@ def _orientation(exif: bytes, start: int, order: str) -> int | None:
 
 
 def has_resolution(exif: bytes) -> bool:
-    """Whether a block that is not damaged says the resolution."""
+    """Whether an undamaged block has the resolution."""
     order, start = _header(exif)
     return any(entry.code == _RESOLUTION for entry in read_directory(exif, start, order)[0])
 
 
 def byte_order(exif: bytes) -> str:
-    """The byte order of a block that is not damaged, '<' or '>'."""
+    """The byte order of an undamaged block, '<' or '>'."""
     return _header(exif)[0]
 
 
 def exif_tags(exif: bytes, order: str) -> Directory:
-    """The main directory of a block that is not damaged, with those inside it, in the byte order `order`."""
+    """The main directory of an undamaged block with nested ones, in the byte order `order`."""
     own, start = _header(exif)
     return read_tags(exif, start, own, order)
 
 
 def read_tags(block: Block, offset: int, own: str, order: str, big: bool = False, depth: int = 2) -> Directory:
-    """Read a directory, with those inside it.
+    """Read a directory with nested ones.
 
     Args:
-        block: The bytes in which it stands.
+        block: The block of bytes.
         offset: Where it starts.
         own: Its byte order, '<' or '>'.
-        order: The byte order that the values shall have.
-        big: It is as BigTIFF has it; values that an EXIF block cannot hold are left out.
-        depth: Directories inside one another that are followed.
+        order: The byte order of the returned values.
+        big: It has the form of BigTIFF; values that an EXIF block cannot hold are dropped.
+        depth: Most levels of nested directories.
 
     Raises:
         ValueError: A directory does not lie in the block.
@@ -152,13 +151,13 @@ def read_tags(block: Block, offset: int, own: str, order: str, big: bool = False
 
 
 def pack_exif(tags: Directory, order: str) -> bytes:
-    """Make a block of a main directory in this byte order."""
+    """Build a block from a main directory in this byte order."""
     head = (b'II' if order == '<' else b'MM') + struct.pack(f'{order}HI', 42, 8)
     return head + pack_directory(tags, 8, order)
 
 
 def _header(exif: bytes) -> tuple[str, int]:
-    """The byte order, and where the main directory starts."""
+    """The byte order, and the start of the main directory."""
     order = {b'II*\0': '<', b'MM\0*': '>'}.get(exif[:4])
     if order is None or len(exif) < 8:
         raise ValueError('an EXIF block starts with the header of a TIFF')
@@ -173,7 +172,7 @@ def _number(block: bytes | bytearray, offset: int, order: str) -> int:
 def _directories(
     block: bytes | bytearray, offset: int, order: str, depth: int = 2
 ) -> Iterator[tuple[int, list[Entry], int]]:
-    """Where the main directory and those inside start, their entries, and where these end."""
+    """The starts, entries and ends of entries of the main directory and the nested ones."""
     entries, end = read_directory(block, offset, order)
     yield offset, entries, end
     for entry in entries if depth else ():
@@ -182,7 +181,7 @@ def _directories(
 
 
 def _set(block: bytearray, entry: Entry, order: str, value: int) -> None:
-    """Write a whole number in place of an entry's values."""
+    """Overwrite the values of an entry by a whole number."""
     if entry.type == SHORT and value < 2**16:
         struct.pack_into(f'{order}HIHH', block, entry.at + 2, SHORT, 1, value, 0)
     else:

@@ -1,4 +1,4 @@
-"""Pictures brought to the bits and channels of a format, strip by strip as they come."""
+"""Convert pictures to the bits and channels of a format, strip by strip."""
 
 from collections.abc import Iterator
 
@@ -10,20 +10,20 @@ from .image import Pixels, Strips, to_bits
 from .metadata import fit_metadata
 
 _STRIP = 2**19
-"""Bytes of a strip."""
+"""Size of a strip in bytes."""
 
 
 class Fitted:
-    """A picture brought to the bits and channels of a format, as its strips come.
+    """A picture converted to the bits and channels of a format, strip by strip.
 
     Args:
         picture: The picture.
         target: The format.
-        layout: Channels and bits, if they are not to be those that the format can hold of the picture's.
+        layout: Channels and bits, if they differ from the best match of the format.
 
     Attributes:
-        strips: The picture that the format can hold, with its metadata. Its strips are of some 500 kB and have the same
-            number of rows, but for the last.
+        strips: The converted picture with its metadata. Its strips have about 500 kB and the same number of rows,
+            except for the last.
     """
 
     def __init__(self, picture: Strips, target: ImageFormat, layout: tuple[int, int] | None = None) -> None:
@@ -36,7 +36,7 @@ class Fitted:
 
     @property
     def notes(self) -> list[str]:
-        """The losses, one phrase each; to be asked for when the strips are used up."""
+        """The losses, one phrase each; complete after the last strip."""
         notes = list(self._lost)
         if self._translucent:
             notes.insert(0, f'{self._target.name} is written without alpha: composited over white')
@@ -54,7 +54,7 @@ class Fitted:
 
 
 def _layout(picture: Strips, target: ImageFormat) -> tuple[int, int]:
-    """Channels and bits of a picture as a format has it."""
+    """Channels and bits of a picture in a format."""
     channels = (1 if picture.grey and target.grey else 3) + (picture.has_alpha and target.alpha)
     return channels, min(picture.bits, target.bits)
 
@@ -81,7 +81,7 @@ def _even(picture: Strips, count: int) -> Iterator[Pixels]:
 
 
 def _with_channels(pixels: Pixels, channels: int) -> Pixels:
-    """Add the channels that are missing: grey becomes RGB, and pixels without alpha become opaque."""
+    """Add missing channels: grey becomes RGB, and pixels without alpha become opaque."""
     has = pixels.shape[2]
     if has == channels:
         return pixels

@@ -1,4 +1,4 @@
-"""The file formats that are read, those that are written, and the limits of each."""
+"""The file formats for reading and writing, and the limits of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ from .image import ImageError
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """A file format that is written.
+    """A file format for writing.
 
     Attributes:
-        name: As people call it.
-        bits: The most bits per channel that it holds, 8 or 16.
-        alpha: It holds alpha.
+        name: Its usual name.
+        bits: Most bits per channel, 8 or 16.
+        alpha: Whether it supports alpha.
         max_side: The largest width or height.
-        frames: Its kind of further pictures: 'animation', 'pages', or none.
-        grey: It holds pictures without colour; else they become RGB.
-        metadata: The attributes of `Metadata` that it holds, each with its greatest length in bytes, 0 for any.
-            Of `text` that is the length of each; its keywords are in `texts`.
-        texts: The keywords of the texts that it holds; None for any.
+        frames: Its support for several pictures: 'animation', 'pages', or none.
+        grey: Whether it supports grey pictures; else they become RGB.
+        metadata: The supported attributes of `Metadata`, each with its maximum length in bytes, 0 for any. For `text`
+            it is the length of each text; the keywords are in `texts`.
+        texts: The supported keywords of texts; None for any.
     """
 
     name: str
@@ -42,7 +42,7 @@ _PNG = ImageFormat(
     metadata={'profile': 0, 'exif': 0, 'xmp': 0, 'iptc': 0, 'dpi': 0},
     texts=None,
 )
-# Of each kind of metadata, one segment of 65533 bytes with its name in it; a profile may have 255 segments.
+# Each kind of metadata has one segment of 65533 bytes including its name; a profile may have 255 segments.
 _JPEG = ImageFormat(
     'JPEG',
     bits=8,
@@ -72,7 +72,7 @@ _TIFF = ImageFormat(
 # A BMP can have alpha, but few programs look for it.
 _BMP = ImageFormat('BMP', bits=8, alpha=False, max_side=2**20, metadata={'dpi': 0})
 FORMATS = {'.png': _PNG, '.jpg': _JPEG, '.jpeg': _JPEG, '.webp': _WEBP, '.tif': _TIFF, '.tiff': _TIFF, '.bmp': _BMP}
-"""Formats that are written, by suffix."""
+"""Formats for writing, by suffix."""
 READ_ONLY = (
     '.apng',
     '.avif',
@@ -95,16 +95,16 @@ READ_ONLY = (
     '.tga',
 )
 READABLE = (*FORMATS, *READ_ONLY)
-"""Suffixes of the files of a folder that are taken for images; of a file that is named, the content decides."""
-UNREADABLE = 'damaged, cut short, or not an image of a format that is read'
+"""Suffixes of images in folders; for a named file the content decides."""
+UNREADABLE = 'damaged, cut short, or not an image in a supported format'
 MAX_PIXELS = 2**30
 """Larger images are refused before they are decoded."""
 
 
 def check_size(path: str | Path, height: int, width: int) -> None:
-    """Raise an ImageError if the format that `path` names cannot hold an image of this size, or is not known."""
+    """Raise an ImageError if the format of `path` is unknown or cannot hold an image of this size."""
     target = FORMATS.get(Path(path).suffix.lower())
     if target is None:
         raise ImageError(f'{path}: the name must end in one of {", ".join(FORMATS)}')
     if max(height, width) > target.max_side:
-        raise ImageError(f'{path}: {width}x{height} is too large: {target.name} ends at {target.max_side} a side')
+        raise ImageError(f'{path}: {width}x{height} is too large: {target.name} allows {target.max_side} pixels a side')

@@ -1,22 +1,22 @@
-"""The size and kind of a picture, as its file says before it is decoded."""
+"""The size and kind of a picture, read from its file without decoding."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Header:
-    """The size and kind of a picture, as its file says before it is decoded.
+    """The size and kind of a picture, read from its file without decoding.
 
     Attributes:
         format: Pillow's name of the format, such as 'PNG'.
-        height: Rows, of the picture turned upright.
+        height: Rows of the upright picture.
         width: Columns.
         num_frames: Frames of an animation, or pages.
-        animated: The frames are an animation's, and not pages.
-        loop: How often the animation is shown, 0 for ever.
-        channels: 1 to 4, as `Pixels` has them; 0 where only decoding tells.
-        quality: Of a JPEG, 1 to 100, estimated from its quantisation table; 0 of other files.
-        sizes: (height, width) of each page where they differ; else empty.
+        animated: The frames belong to an animation, instead of being pages.
+        loop: Number of times that the animation is shown, 0 for ever.
+        channels: 1 to 4, as in `Pixels`; 0 if unknown before decoding.
+        quality: Of a JPEG, 1 to 100, estimated from its quantisation table; 0 for other files.
+        sizes: (height, width) of each page if they differ; else empty.
     """
 
     format: str

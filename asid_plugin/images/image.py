@@ -1,4 +1,4 @@
-"""A picture in memory: whole, or as strips that come one after the other."""
+"""A picture in memory, as a whole or as a sequence of strips."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,15 +22,15 @@ class ImageError(ASIDError):
 
 @dataclass(frozen=True)
 class Metadata:
-    """All that a file says of its picture besides the pixels.
+    """All data of a picture file besides the pixels.
 
     Attributes:
         profile: ICC profile of the colours.
-        exif: EXIF block, a TIFF stream without a leading `Exif`; its orientation is 1, as the picture is upright.
+        exif: EXIF block, a TIFF stream without a leading `Exif`; its orientation is 1, because the picture is upright.
         xmp: XMP packet.
-        iptc: IPTC records, as they stand in TIFF's tag 33723.
+        iptc: IPTC records, in the form of TIFF's tag 33723.
         dpi: Pixels per inch, across and down.
-        text: Texts by keyword, as PNG has them; 'Comment' is JPEG's and GIF's comment.
+        text: Texts by keyword, as in PNG; 'Comment' is the comment of JPEG and GIF.
     """
 
     profile: bytes | None = None
@@ -49,7 +49,7 @@ class _Layout:
 
     @property
     def grey(self) -> bool:
-        """Whether there is no colour (and shall be none)."""
+        """Whether the picture has no colour (and must get none)."""
         return self.channels < 3
 
     @property
@@ -59,19 +59,19 @@ class _Layout:
 
     @property
     def top(self) -> int:
-        """The value of white, and of opaque: 255 or 65535."""
+        """The value of white and of opaque pixels: 255 or 65535."""
         return 2**self.bits - 1
 
 
 @dataclass(frozen=True)
 class Image(_Layout):
-    """A picture, as its file has it.
+    """A picture from a file.
 
     Attributes:
         pixels: (height, width, channels), uint8 or uint16; see `Pixels`.
-        metadata: The file's other data on it.
-        duration: Of a frame of an animation, milliseconds; 0 for a picture that stands.
-        notes: The losses in reading, one phrase each.
+        metadata: The other data of the file.
+        duration: Duration of a frame of an animation in milliseconds; 0 for a still picture.
+        notes: Losses in reading, one phrase each.
     """
 
     pixels: Pixels
@@ -101,38 +101,41 @@ class Image(_Layout):
 
     @property
     def rgb(self) -> NDArray[np.float32]:
-        """Colour, (height, width, 3) in [0, 1], made anew; three equal planes when the picture is grey."""
+        """Colour, (height, width, 3) in [0, 1], a new array; three equal planes if the picture is grey."""
         colour = self.pixels[..., :3] if not self.grey else np.repeat(self.pixels[..., :1], 3, axis=2)
         return np.divide(colour, self.top, dtype=np.float32)
 
     @property
     def alpha(self) -> NDArray[np.float32] | None:
-        """Opacity, (height, width) in [0, 1], made anew; None if there is no alpha."""
+        """Opacity, (height, width) in [0, 1], a new array; None if there is no alpha."""
         return np.divide(self.pixels[..., -1], self.top, dtype=np.float32) if self.has_alpha else None
 
     @property
     def rgb8(self) -> NDArray[np.uint8]:
-        """Colour in 8 bits, (height, width, 3); of 16 bits v, round(v / 257). A view of the pixels where it can be."""
+        """Colour in 8 bits, (height, width, 3); 16-bit values v become round(v / 257).
+
+        A view of the pixels if possible.
+        """
         colour = self.pixels[..., :3] if not self.grey else np.repeat(self.pixels[..., :1], 3, axis=2)
         return to_bits(colour, 8).astype(np.uint8, copy=False)
 
     def strips(self) -> 'Strips':
-        """The same as one strip."""
+        """The same picture as one strip."""
         return Strips(self.height, self.width, self.channels, self.bits, [self.pixels], self.metadata, self.duration)
 
 
 @dataclass(frozen=True)
 class Strips(_Layout):
-    """A picture whose rows come one strip after the other, so that it never need be in memory as a whole.
+    """A picture as a sequence of strips, so that it need not be in memory as a whole.
 
     Attributes:
         height: Rows.
         width: Columns.
         channels: 1 to 4; see `Pixels`.
         bits: Bits per channel, 8 or 16.
-        rows: The strips from top to bottom, (any number of rows, width, channels); can be gone through once.
-        metadata: Of the file that is written.
-        duration: Of a frame of an animation, milliseconds; 0 for a picture that stands.
+        rows: The strips from top to bottom, (any number of rows, width, channels); can be iterated once.
+        metadata: Metadata for the written file.
+        duration: Duration of a frame of an animation in milliseconds; 0 for a still picture.
     """
 
     height: int
@@ -147,7 +150,7 @@ class Strips(_Layout):
         return iter(self.rows)
 
     def whole(self) -> Image:
-        """The picture put together."""
+        """The assembled picture."""
         pixels = np.empty((self.height, self.width, self.channels), np.uint8 if self.bits == 8 else np.uint16)
         start = 0
         for strip in self.rows:
@@ -157,7 +160,7 @@ class Strips(_Layout):
 
 
 def to_bits(pixels: Pixels, bits: int) -> Pixels:
-    """Pixels with 8 or 16 bits per channel: v of 16 becomes round(v / 257), v of 8 becomes 257 v."""
+    """Pixels with 8 or 16 bits per channel: a 16-bit v becomes round(v / 257), an 8-bit v becomes 257 v."""
     if 8 * pixels.itemsize == bits:
         return pixels
     if bits == 16:

@@ -1,4 +1,4 @@
-"""The contents of a folder besides images, in words."""
+"""Describe the files of a folder that are not images."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from .formats import READABLE
 
 @dataclass
 class LeftOut:
-    """Counts the contents of a folder besides the images that are taken.
+    """Counts the contents of a folder that are not images.
 
     Attributes:
-        hint: Said behind the number of folders, with 'it' or 'them' in place of {}.
+        hint: Appended to the number of folders, with 'it' or 'them' in place of {}.
         files: Numbers by kind.
         folders: Numbers by kind.
     """
@@ -22,7 +22,7 @@ class LeftOut:
     folders: Counter[str] = field(default_factory=Counter)
 
     def takes(self, path: Path) -> bool:
-        """Whether a file is an image by its name; else it is counted."""
+        """Whether a file is an image by its name; other files are counted."""
         if path.name.startswith('.'):
             self.files['hidden'] += 1
         elif not path.is_file():

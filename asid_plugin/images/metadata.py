@@ -1,4 +1,4 @@
-"""Metadata for a file that is written: adapted to the picture's size, and reduced to the kinds of the format."""
+"""Adapt metadata to the size of the written picture and to its format."""
 
 import re
 from dataclasses import replace
@@ -10,10 +10,10 @@ from .xmp import replace_elements, without
 
 _KINDS = {'profile': 'the colour profile', 'exif': 'EXIF', 'xmp': 'XMP', 'iptc': 'IPTC', 'dpi': 'the resolution'}
 _KEYWORD = re.compile('[!-~¡-ÿ]([ -~¡-ÿ]{0,77}[!-~¡-ÿ])?')
-# Faces and other regions have the size of the picture by which they are measured.
+# Regions such as faces refer to the size of the picture in this element.
 _APPLIED = b'mwg-rs:AppliedToDimensions'
 _MOST_DIGITS = 9
-"""Of a number of pixels."""
+"""Most digits of a number of pixels."""
 _PLACES = re.compile(rb'(?:exif:Subject(?:Area|Location)|GPano:\w*(?:Width|Left|Height|Top)(?:Pixels)?)(?=\s*=|>)')
 _TOP_DPI = 2**16 - 1  # JPEG's
 
@@ -24,11 +24,11 @@ def fit_metadata(
     """Make metadata fit a picture and a format.
 
     Args:
-        metadata: As they were read.
+        metadata: The metadata from the file.
         target: The format.
-        height: Of the picture that is written.
-        width: Of the picture that is written.
-        channels: Of the picture that is written; see `Pixels`.
+        height: Height of the written picture.
+        width: Width of the written picture.
+        channels: Channels of the written picture; see `Pixels`.
 
     Returns:
         The metadata to write, and the losses, one phrase each.
@@ -43,7 +43,7 @@ def fit_metadata(
         if limit is None:
             notes.append(f'{target.name} is written without {name}')
         elif limit and len(value) > limit:
-            notes.append(f'{target.name} is written without {name}: it has {len(value)} bytes, and {limit} fit in')
+            notes.append(f'{target.name} is written without {name}: it has {len(value)} bytes, more than {limit}')
         else:
             continue
         changes[kind] = None
@@ -58,7 +58,7 @@ def _holds(target: ImageFormat, keyword: str, text: str) -> bool:
     if target.texts is not None:
         limit = target.metadata.get('text', 0)
         return keyword in target.texts and not 0 < limit < len(text.encode('utf-8', 'replace'))
-    # A raw profile is metadata in a text, as ImageMagick writes them; it has the old size.
+    # A raw profile is metadata in a text of ImageMagick, with the old size.
     return bool(_KEYWORD.fullmatch(keyword)) and '  ' not in keyword and not keyword.startswith('Raw profile type')
 
 
@@ -67,7 +67,7 @@ def _exif_has_resolution(metadata: Metadata) -> bool:
 
 
 def _mend(metadata: Metadata, height: int, width: int, channels: int) -> tuple[Metadata, list[str]]:
-    """Metadata that fit the picture, and notes of those that cannot be made to."""
+    """Metadata adapted to the picture, and notes on dropped ones."""
     notes = []
     profile, exif, dpi = metadata.profile or None, metadata.exif or None, metadata.dpi
     colours = b'GRAY' if channels < 3 else b'RGB '
@@ -79,7 +79,7 @@ def _mend(metadata: Metadata, height: int, width: int, channels: int) -> tuple[M
             exif = exif.removeprefix(b'Exif\0\0')
             without = without_subject(exif)
             if without != exif:
-                notes.append('the place of the subject in EXIF is left out')
+                notes.append('the location of the subject in EXIF is left out')
             exif = mend_exif(without, (height, width))
         except ValueError:
             notes.append('EXIF is left out: it is damaged')
@@ -89,14 +89,15 @@ def _mend(metadata: Metadata, height: int, width: int, channels: int) -> tuple[M
         dpi = None
     xmp = mend_xmp(metadata.xmp, height, width) if metadata.xmp else None
     if xmp is not None and len(_PLACES.findall(xmp)) < len(_PLACES.findall(metadata.xmp or b'')):
-        notes.append('places in pixels in XMP are left out')
+        notes.append('positions in pixels in XMP are left out')
     return replace(metadata, profile=profile, exif=exif, xmp=xmp, iptc=metadata.iptc or None, dpi=dpi), notes
 
 
 def mend_xmp(xmp: bytes, height: int, width: int) -> bytes:
-    """Make an XMP packet in UTF-8 say that the picture is upright and of this size.
+    """Adapt an XMP packet in UTF-8 to an upright picture of this size.
 
-    The numbers of a panorama are scaled. Thumbnails go, and places in pixels of a picture whose size it does not say.
+    The numbers of a panorama are scaled. Thumbnails are removed, and so are positions in pixels without the size of
+    their picture.
     """
     for names, value in (
         (b'tiff:ImageWidth|exif:PixelXDimension', width),
@@ -111,7 +112,7 @@ def mend_xmp(xmp: bytes, height: int, width: int) -> bytes:
 
 
 def _number(names: bytes) -> bytes:
-    """A pattern of a whole number in an attribute, tiff:ImageWidth="640", or an element, <tiff:ImageWidth>640."""
+    """A pattern for a whole number in an attribute, tiff:ImageWidth="640", or an element, <tiff:ImageWidth>640."""
     return rb'\b((?:%b)(?:\s*=\s*["\']|>)\s*)(\d+)' % names
 
 
@@ -122,7 +123,7 @@ def _with_size(xmp: bytes, height: int, width: int) -> bytes:
 
 
 def _scale(xmp: bytes, names: bytes, size: bytes, value: int) -> bytes:
-    """Scale numbers as the one named `size` becomes `value`; without that one they go."""
+    """Scale numbers by the factor from the number named `size` to `value`; without it they are removed."""
     found = re.search(_number(size), xmp)
     old = int(found[2]) if found and len(found[2]) <= _MOST_DIGITS else 0
     if not old or any(len(digits) > _MOST_DIGITS for _, digits in re.findall(_number(names), xmp)):

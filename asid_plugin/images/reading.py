@@ -1,4 +1,4 @@
-"""Image files in: the content decides the format, not the name."""
+"""Read image files; the content determines the format, not the name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ def read_header(path: str | Path) -> Header:
     """Read the size and kind of a picture, without decoding it.
 
     Raises:
-        ImageError: As `read_image`'s.
+        ImageError: As in `read_image`.
     """
     with _opened(path) as (file, reader), quiet():
         return reader.header(file)
@@ -62,7 +62,7 @@ def read_frames(path: str | Path) -> Iterator[Image]:
     """Read the frames of an animation, or the pages of a file, one after the other; of most files the only one.
 
     Raises:
-        ImageError: As `read_image`'s.
+        ImageError: As in `read_image`.
     """
     with _opened(path) as (file, reader):
         frames = reader.frames(file)
@@ -75,11 +75,11 @@ def read_frames(path: str | Path) -> Iterator[Image]:
 
 
 def read_image(path: str | Path) -> Image:
-    """Read an image file, turned upright as its EXIF orientation says; of several frames or pages the first.
+    """Read an image file, turned upright by its EXIF orientation; of several frames or pages the first.
 
     Raises:
-        ImageError: The file is missing, empty, damaged, cut short, larger than `MAX_PIXELS`, no image, or of a kind
-            that is not supported.
+        ImageError: The file is missing, empty, damaged, cut short, larger than `MAX_PIXELS`, not an image, or of an
+            unsupported kind.
     """
     with _opened(path) as (file, reader), quiet():
         return next(reader.frames(file))
@@ -89,7 +89,7 @@ def read_image(path: str | Path) -> Image:
 def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], _Reader]]:
     """An open file and its reader; errors within the block become an ImageError with the file's name."""
     try:
-        if is_special(path):  # opening a pipe would wait for a writer
+        if is_special(path):  # opening a pipe would block until there is a writer
             raise RefusedError('not a regular file but a pipe, a socket or a device')
         with Path(path).open('rb') as file:
             if not file.read(1):
@@ -101,7 +101,7 @@ def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], _Reader]]:
     except RefusedError as refusal:
         raise ImageError(f'{path}: {refusal}') from refusal
     except MemoryError as error:
-        raise ImageError(f'{path}: there is not enough memory to decode it') from error
-    except Exception as error:  # of damaged files, the libraries raise errors of any kind
-        reason = error.strerror if isinstance(error, OSError) else None  # Pillow's own OSErrors have none
+        raise ImageError(f'{path}: not enough memory to decode it') from error
+    except Exception as error:  # the libraries raise any error for damaged files
+        reason = error.strerror if isinstance(error, OSError) else None  # OSErrors of Pillow have none
         raise ImageError(f'{path}: {reason or DAMAGED}') from error

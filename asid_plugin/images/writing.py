@@ -1,4 +1,4 @@
-"""Image files out, whole or not at all; the suffix decides the format."""
+"""Write image files, complete or not at all; the suffix determines the format."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,19 +14,19 @@ from .image import Image, ImageError, Strips
 from .writers import write_animated_png, write_animated_webp, write_by_pillow, write_png, write_tiff
 
 QUALITY = 95
-"""Of JPEG, on libjpeg's scale to 100."""
+"""Default quality of JPEG, on libjpeg's scale to 100."""
 
 Item = TypeVar('Item')
 
 
 class _Source:
-    """Where pictures come from; it keeps its own OSError, to tell it from those of writing."""
+    """A source of pictures; it stores its OSError, to distinguish it from errors of writing."""
 
     def __init__(self) -> None:
         self.error: OSError | None = None
 
     def watch(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Hand on items."""
+        """Yield the items."""
         try:
             yield from items
         except OSError as error:
@@ -34,17 +34,17 @@ class _Source:
             raise
 
     def watch_strips(self, image: Image | Strips) -> Strips:
-        """Hand on a picture's strips."""
+        """Yield the strips of a picture."""
         strips = image.strips() if isinstance(image, Image) else image
         return replace(strips, rows=self.watch(strips.rows))
 
 
 def write_image(image: Image | Strips, path: str | Path, quality: int = QUALITY) -> list[str]:
-    """Write an image file, whole or not at all, with the folder it is in; its suffix decides the format.
+    """Write an image file, complete or not at all, and create its folder; the suffix determines the format.
 
-    The picture is brought to the limits of the format: 16 bits become 8, transparency is composited over white,
-    metadata are left out. JPEG is written with full-size colour, the others without loss. PNG and TIFF are written
-    strip by strip as they come. Metadata are adapted to the size that is written.
+    The picture is reduced to the limits of the format: 16 bits become 8, transparency is composited over white,
+    metadata are dropped. JPEG is written without chroma subsampling, other formats are lossless. PNG and TIFF are
+    written strip by strip. Metadata are adapted to the written size.
 
     Args:
         image: The picture, or its strips.
@@ -76,25 +76,25 @@ def write_image(image: Image | Strips, path: str | Path, quality: int = QUALITY)
 def write_frames(
     frames: Iterable[Image | Strips], path: str | Path, animated: bool, loop: int = 0, quality: int = QUALITY
 ) -> list[str]:
-    """Write the frames of an animation, or pages, as one file, whole or not at all.
+    """Write the frames of an animation, or pages, as one file, complete or not at all.
 
-    An animated PNG has RGB and alpha, whatever its frames have, as the first does not tell the others' layout. An
-    animated WebP is in memory as a whole. Pages may differ in size and layout. Metadata are those of the first frame,
-    or of each page.
+    An animated PNG always has RGB and alpha, because the layout of later frames is not known at the first. An animated
+    WebP is in memory as a whole. Pages may differ in size and layout. Metadata come from the first frame, or from each
+    page.
 
     Args:
-        frames: Each is used up before the next is asked for. Those of an animation have one size.
+        frames: Each is consumed before the next is requested. Frames of an animation have the same size.
         path: The file. Its format must hold frames (`FORMATS[...].frames`): 'animation' holds an animation, 'pages'
             hold both.
-        animated: The frames are an animation's, and not pages.
-        loop: How often the animation is shown, 0 for ever.
-        quality: As `write_image`'s.
+        animated: The frames belong to an animation, instead of being pages.
+        loop: Number of times that the animation is shown, 0 for ever.
+        quality: As in `write_image`.
 
     Returns:
         As `write_image`.
 
     Raises:
-        ImageError: As `write_image`'s, or the format holds one picture only.
+        ImageError: As in `write_image`, or the format holds only one picture.
     """
     path = Path(path)
     check_size(path, 1, 1)
@@ -119,7 +119,7 @@ def write_frames(
 def _fitted(
     source: _Source, frames: Iterable[Image | Strips], path: Path, target: ImageFormat, notes: list[str]
 ) -> Iterator[Strips]:
-    """The frames as the format can hold them, and in `notes` the losses."""
+    """The frames converted to the format; losses are added to `notes`."""
     first: Strips | None = None
     for frame in source.watch(frames):
         check_size(path, frame.height, frame.width)
@@ -127,7 +127,7 @@ def _fitted(
         if target.frames == 'animation':
             if first is not None and (frame.height, frame.width) != (first.height, first.width):
                 sizes = f'{first.width}x{first.height} and {frame.width}x{frame.height}'
-                raise ImageError(f'{path}: the frames of an animation have one size, not {sizes}')
+                raise ImageError(f'{path}: the frames of an animation must have the same size, not {sizes}')
             layout = (4, min(frame.bits if first is None else first.bits, target.bits))
         fitted = Fitted(source.watch_strips(frame), target, layout)
         first = first or fitted.strips
@@ -140,7 +140,7 @@ def _fitted(
 
 @contextmanager
 def _output(path: Path, source: _Source) -> Iterator[BinaryIO]:
-    """Open a file that appears whole or not at all."""
+    """Open a file that appears complete or not at all."""
     try:
         with whole_file(path) as unfinished, unfinished.open('wb') as file:
             yield file

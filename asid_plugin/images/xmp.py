@@ -1,11 +1,11 @@
-"""Attributes and elements in a packet of XMP, in time that grows with its length alone, whatever is in it."""
+"""Edit attributes and elements in an XMP packet, in time linear in its length for any content."""
 
 import re
 from collections.abc import Callable
 
 
 def without(xmp: bytes, names: bytes) -> bytes:
-    """Take attributes and elements out.
+    """Remove attributes and elements.
 
     Args:
         xmp: The packet, in UTF-8.
@@ -16,7 +16,7 @@ def without(xmp: bytes, names: bytes) -> bytes:
 
 
 def replace_elements(xmp: bytes, names: bytes, new: Callable[[bytes], bytes]) -> bytes:
-    """Put others in the place of elements; those that are not closed stay.
+    """Replace elements; unclosed ones are unchanged.
 
     Args:
         xmp: The packet, in UTF-8.

@@ -1,4 +1,4 @@
-"""Networks run on images: tiles, self-ensemble, `Upscaler`, exported files."""
+"""Run networks on images: tiles, self-ensemble, `Upscaler`, exported files."""
 
 from asid_plugin.images import Image, ImageError, read_image, write_image
 

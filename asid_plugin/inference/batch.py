@@ -1,4 +1,4 @@
-"""Image files enlarged one after the other: how much work that is, and each of them."""
+"""Enlarge image files one after another: estimate the work, and run each job."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,16 +27,16 @@ from .upscaler import Upscaler, image_failures
 
 @dataclass(frozen=True)
 class Job:
-    """One image file that is to be enlarged, by its header.
+    """A job: one image file to enlarge, described by its header.
 
     Attributes:
         source: The file.
-        target: The file that is written.
-        pixels: Of all frames that are enlarged.
-        tiles: Of all these frames.
-        work: LR pixels that the network goes through, with those where tiles overlap.
-        quality: Of a JPEG, 1 to 100, as of `Header`; 0 of other files.
-        error: The reason why it is impossible, if that is known before it is tried.
+        target: The file to write.
+        pixels: Pixels of all frames to enlarge.
+        tiles: Tiles of all these frames.
+        work: LR pixels of all tiles, including overlaps.
+        quality: Of a JPEG, 1 to 100, as in `Header`; 0 for other files.
+        error: The reason why it is impossible, if known beforehand.
     """
 
     source: Path
@@ -50,16 +50,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Enlarged:
-    """A file that has been written.
+    """A written file.
 
     Attributes:
-        source: The file that was read.
-        target: The file that was written.
+        source: The input file.
+        target: The output file.
         height: Rows of the source.
         width: Columns of the source.
-        num_frames: Frames or pages that were enlarged.
-        scale: How many times larger the target is.
-        notes: A line on each thing that was lost.
+        num_frames: Number of enlarged frames or pages.
+        scale: Scale of the target.
+        notes: A line on each loss.
     """
 
     source: Path
@@ -77,15 +77,15 @@ class Enlarged:
 
 
 def survey(targets: Mapping[Path, Path], upscaler: Upscaler, quiet: bool = False) -> list[Job]:
-    """Look how large images are, without decoding them.
+    """Read the sizes of images without decoding them.
 
     Args:
-        targets: As of `plan`.
-        upscaler: Enlarges them later.
+        targets: Targets from `plan`.
+        upscaler: The network for enlarging them.
         quiet: Show no progress.
     """
     jobs = []
-    with Progress({'image': len(targets)}, len(targets), quiet, label='looking through: ') as progress:
+    with Progress({'image': len(targets)}, len(targets), quiet, label='reading headers: ') as progress:
         for source, target in targets.items():
             jobs.append(_job(source, target, upscaler))
             progress.add('image', work=1)
@@ -108,13 +108,13 @@ def _job(source: Path, target: Path, upscaler: Upscaler) -> Job:
 
 
 def _sizes(target: Path, header: Header) -> Sequence[tuple[int, int]]:
-    """(height, width) of each frame or page that is enlarged: all if `target` holds them, else the first."""
+    """(height, width) of each frame or page to enlarge: all if `target` supports them, else the first."""
     num_frames = header.num_frames if _holds_frames(target, header) else 1
     return header.sizes[:num_frames] or [(header.height, header.width)] * num_frames
 
 
 def _holds_frames(target: Path, header: Header) -> bool:
-    """Whether there are several frames or pages, and the format of `target` holds them all."""
+    """Whether there are several frames or pages, and the format of `target` supports them."""
     frames = FORMATS[target.suffix.lower()].frames
     return header.num_frames > 1 and (frames == 'pages' or (frames == 'animation' and header.animated))
 
@@ -127,20 +127,20 @@ def upscale_file(
     quality: int = QUALITY,
     strip_metadata: bool = False,
 ) -> Enlarged:
-    """Read, enlarge and write one image file, with all its frames if the target's format holds them.
+    """Read, enlarge and write one image file, with all frames if the format of the target supports them.
 
     Args:
         source: The file.
-        target: The file that is written, whole or not at all.
-        upscaler: Enlarges it.
-        progress: Called with the tiles done and their number.
-        quality: Of JPEG, 1 to 100.
-        strip_metadata: Write no metadata but the colour profile, without which colours are others.
+        target: The output file, which appears complete or not at all.
+        upscaler: The network.
+        progress: Called with (tiles done, tiles in all).
+        quality: JPEG quality, 1 to 100.
+        strip_metadata: Write no metadata except the colour profile, which defines the colours.
 
     Raises:
-        ImageError: Anything that stands in the way of this image, not necessarily of others.
+        ImageError: This image cannot be enlarged; others may work.
     """
-    with enough_memory(ImageError, str(source), 'while it was read'):
+    with enough_memory(ImageError, str(source), 'while reading it'):
         header = read_header(source)
         several = _holds_frames(target, header)
         frames = read_frames(source) if several else iter([read_image(source)])
@@ -168,19 +168,21 @@ def upscale_file(
     if header.num_frames > len(sizes):
         kind = 'frames' if header.animated else 'pages'
         name = FORMATS[target.suffix.lower()].name
-        lines.append(f'{target}: {source.name} has {header.num_frames} {kind}; {name} holds one, the first is written')
+        lines.append(
+            f'{target}: {source.name} has {header.num_frames} {kind}; {name} holds one, so only the first is written'
+        )
     return Enlarged(source, target, first.height, first.width, len(sizes), upscaler.scale, lines)
 
 
 def _of_frame(progress: Callable[[int, int], None], before: int, tiles: int) -> Callable[[int, int], None]:
-    """The progress of one frame as progress of the whole, which has so many tiles, some of them before this frame."""
+    """Convert the progress of one frame to the progress of all `tiles`, with `before` tiles in earlier frames."""
     return lambda done, _total: progress(before + done, tiles)
 
 
 def upscale_job(
     job: Job, upscaler: Upscaler, progress: Progress, quality: int = QUALITY, strip_metadata: bool = False
 ) -> Enlarged:
-    """Carry out a job as `upscale_file` does; `progress` counts images and tiles.
+    """Run a job like `upscale_file`; `progress` counts images and tiles.
 
     Raises:
         ImageError: As `upscale_file`.

@@ -1,4 +1,4 @@
-"""The device and the precision that a network computes in, and its memory."""
+"""Choose device and precision for a network, and report a lack of memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from asid_plugin.errors import ASIDError, UsageError
 
 
 def choose_device(device: str) -> str:
-    """The device that is meant by 'auto', 'cpu' or 'cuda'; 'auto' is CUDA if there is any.
+    """Resolve 'auto', 'cpu' or 'cuda'; 'auto' is CUDA if available.
 
     Raises:
-        UsageError: 'cuda' is asked for, and PyTorch sees none.
+        UsageError: 'cuda' is requested, but PyTorch finds no CUDA device.
     """
     has_cuda = torch.cuda.is_available()
     if device == 'cuda' and not has_cuda:
-        raise UsageError(f'--device cuda: PyTorch {torch.__version__} sees no CUDA device here')
+        raise UsageError(f'--device cuda: PyTorch {torch.__version__} finds no CUDA device')
     return 'cuda' if has_cuda and device != 'cpu' else 'cpu'
 
 
@@ -29,25 +29,25 @@ def choose_dtype(device: str, half: bool) -> torch.dtype:
 
 @contextmanager
 def enough_memory(kind: type[ASIDError], place: str, details: str) -> Iterator[None]:
-    """Make a lack of memory an error of one line: "PLACE: out of memory DETAILS".
+    """Report a lack of memory as an error of one line: "PLACE: out of memory DETAILS".
 
     Args:
-        kind: Of the error.
-        place: Where it happens, such as a file, or the iteration of a training.
-        details: When it happens, and the remedy.
+        kind: Class of the error.
+        place: The place, such as a file or the iteration of a training.
+        details: The circumstances, and the remedy.
     """
     try:
         yield
     except ASIDError:
         raise
-    except Exception as error:  # of PyTorch, Python or OpenCV
+    except Exception as error:  # from PyTorch, Python or OpenCV
         if not is_out_of_memory(error):
             raise
         raise kind(f'{place}: out of memory {details}') from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception of PyTorch, OpenCV or Python says that there is not enough memory."""
+    """Whether an exception of PyTorch, OpenCV or Python means out of memory."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     signs = ('out of memory', 'allocate memory', 'not enough memory', 'Insufficient memory', 'ALLOC_FAILED')

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, and a line every few seconds where the output goes elsewhere."""
+"""Show the progress of long work: a bar on a terminal, else a line every few seconds."""
 
 import sys
 import threading
@@ -14,21 +14,21 @@ from asid_plugin.printable import printable
 EVERY = 10.0
 """Seconds between two lines."""
 MEASURED = 3.0
-"""Seconds of work after which the whole is estimated."""
+"""Seconds of work before the first estimate."""
 
 
 class Progress:
-    """Progress of a work of several units, such as images and their tiles.
+    """Progress of work with several units, such as images and their tiles.
 
-    Use it as a context. On a terminal it is a bar; elsewhere a line on stderr every `EVERY` seconds says how much is
-    done and how long the rest takes. In both cases a line says how long it takes in all, once some of it is done.
+    Use it as a context. On a terminal it is a bar; elsewhere a line on stderr every `EVERY` seconds with the work done
+    and the remaining time. In both cases a line gives the first estimate.
 
     Args:
-        totals: How many there are of each unit; the bar is of the last one.
-        work: How much work all is, in any measure; time goes by it.
+        totals: Number of each unit; the bar shows the last one.
+        work: Amount of all work, in any measure proportional to time.
         quiet: Show nothing.
-        label: Lines begin with it.
-        stream: Where to; None for stderr.
+        label: Prefix of lines.
+        stream: The output; None for stderr.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Progress:
         self.work, self.worked = work, 0.0
         self._quiet, self._stream = quiet, stream or sys.stderr
         self._label = label
-        self._first: tuple[float, float] | None = None  # when the first work was done, which takes longer, and how much
+        self._first: tuple[float, float] | None = None  # time and amount of the first work, which takes longer
         self._estimated = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._say_regularly, daemon=True)
@@ -77,7 +77,7 @@ class Progress:
             self._bar.close()
 
     def add(self, unit: str, number: int = 1, work: float = 0) -> None:
-        """Count as done `number` of a unit, which were so much work."""
+        """Count `number` of a unit as done, with this amount of work."""
         self.done[unit] += number
         self.worked += work
         now = time.monotonic()
@@ -89,25 +89,25 @@ class Progress:
         self._estimate(now)
 
     def drop(self, unit: str, number: int, work: float) -> None:
-        """Take back from the totals a number that is not to be done after all."""
+        """Reduce the totals by work that is skipped."""
         self.totals[unit] -= number
         self.work -= work
         if self._bar is not None and unit == self._bar.unit:
             self._bar.total = self.totals[unit]
 
     def write(self, line: str, stream: TextIO | None = None) -> None:
-        """Print a line at once, above the bar if there is one; on stdout unless another stream is given."""
+        """Print a line at once, above the bar if any; on stdout by default."""
         say(line, stream or sys.stdout)
 
     def seconds_left(self, now: float | None = None) -> float | None:
-        """How long the rest takes at the speed so far; None as long as that is not known."""
+        """The remaining seconds at the speed so far; None while that is unknown."""
         if self._first is None or self.worked <= self._first[1]:
             return None
         since, before = self._first
         return (self.work - self.worked) * ((now or time.monotonic()) - since) / (self.worked - before)
 
     def _estimate(self, now: float) -> None:
-        """Say once, when enough is measured, how long the whole takes."""
+        """Print the first estimate of the remaining time, once enough is measured."""
         left = self.seconds_left(now)
         if self._quiet or self._estimated or left is None or self._first is None or now - self._first[0] < MEASURED:
             return
@@ -115,7 +115,8 @@ class Progress:
         if left > 2 * EVERY:
             unit = list(self.totals)[-1]
             self.write(
-                f'{self._label}{duration(left)}, as the first {counted(self.done[unit], unit)} went', self._stream
+                f'{self._label}{duration(left)} left, estimated from the first {counted(self.done[unit], unit)}',
+                self._stream,
             )
 
     def _say_regularly(self) -> None:
@@ -129,7 +130,7 @@ class Progress:
 
 
 def say(line: str, stream: TextIO) -> None:
-    """Print a line at once, above the bar if there is one."""
+    """Print a line at once, above the bar if any."""
     tqdm.write(printable(line), file=stream)
     stream.flush()
 
@@ -140,7 +141,7 @@ def counted(number: int, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it, such as 'about 25 minutes'."""
+    """A duration in words, such as 'about 25 minutes'."""
     if seconds < 90:
         number = round(seconds) if seconds < 10 else 5 * round(seconds / 5)
         return f'about {counted(max(1, number), "second")}'

@@ -1,6 +1,6 @@
-"""Files that `asid_plugin.export` wrote, and the runtimes that run them: ONNX Runtime, OpenVINO, PyTorch.
+"""Run files of `asid_plugin.export` in ONNX Runtime, OpenVINO and PyTorch.
 
-Each has the entries of `REQUIRED` in the metadata of its format.
+Each file has the entries of `REQUIRED` in its metadata.
 """
 
 import json
@@ -18,19 +18,20 @@ from torch import Tensor
 from asid_plugin.archs.asid_arch import check_sizes
 from asid_plugin.checkpoints import CheckpointError
 from asid_plugin.errors import ASIDError
+from asid_plugin.extras import how_to_install
 
 from .devices import is_out_of_memory
 
 REQUIRED = ('asid_plugin', 'upscale', 'arguments', 'weights_sha256')
-"""The version that exported, the scale, ASID's arguments as JSON, the weights' SHA-256."""
+"""Version of the exporter, scale, arguments of ASID as JSON, SHA-256 of the weights."""
 SIZES = ('num_in_ch', 'num_out_ch', 'num_feat', 'num_block', 'upscale', 'window_size')
-"""Arguments that are whole numbers."""
+"""Arguments with whole numbers."""
 METADATA_FILE = 'asid_plugin.json'
-"""Where they stand in a .pt2 file."""
+"""Name of the metadata in a .pt2 file."""
 
 
 class BackendError(ASIDError):
-    """A runtime that is not installed, or cannot run here; the message is one line."""
+    """A runtime is not installed, or cannot run here; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class ExportedNetwork:
 
     Attributes:
         run: Maps (B, num_in_ch, H, W) in [0, 1] to (B, num_out_ch, kH, kW), both float32 on the CPU.
-        metadata: What the file says of itself, with all keys of `REQUIRED`.
-        arguments: ASID's, as the metadata have them.
+        metadata: Metadata of the file, with all keys of `REQUIRED`.
+        arguments: Arguments of ASID in the metadata.
     """
 
     run: Callable[[Tensor], Tensor]
@@ -70,30 +71,30 @@ def backend(name: str, extra: str = 'export') -> ModuleType:
     """Import a package of an extra.
 
     Raises:
-        BackendError: It is not installed; the message says how to.
+        BackendError: It is not installed; the message has the command to install it.
     """
     try:
         return import_module(name)
     except ImportError:
-        raise BackendError(f"{name} is not installed: pip install 'asid-plugin[{extra}]'") from None
+        raise BackendError(f'{name} is not installed: {how_to_install(extra)}') from None
 
 
 def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
-    """An .onnx file in ONNX Runtime, with as many threads as PyTorch uses.
+    """Load an .onnx file in ONNX Runtime, with as many threads as PyTorch uses.
 
     Args:
         path: The file.
         device: 'cpu', 'cuda', or 'auto', which is CUDA if this ONNX Runtime is built for it and it starts.
 
     Raises:
-        BackendError: ONNX Runtime is not installed, or `device` is 'cuda' and CUDA is not to be had.
+        BackendError: ONNX Runtime is not installed, or `device` is 'cuda' and CUDA is not available.
         CheckpointError: The file is not an ASID exported by this package.
     """
     ort = backend('onnxruntime')
     cuda, cpu = 'CUDAExecutionProvider', 'CPUExecutionProvider'
     has_cuda = cuda in ort.get_available_providers()
     if device == 'cuda' and not has_cuda:
-        raise BackendError(f'--device cuda: ONNX Runtime {ort.__version__} is built without it here')
+        raise BackendError(f'--device cuda: this ONNX Runtime {ort.__version__} has no CUDA support')
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
@@ -101,11 +102,11 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
     providers = [(cuda, {'device_id': device_id}), cpu] if has_cuda and device != 'cpu' else [cpu]
     session = _open(path, lambda: ort.InferenceSession(str(path), options, providers))
     if device == 'cuda' and cuda not in session.get_providers():  # it would use the CPU, without a message
-        raise BackendError(f'--device cuda: ONNX Runtime {ort.__version__} cannot start it here')
+        raise BackendError(f'--device cuda: ONNX Runtime {ort.__version__} cannot start CUDA here')
     metadata = session.get_modelmeta().custom_metadata_map
     arguments = _checked(metadata, path)
     if (len(session.get_inputs()), len(session.get_outputs())) != (1, 1):
-        raise CheckpointError(f'{path}: not a network that makes one image of one')
+        raise CheckpointError(f'{path}: not a network with one input and one output')
     lq = session.get_inputs()[0]
     _check_channels(path, arguments, lq.shape, session.get_outputs()[0].shape)
     dtype = np.float16 if lq.type == 'tensor(float16)' else np.float32
@@ -113,7 +114,7 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
     def run(x: Tensor) -> Tensor:
         try:
             (sr,) = session.run(None, {lq.name: x.numpy().astype(dtype, copy=False)})
-        except Exception as error:  # its exceptions have no base but this one
+        except Exception as error:  # its exceptions have no common base class
             if is_out_of_memory(RuntimeError(str(error))):
                 raise RuntimeError(f'ONNX Runtime: {error}') from error
             raise CheckpointError(f'{path}: it does not run: {" ".join(str(error).split())[:200]}') from error
@@ -123,11 +124,11 @@ def load_onnx(path: str | Path, device: str = 'auto') -> ExportedNetwork:
 
 
 def load_openvino(path: str | Path, shape: tuple[int, int, int, int] | None = None) -> ExportedNetwork:
-    """An .xml file, with its .bin beside it, in OpenVINO on the CPU, with as many threads as PyTorch uses.
+    """Load an .xml file, with its .bin beside it, in OpenVINO on the CPU, with as many threads as PyTorch uses.
 
     Args:
         path: The .xml file.
-        shape: (B, num_in_ch, H, W) of all inputs to come, which makes it faster; None for any.
+        shape: (B, num_in_ch, H, W) of all inputs, which makes it faster; None for any.
 
     Raises:
         BackendError: OpenVINO is not installed.
@@ -140,12 +141,12 @@ def load_openvino(path: str | Path, shape: tuple[int, int, int, int] | None = No
     arguments = _checked(metadata, path)
     ports = [*model.inputs, *model.outputs]
     if (len(model.inputs), len(model.outputs)) != (1, 1):
-        raise CheckpointError(f'{path}: not a network that makes one image of one')
+        raise CheckpointError(f'{path}: not a network with one input and one output')
     shapes = [[side.get_length() if side.is_static else None for side in port.get_partial_shape()] for port in ports]
     _check_channels(path, arguments, *shapes)
     if shape:
         model.reshape(shape)
-    # the default precision is bfloat16 on a CPU that has instructions for it
+    # the default precision is bfloat16 on CPUs that support it
     settings = {'INFERENCE_NUM_THREADS': torch.get_num_threads(), 'INFERENCE_PRECISION_HINT': 'f32'}
     compiled = _open(path, lambda: openvino.compile_model(model, 'CPU', settings))
     dtype = compiled.input().element_type.to_dtype()
@@ -157,7 +158,7 @@ def load_openvino(path: str | Path, shape: tuple[int, int, int, int] | None = No
 
 
 def load_torch_export(path: str | Path) -> ExportedNetwork:
-    """A .pt2 file in PyTorch, on the CPU. Such a file is a program: load only those that you trust.
+    """Load a .pt2 file in PyTorch, on the CPU. Such a file is a program: load only trusted files.
 
     Raises:
         CheckpointError: The file is not an ASID exported by this package.
@@ -177,26 +178,26 @@ def _open(path: str | Path, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except Exception as error:  # a damaged or foreign file makes parsing fail in any way
-        raise CheckpointError(f'{path}: damaged, or not of its format ({type(error).__name__})') from None
+        raise CheckpointError(f'{path}: damaged, or not in the format of its suffix ({type(error).__name__})') from None
 
 
 def _checked(metadata: object, path: str | Path) -> dict[str, Any]:
-    """ASID's arguments in a file's metadata, which must agree with each other."""
+    """The arguments of ASID in the metadata of a file, checked for consistency."""
     if not isinstance(metadata, Mapping):
-        raise CheckpointError(f'{path}: its metadata are no JSON object')
+        raise CheckpointError(f'{path}: its metadata are not a JSON object')
     missing = [key for key in REQUIRED if not isinstance(metadata.get(key), str)]
     if missing:
         raise CheckpointError(
-            f'{path}: not exported by asid export, its metadata lack {", ".join(missing)}; '
-            'asid export makes such a file of a checkpoint'
+            f'{path}: not exported by asid export: its metadata lack {", ".join(missing)}; export a checkpoint by '
+            'asid export'
         )
     try:
         arguments = json.loads(metadata['arguments'])
         check_sizes({name: arguments[name] for name in SIZES})
         agrees = metadata['upscale'] == str(arguments['upscale'])
-    except (KeyError, RecursionError, TypeError, ValueError) as error:  # the last one of JSON and of sizes
+    except (KeyError, RecursionError, TypeError, ValueError) as error:  # ValueError from JSON and from the sizes
         said = ' '.join(str(error).split())[:100]
-        raise CheckpointError(f'{path}: its metadata have no arguments of an ASID in JSON ({said})') from None
+        raise CheckpointError(f'{path}: its metadata have no valid arguments of an ASID ({said})') from None
     if not agrees:
         scales = f'upscale {metadata["upscale"][:20]}, but arguments with upscale {arguments["upscale"]}'
         raise CheckpointError(f'{path}: its metadata disagree: {scales}')
@@ -204,35 +205,35 @@ def _checked(metadata: object, path: str | Path) -> dict[str, Any]:
 
 
 def _check_channels(path: str | Path, arguments: Mapping[str, Any], lq: Sequence[object], sr: Sequence[object]) -> None:
-    """Compare the channels of input and output, where a file fixes them, with its metadata."""
+    """Compare fixed channels of input and output with the metadata."""
     for name, shape in (('num_in_ch', lq), ('num_out_ch', sr)):
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != arguments[name]):
-            raise CheckpointError(f'{path}: its metadata say {name} {arguments[name]}, but the shape is {(*shape,)}')
+            raise CheckpointError(f'{path}: its metadata have {name} {arguments[name]}, but the shape is {(*shape,)}')
 
 
 def _sized(
     run: Callable[[Tensor], Tensor], arguments: Mapping[str, Any], path: str | Path, shape: Sequence[object] = ()
 ) -> Callable[[Tensor], Tensor]:
-    """A network whose images must have the size that the metadata promise.
+    """Wrap a network with a check of the sizes of its images.
 
     Args:
         run: The network.
-        arguments: ASID's.
+        arguments: Arguments of ASID.
         path: The file.
-        shape: (B, num_in_ch, H, W) of its input, a number where the file fixes one.
+        shape: (B, num_in_ch, H, W) of its input, with numbers for fixed sides.
     """
 
     def checked(x: Tensor) -> Tensor:
         if any(isinstance(side, int) and side != given for side, given in zip(shape, x.shape, strict=False)):
             only = f'{len(x)} of {x.shape[3]}x{x.shape[2]}'
             raise CheckpointError(
-                f'{path}: exported for {shape[0]} image of {shape[3]}x{shape[2]} at a time, this is {only}; '
-                'asid export without --size makes a file for any'
+                f'{path}: exported for {shape[0]} image of {shape[3]}x{shape[2]}, not for {only}; export without '
+                '--size for any size'
             )
         sr, k = run(x), arguments['upscale']
         size = len(x), arguments['num_out_ch'], x.shape[2] * k, x.shape[3] * k
         if (*sr.shape,) != size:
-            raise CheckpointError(f'{path}: its metadata promise an image of {size}, but it made {(*sr.shape,)}')
+            raise CheckpointError(f'{path}: by its metadata the output should be {size}, but it is {(*sr.shape,)}')
         return sr
 
     return checked

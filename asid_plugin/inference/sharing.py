@@ -1,4 +1,4 @@
-"""Work shared out over the processes that torchrun or SLURM has started, each of which sees all of it."""
+"""Divide work among the processes started by torchrun or SLURM, which all know the whole work."""
 
 import os
 import time
@@ -16,13 +16,13 @@ _PATIENCE = timedelta(seconds=20)
 
 @dataclass(frozen=True)
 class Share:
-    """This process among those that were started together.
+    """This process in a group of processes.
 
     Attributes:
         rank: Its number, from 0.
-        size: How many there are, on all machines.
+        size: Number of processes on all machines.
         local_rank: Its number on this machine.
-        threads: How many threads it is to compute with; 0 for as many as PyTorch takes.
+        threads: Number of threads; 0 for PyTorch's default.
     """
 
     rank: int = 0
@@ -32,17 +32,18 @@ class Share:
 
     @classmethod
     def of_environment(cls, environ: Mapping[str, str] = os.environ) -> 'Share':
-        """The process that the environment variables of torchrun or SLURM tell of; else one that is alone.
+        """The process described by the environment variables of torchrun or SLURM, else a single one.
 
         Raises:
-            UsageError: One of them, which is named, is no number, or a rank is not below the number of processes.
+            UsageError: A variable is not a number, or a rank is not below the number of processes; the message names
+                it.
         """
         environ = {name: value for name, value in environ.items() if value}
         number = partial(_number, environ)
         if 'RANK' in environ and 'WORLD_SIZE' in environ:
             rank, size, local = number('RANK'), number('WORLD_SIZE'), max(1, number('LOCAL_WORLD_SIZE', 1))
             _check_rank('RANK', rank, 'WORLD_SIZE', size)
-            # torchrun says 1 where nobody has said anything
+            # torchrun sets 1 by default
             alone = local == 1 or environ.get('OMP_NUM_THREADS', '1') != '1'
             return cls(rank, size, number('LOCAL_RANK', rank), 0 if alone else max(1, _cores() // local))
         if 'SLURM_PROCID' in environ and not _is_batch_script(environ):
@@ -55,23 +56,23 @@ class Share:
 
     @property
     def prefix(self) -> str:
-        """The beginning of this process's lines, which tells them from those of others."""
+        """Prefix of the lines of this process."""
         return f'[rank {self.rank}] ' if self.size > 1 else ''
 
     def settle(self) -> None:
-        """Let PyTorch use this process's part of the machine: its GPU if there are several, its number of threads."""
+        """Let PyTorch use the share of this process: its GPU if there are several, and its number of threads."""
         if self.threads:
             torch.set_num_threads(self.threads)
         if self.size > 1 and torch.cuda.is_available():
             torch.cuda.set_device(self.local_rank % torch.cuda.device_count())
 
     def of(self, work: Sequence[float]) -> list[int]:
-        """Which pieces of work are this process's, in their order.
+        """The indexes of the pieces for this process, in order.
 
-        All processes agree without a word, each piece is exactly one's, and they have about equal amounts.
+        All processes compute the same division: each piece belongs to exactly one, and amounts are about equal.
 
         Args:
-            work: The amount of each piece, the same in all processes.
+            work: The amount of work in each piece, equal in all processes.
         """
         loads = [(0.0, 0)] * self.size
         mine = []
@@ -83,9 +84,9 @@ class Share:
         return sorted(mine)
 
     def finish(self, failed: bool, environ: Mapping[str, str] = os.environ) -> None:
-        """Say that this process is done and, where it has failed, wait for the others.
+        """Report the end of this process and, if it failed, wait for the others.
 
-        As soon as one process ends with an error, torchrun ends all others in the middle of their work.
+        When a process ends with an error, torchrun kills all others.
         """
         if self.size == 1 or environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
             return
@@ -98,12 +99,12 @@ class Share:
             while failed and finished < self.size:
                 time.sleep(0.5)
                 finished = store.add(key, 0)
-        except RuntimeError:  # torchrun is gone, or cannot be reached: there is nobody to wait for
+        except RuntimeError:  # torchrun has ended or cannot be reached, so there is nothing to wait for
             return
 
 
 def _number(environ: Mapping[str, str], name: str, default: int = 0) -> int:
-    """The whole number that an environment variable holds."""
+    """The whole number in an environment variable."""
     value = environ.get(name, str(default))
     if not value.isdecimal():
         raise UsageError(f'the environment variable {name} is {value!r}; it should be a number from 0')
@@ -116,7 +117,7 @@ def _check_rank(rank_name: str, rank: int, size_name: str, size: int) -> None:
 
 
 def _is_batch_script(environ: Mapping[str, str]) -> bool:
-    """Whether this was started by a batch script itself, which says how many processes srun would start."""
+    """Whether a batch script started this process without srun; its variables then describe processes of srun."""
     return 'SLURM_JOB_ID' in environ and 'SLURM_STEP_ID' not in environ
 
 

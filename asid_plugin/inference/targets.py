@@ -1,4 +1,4 @@
-"""Which image files are taken, and which file is written for each."""
+"""Choose the input files, and the output file for each."""
 
 import mimetypes
 import unicodedata
@@ -13,16 +13,16 @@ from asid_plugin.images import FORMATS, READABLE
 from asid_plugin.images.left_out import LeftOut
 
 _JPEG = ('.jfif', '.jpe')
-"""Suffixes of JPEG that are read; .jpg is written for them."""
+"""Suffixes of JPEG for reading; .jpg is written for them."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The files that are to be written.
+    """The files to write.
 
     Attributes:
         targets: The file that is written for each input file.
-        notes: A line on each folder of which something is left out, and on names that had to change.
+        notes: A line on each folder with skipped files, and on changed names.
     """
 
     targets: Mapping[Path, Path]
@@ -31,7 +31,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Source:
-    """An input file: its path, the folder inside OUT that it goes to, and the name of the folder that it came from."""
+    """An input file: its path, its folder inside OUT, and the name of its source folder."""
 
     path: Path
     place: Path
@@ -39,23 +39,23 @@ class _Source:
 
 
 def plan(inputs: Sequence[Path], output: Path, ext: str = 'png', suffix: str = '', recursive: bool = False) -> Plan:
-    """Say which file is to be written for each input file.
+    """Choose the output file for each input file.
 
-    Images of a folder that would share a name keep their suffixes in it, such as grey_jpg.png and
-    grey_png.png, or by the names of the folders that they come from.
+    Outputs that would share a name include the suffix of the input, such as grey_jpg.png and grey_png.png, or the
+    name of their source folder.
 
     Args:
-        inputs: Files, and folders whose images are meant.
-        output: A file if the input is one file and this has an image's suffix, else a folder.
-        ext: Suffix of the files in a folder, without the dot, or 'keep' for each input's own.
-        suffix: Put behind each name, before the extension.
-        recursive: Take the folders inside folders too, except for `output`, and write to folders of the same names.
+        inputs: Files, and folders of images.
+        output: A file if there is one input file and this has the suffix of an image, else a folder.
+        ext: Suffix of the files in a folder, without the dot, or 'keep' for the suffix of each input.
+        suffix: Appended to each name, before the extension.
+        recursive: Include subfolders, except for `output`, and write to subfolders with the same names.
 
     Raises:
         UsageError: There is no input, an output is an input, or `output` is a file of another kind.
     """
     if any(sign in suffix for sign in '/\\\0'):
-        raise UsageError(f'--suffix {suffix}: is put behind names and cannot have a slash')
+        raise UsageError(f'--suffix {suffix}: is appended to names and cannot contain a slash')
     notes: list[str] = []
     found: dict[Path, _Source] = {}
     for path in inputs:
@@ -65,16 +65,16 @@ def plan(inputs: Sequence[Path], output: Path, ext: str = 'png', suffix: str = '
     ending = output.suffix.lower()
     one = len(inputs) == 1 and not inputs[0].is_dir()
     if output.exists() and not output.is_dir() and ending not in FORMATS:
-        raise UsageError(f'{output} is there and is no folder; OUT is a folder, or ends in one of {", ".join(FORMATS)}')
+        raise UsageError(f'{output} exists and is not a folder; OUT must be a folder, or end in {", ".join(FORMATS)}')
     if output.is_dir() or not (ending in FORMATS or (one and _is_picture(output))):
         notes.extend(_renamed(sources, ext))
         targets = {source.path: output / name for source, name in _names(sources, ext, suffix).items()}
     elif ending not in FORMATS:
-        raise UsageError(f'{output}: {ending} is not written, only {", ".join(FORMATS)}')
+        raise UsageError(f'{output}: {ending} cannot be written, only {", ".join(FORMATS)}')
     elif not one:
-        raise UsageError(f'{output} names one image; for a folder, or several images, OUT is a folder')
+        raise UsageError(f'{output} names one image, but a folder or several images need a folder as OUT')
     elif suffix:
-        raise UsageError(f'--suffix {suffix}: OUT is a file, {output}; a suffix is for names in a folder')
+        raise UsageError(f'--suffix {suffix}: only for names in a folder, but OUT is the file {output}')
     else:
         targets = {sources[0].path: output}
 
@@ -94,32 +94,32 @@ def _sources(path: Path, output: Path, suffix: str, recursive: bool, notes: list
     out = _inode(output) if output.is_dir() else None
     if out == _inode(path) and not suffix:
         raise UsageError(
-            f'{output} is INPUT too: the next time, results would be taken for inputs; give --suffix, such as _x2, or '
+            f'{output} is also INPUT, so the next run would enlarge the results; give --suffix, such as _x2, or '
             'another OUT'
         )
-    left = LeftOut(' (--recursive takes {})')
+    left = LeftOut(' (--recursive includes {})')
     written = suffix if out == _inode(path) else ''
     files = _images(path, recursive, lambda folder: _inode(folder) == out, written, left)
     counts = str(left)
     if not files:
-        found = f'; it has {counts}' if counts else ''
+        found = f'; found {counts}' if counts else ''
         raise UsageError(f'{path}: no images in this folder (looked for {", ".join(READABLE)}){found}')
     if counts:
-        notes.append(f'{path}: left out {counts}')
+        notes.append(f'{path}: skipped {counts}')
     return [_Source(file, file.parent.relative_to(path), path.resolve().name) for file in files]
 
 
 def _images(
     folder: Path, recursive: bool, is_output: Callable[[Path], bool], written: str, left: LeftOut
 ) -> Iterable[Path]:
-    """The images of a folder in the order of their names; `left` counts the others.
+    """The images of a folder, sorted by name; `left` counts other files.
 
     Args:
         folder: The folder.
-        recursive: Enter folders, but no links, which may form a circle.
-        is_output: Of a folder, whether it is OUT, which is passed over.
-        written: Names that end so before the extension are earlier outputs.
-        left: Is added to.
+        recursive: Enter subfolders, but no links, which may form a cycle.
+        is_output: Whether a folder is OUT, which is skipped.
+        written: Suffix of the names of earlier outputs.
+        left: Counter of other files.
     """
     images: list[Path] = []
     for path in sorted(folder.iterdir()):
@@ -150,7 +150,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _names(sources: Sequence[_Source], ext: str, suffix: str) -> dict[_Source, Path]:
-    """Names inside OUT, all different, also where case does not matter."""
+    """Distinct names inside OUT, also if case is ignored."""
 
     def name(source: _Source, marks: Sequence[str]) -> Path:
         stem, extension = _split(source.path, ext)
@@ -178,7 +178,7 @@ _MARKS: Sequence[Callable[[_Source], tuple[str, ...]]] = (
     lambda source: (source.origin,),
     lambda source: (source.path.suffix[1:], source.origin),
 )
-"""Put behind the names of images that would share one: the first of these that tells them apart, else a number too."""
+"""Extensions for equal names: the first one that distinguishes them, else a number too."""
 
 
 def _clashes(names: Mapping[_Source, Path]) -> list[list[_Source]]:
@@ -189,12 +189,12 @@ def _clashes(names: Mapping[_Source, Path]) -> list[list[_Source]]:
 
 
 def _key(name: Path) -> str:
-    """The same for names that are one file where case, or the way an accent is written, does not matter."""
+    """A normal form: equal for names that differ only in case or in the coding of accents."""
     return unicodedata.normalize('NFC', str(name)).casefold()
 
 
 def _split(path: Path, ext: str) -> tuple[str, str]:
-    """Stem and extension of the file that is written for an image in a folder."""
+    """Stem and extension of the output file for an image in a folder."""
     own = path.suffix.lower()
     if own not in READABLE:
         return path.name, '.png' if ext == 'keep' else f'.{ext}'
@@ -204,13 +204,13 @@ def _split(path: Path, ext: str) -> tuple[str, str]:
 
 
 def _renamed(sources: Iterable[_Source], ext: str) -> list[str]:
-    """A note on inputs whose own format is not written, though it is to be kept."""
+    """A note on inputs with a format that cannot be written, for `keep`."""
     own = (source.path.suffix.lower() for source in sources)
     counts = Counter(suffix for suffix in own if suffix not in FORMATS and suffix not in _JPEG and suffix != '.apng')
     if ext != 'keep' or not counts:
         return []
     kinds = ', '.join(f'{n} {kind or "without a suffix"}' for kind, n in sorted(counts.items()))
-    return [f'--ext keep: written as PNG, as their own format is not written: {kinds}']
+    return [f'--ext keep: written as PNG, because these formats cannot be written: {kinds}']
 
 
 def _inode(path: Path) -> tuple[int, int]:

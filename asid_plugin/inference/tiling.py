@@ -1,4 +1,4 @@
-"""Super-resolution by overlapping tiles, and by self-ensemble: ways to run any network on an image."""
+"""Run any network on an image by overlapping tiles, and by self-ensemble."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a network, which tiles can be made to fit, so that the network has nothing to pad.
+    """The windows of a network, to align tiles with them, so that the network need not pad.
 
     Attributes:
         size: Side P of a window.
@@ -30,25 +30,25 @@ class Windows:
 
     @property
     def least(self) -> int:
-        """The shortest side that the network takes as it is, a multiple of P."""
+        """The shortest side that the network does not pad, a multiple of P."""
         return whole_windows(1, self.size)
 
     @classmethod
     def of(cls, net: object, borders: str = 'flush') -> 'Windows | None':
-        """Those that tiles of a network are to fit; None if it has none, or if `borders` is 'zeros'.
+        """The windows for the tiles of a network; None if it has none, or if `borders` is 'zeros'.
 
         Raises:
-            ValueError: `borders` is none of `BORDERS`.
+            ValueError: `borders` is not one of `BORDERS`.
         """
         if borders not in BORDERS:
             raise ValueError(f'borders must be {" or ".join(BORDERS)}, got {borders!r}')
         return cls(net.window_size) if isinstance(net, WindowedSR) and borders == 'flush' else None
 
     def spans(self, length: int, tile: int | None, overlap: int) -> list[Span]:
-        """Tiles along one side of `length` pixels that are whole windows, the last one flush with the border.
+        """Tiles of whole windows along a side of `length` pixels, the last one flush with the border.
 
-        `tile` is rounded down to whole windows, as far as the network takes them and the side has them, and `overlap`
-        shrinks or grows with it. A side of less than `least` pixels is one span, for `extend`.
+        `tile` is rounded down to whole windows within the limits of the network and the side, and `overlap` is scaled
+        with it. A side of less than `least` pixels is one span, for `extend`.
         """
         if length <= self.least:
             return [(0, length)]
@@ -58,16 +58,15 @@ class Windows:
             return [(start, fitting) for start in tile_starts(length, fitting, overlap * fitting // tile)]
         if longest == length:
             return [(0, length)]
-        # all but some pixels at once, and a band along the border that has them
+        # a tile for all but some pixels, and a band along the border with the rest
         band = min(longest, max(TILE // self.size * self.size, self.least))
         return [(0, longest), (length - band, band)]
 
     def extend(self, lq: Tensor) -> Tensor:
-        """(B, C, H, W) mirrored at the bottom and right, up to `least`; as it is where it is no smaller.
+        """Mirror (B, C, H, W) at the bottom and right up to `least`; larger sides are unchanged.
 
-        The border's pixel comes twice, as where MATLAB mirrors an image: of images of 8 to 14 pixels the packaged x2
-        then makes 1.0 dB more than of those with a replicated border, and 1.3 dB more than of those mirrored at the
-        centre of the border's pixel.
+        The pixel at the border is repeated, as in MATLAB. For images of 8 to 14 pixels, the packaged x2 then has 1.0 dB
+        more than with a replicated border, and 1.3 dB more than with a reflection without repetition.
         """
         if min(lq.shape[2:]) >= self.least:
             return lq
@@ -76,7 +75,7 @@ class Windows:
 
 
 def _mirrored(side: int, length: int) -> Tensor:
-    """Which of the `side` pixels stands at each of `length` places: of 3 at 8 places, 0 1 2 2 1 0 0 1."""
+    """The source of each of `length` pixels, mirrored from `side` pixels: of 3 for 8, 0 1 2 2 1 0 0 1."""
     place = torch.arange(length) % (2 * side)
     return place.minimum(2 * side - 1 - place)
 
@@ -92,7 +91,7 @@ def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def spans(length: int, tile: int | None, overlap: int, windows: Windows | None = None) -> list[Span]:
-    """Tiles along one side of `length` pixels; without `windows`, the network pads those that do not fit."""
+    """Tiles along a side of `length` pixels; without `windows`, the network pads them if needed."""
     if windows:
         return windows.spans(length, tile, overlap)
     tile = min(tile or length, length)
@@ -100,7 +99,7 @@ def spans(length: int, tile: int | None, overlap: int, windows: Windows | None =
 
 
 def tiles_at_once(tile: int) -> int:
-    """How many tiles of a size need no more memory than `TILE_BATCH` tiles of `TILE` pixels a side."""
+    """The number of tiles of a size that need no more memory than `TILE_BATCH` tiles of `TILE` pixels a side."""
     tile = max(tile, whole_windows(1, 1))  # smaller ones are extended
     return max(1, TILE_BATCH * TILE**2 // tile**2)
 
@@ -128,18 +127,18 @@ def tiled(
         net: The network.
         lq: (B, C, H, W).
         upscale: Scale k of the network.
-        tile: As `tiled_rows`'s, like those that follow.
-        overlap: LR pixels that neighbouring tiles share.
-        batch: Tiles that go through the network at once.
-        feather: Let tiles fade towards their edges.
-        windows: Let tiles be whole windows.
+        tile: As in `tiled_rows`, like the following ones.
+        overlap: Overlap of neighbouring tiles in LR pixels.
+        batch: Tiles in a batch.
+        feather: Blend tiles towards their edges.
+        windows: Use tiles of whole windows.
         progress: Called after each batch.
 
     Returns:
         (B, C, kH, kW).
 
     Raises:
-        ValueError: As `tiled_rows`'s.
+        ValueError: As in `tiled_rows`.
     """
     strips = tiled_rows(net, lq, upscale, tile, overlap, batch, feather, windows, progress)
     return torch.cat([strip.to(lq.dtype) for strip in strips], 2)
@@ -156,23 +155,24 @@ def tiled_rows(
     windows: Windows | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Tensor]:
-    """Upscale by tiles, and hand out rows as soon as no further tile reaches them.
+    """Upscale by tiles, and yield rows as soon as they are complete.
 
     Args:
         net: The network.
-        lq: (B, C, H, W), of any type that `net` takes.
+        lq: (B, C, H, W), of any data type for `net`.
         upscale: Scale k of the network.
         tile: Side of a tile, LR pixels; None for the whole image.
-        overlap: LR pixels that neighbouring tiles share, less than `tile`.
-        batch: Tiles that go through the network at once.
-        feather: Let a tile count the less, the nearer to its edge a pixel is, so that no seams are seen. Without, all
-            count the same, which is the protocol of the released figures.
-        windows: Let all tiles be whole windows, flush with the borders, and mirror an image that is smaller than the
-            network takes. Without, the network pads with zeros, which is the paper's protocol.
+        overlap: Overlap of neighbouring tiles in LR pixels, less than `tile`.
+        batch: Tiles in a batch.
+        feather: Weight pixels of a tile less towards its edge, to avoid visible seams. Without it, all weights are
+            equal, as in the protocol of the released figures.
+        windows: Use tiles of whole windows, flush with the borders, and mirror an image that is too small for the
+            network. Without it, the network pads with zeros, as in the paper's protocol.
         progress: Called after each batch with (tiles done, tiles in all).
 
     Yields:
-        (B, C, some rows, kW) from top to bottom, float32 or, where `net`'s output is more exact, like it.
+        (B, C, some rows, kW) from top to bottom, float32, or the data type of the output of `net` if it is more
+        precise.
 
     Raises:
         ValueError: `tile`, `overlap` or `batch` out of range.
@@ -184,7 +184,7 @@ def tiled_rows(
     fade = [upscale * overlap if feather and len(places) > 1 else 0 for places in (rows, columns)]
     pieces = [lq[:, :, y : y + h, x : x + w] for y, h in rows for x, w in columns]
     outputs = _outputs(net, pieces, upscale, batch, windows, progress)
-    begun: tuple[Tensor, Tensor] | None = None  # sums and weights of the rows that the tiles above reached
+    begun: tuple[Tensor, Tensor] | None = None  # sums and weights of rows of the tiles above
     for index, (y, h) in enumerate(rows):
         total, count = _add_tiles(outputs, columns, (upscale * h, upscale * width), fade, upscale, begun)
         end = rows[index + 1][0] if index + 1 < len(rows) else height
@@ -201,7 +201,7 @@ def _outputs(
     windows: Windows | None,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[Tensor]:
-    """The network's output for each piece; neighbours of equal size go through it together."""
+    """The network's output for each piece; neighbours of equal size form a batch."""
     done = 0
     groups = (list(group) for _, group in groupby(pieces, lambda piece: piece.shape))
     for chosen in (group[i : i + batch] for group in groups for i in range(0, len(group), batch)):
@@ -222,7 +222,7 @@ def _add_tiles(
     upscale: int,
     begun: tuple[Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
-    """Sum up the outputs of one row of tiles, weighted, on top of the rows that are begun; SR pixels (size)."""
+    """Add the weighted outputs of one row of tiles to the unfinished rows; `size` is in SR pixels."""
     total: Tensor | None = None
     for x, width in columns:
         output = next(outputs)
@@ -246,7 +246,7 @@ def _symmetries() -> Iterator[tuple[int, bool]]:
 
 
 def self_ensemble(net: Network, lq: Tensor) -> Tensor:
-    """Average the network over the eight flips and quarter turns of its input (EDSR's "+", geometric self-ensemble).
+    """Average the network over the eight flips and rotations of its input (EDSR's "+", geometric self-ensemble).
 
     Args:
         net: The network.

@@ -1,4 +1,4 @@
-"""A trained ASID that enlarges images, by tiles or whole."""
+"""Enlarge images with a trained ASID, by tiles or as a whole."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ from .tiling import Windows, spans, tiled_rows, tiles_at_once
 
 @dataclass(frozen=True)
 class Upscaler:
-    """A network and how it is run on an image.
+    """A network with its settings for images.
 
     Attributes:
         net: Maps (B, 3, H, W) in [0, 1] to (B, 3, scale * H, scale * W), both float32 on the CPU.
         scale: The network's scale.
-        tile: Tile size in pixels of the input, 0 for the whole image at once.
-        overlap: How far neighbouring tiles overlap, in pixels of the input.
-        windows: The network's windows, which tiles are to fit; None if it has none, or if it is to pad with zeros.
+        tile: Tile size in pixels of the input, 0 for the whole image.
+        overlap: Overlap of neighbouring tiles in pixels of the input.
+        windows: The windows of the network for the tiles; None if it has none, or pads with zeros.
     """
 
     net: Callable[[Tensor], Tensor]
@@ -39,35 +39,35 @@ class Upscaler:
     windows: Windows | None = None
 
     def __call__(self, image: Image, progress: Callable[[int, int], None] | None = None) -> Image:
-        """Enlarge an image at once; arguments and errors as `strips`'."""
+        """Enlarge an image as a whole; arguments and errors as in `strips`."""
         return self.strips(image, progress).whole()
 
     def strips(self, image: Image, progress: Callable[[int, int], None] | None = None) -> Strips:
-        """Enlarge an image strip by strip, as the strips are asked for.
+        """Enlarge an image strip by strip on demand.
 
         Alpha is enlarged by bicubic interpolation.
 
         Args:
             image: The image.
-            progress: Called with the tiles done and their number.
+            progress: Called with (tiles done, tiles in all).
 
         Returns:
-            An image of as many channels and bits. Going through it raises a FloatingPointError where the network's
-            output is not finite.
+            An image with the same channels and bits. Its iteration raises a FloatingPointError if the network's output
+            is not finite.
         """
         height, width = (self.scale * side for side in image.pixels.shape[:2])
         rows = self._rows(image, progress)
         return Strips(height, width, image.channels, image.bits, rows, image.metadata, image.duration)
 
     def work(self, height: int, width: int) -> tuple[int, int]:
-        """How many tiles an image of this size is, and how many pixels they have in all."""
+        """The number of tiles for an image of this size, and of their pixels in all."""
         rows, columns = (spans(side, self.tile or None, self.overlap, self.windows) for side in (height, width))
         return len(rows) * len(columns), sum(length for _, length in rows) * sum(length for _, length in columns)
 
     @torch.inference_mode()
     def _rows(self, image: Image, progress: Callable[[int, int], None] | None) -> Iterator[Pixels]:
         image = fill_hidden(image)
-        # PyTorch computes little with 16 unsigned bits
+        # PyTorch supports few operations on uint16
         colour = image.pixels[..., : 1 if image.grey else 3].astype(
             np.uint8 if image.bits == 8 else np.int32, copy=False
         )
@@ -81,7 +81,9 @@ class Upscaler:
         top = 0
         for sr in tiled_rows(net, lq, self.scale, tile, self.overlap, batch, True, self.windows, progress):
             if not sr.isfinite().all():
-                raise FloatingPointError("the network's output is not finite (damaged weights, or --half too coarse)")
+                raise FloatingPointError(
+                    "the network's output is not finite (damaged weights, or too little precision with --half)"
+                )
             planes = _luma(sr) if image.grey else sr
             rows = (planes.clamp(0, 1) * image.top).round()[0].permute(1, 2, 0).numpy().astype(image.pixels.dtype)
             yield rows if alpha is None else np.dstack([rows, alpha[top : top + len(rows)]])
@@ -89,7 +91,7 @@ class Upscaler:
 
 
 def _luma(sr: Tensor) -> Tensor:
-    """Grey of (B, 3, H, W), as OpenCV and JPEG weigh it."""
+    """Grey of (B, 3, H, W), with the weights of OpenCV and JPEG."""
     return (sr * sr.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
 
 
@@ -103,27 +105,27 @@ def load_upscaler(
     half: bool = False,
     borders: str = 'flush',
 ) -> Upscaler:
-    """Load a network to enlarge images with.
+    """Load a network for enlarging images.
 
     Args:
         weights: A checkpoint of ASID, `packaged:xK`, or, for ONNX Runtime, an exported .onnx file.
-        scale: The scale that the network must have; None for any.
+        scale: The required scale of the network; None for any.
         tile: As `Upscaler.tile`.
         overlap: As `Upscaler.overlap`.
         backend: One of `BACKENDS`.
-        device: 'cpu', 'cuda', or 'auto', which is CUDA if there is any.
+        device: 'cpu', 'cuda', or 'auto', which is CUDA if available.
         half: Compute in float16 on CUDA, in bfloat16 on a CPU.
         borders: One of `BORDERS`; 'zeros' is the paper's protocol.
 
     Raises:
-        UsageError: Weights of another scale, a device that is not there, or tiles that make no sense.
-        CheckpointError: The file cannot be read or is not an ASID's.
-        BackendError: The backend is not installed, or not for this device.
+        UsageError: Weights of another scale, a missing device, or invalid tiles.
+        CheckpointError: The file cannot be read or is not an ASID.
+        BackendError: The backend is not installed, or does not support this device.
     """
     if tile < 0:
         raise UsageError(f'--tile {tile}: should be a number of pixels, or 0 for the whole image')
     if tile and not 0 <= overlap < tile:
-        raise UsageError(f'--tile {tile} --tile-overlap {overlap}: the overlap must be smaller')
+        raise UsageError(f'--tile {tile} --tile-overlap {overlap}: the overlap must be smaller than the tile')
     weights = Path(weights)
     if backend not in BACKENDS:
         raise UsageError(f'--backend {backend}: should be {" or ".join(BACKENDS)}')
@@ -133,7 +135,7 @@ def load_upscaler(
     if scale not in (None, own_scale):
         raise UsageError(f'--scale {scale}: {weights} holds a network of scale {own_scale}')
     if num_in_ch != 3:
-        raise UsageError(f'{weights}: a network for {num_in_ch} channels; images here have 3')
+        raise UsageError(f'{weights}: the network takes {num_in_ch} channels, but images have 3')
     return Upscaler(net, own_scale, tile, overlap, Windows(window_size) if borders == 'flush' else None)
 
 
@@ -147,7 +149,7 @@ def _load_torch(weights: Path, device: str, half: bool) -> Loaded:
     device = choose_device(device)
     dtype = choose_dtype(device, half)
     network = load_asid(weights)
-    with enough_memory(UsageError, '--device', 'while the network was loaded; --device cpu goes without the GPU'):
+    with enough_memory(UsageError, '--device', 'while loading the network; --device cpu does not use the GPU'):
         network = network.to(device, dtype)
 
     def run(lq: Tensor) -> Tensor:
@@ -159,21 +161,21 @@ def _load_torch(weights: Path, device: str, half: bool) -> Loaded:
 def _load_onnxruntime(weights: Path, device: str, half: bool) -> Loaded:
     if weights.suffix != '.onnx':
         raise UsageError(
-            f'{weights}: --backend onnxruntime needs an .onnx file; asid export {weights} OUT.onnx makes one'
+            f'{weights}: --backend onnxruntime needs an .onnx file; asid export {weights} OUT.onnx writes one'
         )
     if half:
-        raise UsageError('--half: an .onnx file is in half precision if asid export --half wrote it')
+        raise UsageError('--half: an .onnx file is in half precision if it was exported with --half')
     exported = load_onnx(weights, device)
     return exported.run, exported.upscale, exported.num_in_ch, exported.window_size
 
 
 BACKENDS: Mapping[str, Callable[[Path, str, bool], Loaded]] = {'torch': _load_torch, 'onnxruntime': _load_onnxruntime}
-"""By the name of a runtime, the function that loads a network for it."""
+"""Functions that load a network, by the name of the runtime."""
 
 
 @contextmanager
 def image_failures(source: Path, image: Image, tile: int) -> Iterator[None]:
-    """Make the failures of this image, read from `source` and run by tiles of `tile`, ImageErrors that name it."""
+    """Convert failures on this image, from `source` and with tiles of `tile`, to ImageErrors that name it."""
     hint = f'a --tile below {tile}' if tile else '--tile 64'
     with enough_memory(ImageError, str(source), f'at {image.width}x{image.height} pixels; try {hint}'):
         try:

@@ -1,1 +1,1 @@
-"""The names and shapes of parameters in state dicts: ours, those of released checkpoints, and the way between them."""
+"""Names and shapes of parameters in state dicts, ours and those of released checkpoints, and their translation."""

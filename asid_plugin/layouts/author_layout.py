@@ -1,4 +1,4 @@
-"""The state dict of the authors' released checkpoints: its names and shapes, and the way to ours and back."""
+"""Translate the state dict of the authors' released checkpoints to ours and back."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -49,13 +49,13 @@ LAYERS = (
     ('conv_up', 'up.0'),
 )
 JUNK = ('total_ops', 'total_params')
-"""Last parts of the entries that thop leaves in a checkpoint."""
+"""Last parts of the keys that thop adds to a checkpoint."""
 LINEAR = re.compile(r'\.(gate\.\d|to_qkv|to_v|to_out\.0)\.weight$')
-"""Their two-dimensional weights; all others of ours that are two-dimensional are 1x1 convolutions there."""
+"""Their two-dimensional weights; all other two-dimensional weights of ours are 1x1 convolutions there."""
 
 
 def is_author_layout(state_dict: Mapping[str, Tensor]) -> bool:
-    """Whether the keys are those of the authors' network."""
+    """Whether the keys belong to the authors' network."""
     return 'input.weight' in state_dict and 'block0.res_end.weight' in state_dict
 
 
@@ -70,13 +70,13 @@ def layer_names(blocks: Iterable[str]) -> dict[str, str]:
 
 
 def from_author_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate the authors' state dict to ours; keys that are not theirs stay as they are.
+    """Translate the authors' state dict to ours; unknown keys are unchanged.
 
     Args:
         state_dict: Flat, as in their released files; thop's `total_ops` and `total_params` entries are dropped.
 
     Raises:
-        ValueError: A tensor has a shape that no network of theirs has; the message names it.
+        ValueError: A tensor has an impossible shape; the message names it.
     """
     names = {theirs: ours for ours, theirs in layer_names(block_numbers(state_dict, r'block(\d+)\.')).items()}
     result = {}
@@ -116,16 +116,16 @@ def block_numbers(state_dict: Collection[str], pattern: str) -> set[str]:
     """The numbers that `pattern` finds at the starts of keys.
 
     Raises:
-        ValueError: They are too many for so few keys; every block has more than twenty.
+        ValueError: There are more blocks than the keys allow; every block has more than twenty.
     """
     numbers = {match[1] for key in state_dict if (match := re.match(pattern, key))}
     if len(numbers) > 8 + len(state_dict) // 20:
-        raise ValueError(f'{len(numbers)} blocks cannot be made of {len(state_dict)} tensors')
+        raise ValueError(f'{len(state_dict)} tensors cannot form {len(numbers)} blocks')
     return numbers
 
 
 def _split(key: str, names: Mapping[str, str]) -> tuple[str, str]:
-    """Translate the layer part of a key; parameters that are no layer (temperature, position_bias) match whole."""
+    """Translate the layer part of a key; parameters outside of layers (temperature, position_bias) match in full."""
     if key in names:
         return names[key], ''
     layer, _, leaf = key.rpartition('.')

@@ -1,8 +1,8 @@
-"""The state dict of neosr's ASID: the authors' names and shapes, from which not all arguments follow.
+"""Translate the state dict of neosr's ASID: the authors' names and shapes, which do not determine all arguments.
 
-That network sees images in [0, 1], always. It has position biases only where its option `pe` asks for them. By its
-option `flash_attn`, a default, channel attention takes the scale of scaled dot-product attention for the temperature,
-and is computed without gradients, so that its norms and temperatures stay as they were at first.
+Its input range is always [0, 1]. It has position biases only with its option `pe`. With its option `flash_attn`, the
+default, channel attention uses the scale of scaled dot-product attention instead of the temperature, and is computed
+without gradients, so that its norms and temperatures keep their initial values.
 """
 
 import re
@@ -17,11 +17,11 @@ BEFORE_TRAINING = (
     (re.compile(r'\.BlockC\.(cttn\d\.temperature|canorm\d\.weight)$'), 1),
     (re.compile(r'\.BlockC\.canorm\d\.bias$'), 0),
 )
-"""Parameters of channel attention, and the number that fills them at first."""
+"""Parameters of channel attention, with their initial value."""
 
 
 def is_untrained(state_dict: Mapping[str, Tensor]) -> bool:
-    """Whether channel attention is as at first: its temperatures and norms get no gradient with `flash_attn`."""
+    """Whether channel attention has its initial values: with `flash_attn` it gets no gradients."""
     return all(
         value.eq(first).all()
         for key, value in state_dict.items()
@@ -31,15 +31,15 @@ def is_untrained(state_dict: Mapping[str, Tensor]) -> bool:
 
 
 def from_neosr_layout(state_dict: Mapping[str, Tensor], flash: bool, window_size: int = 8) -> dict[str, Tensor]:
-    """Translate a state dict of neosr's `asid` or `asid_d8` to ours, with entries for arguments that no weight shows.
+    """Translate a state dict of neosr's `asid` or `asid_d8` to ours, and add arguments that the weights do not show.
 
     Args:
         state_dict: Flat.
-        flash: Its `flash_attn`; the temperatures, which are not used then, are left out.
-        window_size: P, read only where there are no position biases; their number gives P.
+        flash: Its `flash_attn`; the temperatures, which are unused then, are dropped.
+        window_size: P, read only without position biases; their number gives P.
 
     Raises:
-        ValueError: A tensor has a shape that no such network has; the message names it.
+        ValueError: A tensor has an impossible shape; the message names it.
     """
     weights = from_author_layout(state_dict)
     if flash:

@@ -1,4 +1,4 @@
-"""The state dicts of Omni-SR: the arguments of the network from ours, and the way from the released layout and back."""
+"""Infer the arguments of Omni-SR from a state dict, and translate its released layout to ours and back."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -51,7 +51,7 @@ TEMPERATURE = ('channel_attn.temperature', '{channel}.fn.temperature')
 
 
 def is_released_layout(state_dict: Mapping[str, Tensor]) -> bool:
-    """Whether the keys are those of Omni-SR's released files."""
+    """Whether the keys belong to Omni-SR's released files."""
     return 'input.weight' in state_dict and 'residual_layer.0.residual_layer.0.layer.0.fn.0.weight' in state_dict
 
 
@@ -72,13 +72,13 @@ def parameter_names(blocks: Iterable[str]) -> dict[str, str]:
 
 
 def from_released_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate a released state dict to ours; keys that are not theirs stay as they are.
+    """Translate a released state dict to ours; unknown keys are unchanged.
 
     Args:
         state_dict: Flat; thop's `total_ops` and `total_params` entries are dropped.
 
     Raises:
-        ValueError: A tensor has a shape that no network of theirs has; the message names it.
+        ValueError: A tensor has an impossible shape; the message names it.
     """
     blocks = block_numbers(state_dict, r'residual_layer\.(\d+)\.')
     names = {theirs: ours for ours, theirs in parameter_names(blocks).items()}
@@ -96,14 +96,14 @@ def from_released_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_released_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate our state dict to that of the released files, the inverse of `from_released_layout`.
+    """Translate our state dict to the released layout, the inverse of `from_released_layout`.
 
     Raises:
         ValueError: The network is not Omni-SR itself, but one with a channel-split ratio below 1.
     """
     ratio = infer_arguments(state_dict)['channel_split']
     if ratio != 1:
-        raise ValueError(f'only a network with channel_split=1 is Omni-SR, this one has {ratio:g}')
+        raise ValueError(f'only a network with channel_split=1 is Omni-SR, not one with {ratio:g}')
     names = parameter_names(block_numbers(state_dict, r'body\.(\d+)\.'))
     result = {}
     for key, value in state_dict.items():
@@ -117,20 +117,20 @@ def to_released_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def our_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A flat state dict in our layout, be it in ours or that of the released files."""
+    """A flat state dict of either layout in our layout."""
     return from_released_layout(state_dict) if is_released_layout(state_dict) else dict(state_dict)
 
 
 def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Find the arguments of `OmniSR` that a state dict was made with.
+    """Infer the arguments of `OmniSR` from a state dict.
 
-    There are taken to be as many output as input channels, if the upsampler's width allows it.
+    The number of output channels is assumed to equal that of the input, if the width of the upsampler allows it.
 
     Args:
         state_dict: Flat, in our layout or that of the released files.
 
     Raises:
-        ValueError: The keys or shapes are not those of an Omni-SR.
+        ValueError: The keys or shapes do not belong to an Omni-SR.
     """
     weights = our_layout(state_dict)
     try:
@@ -139,7 +139,7 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         num_attn = shape_of(weights, 'body.0.meso_osa.norm1.weight', 1)[0]
         table = shape_of(weights, 'body.0.meso_osa.spatial_attn.position_bias', 2)[1]
     except KeyError as error:
-        raise ValueError(f'not the weights of an Omni-SR: there is no {error}') from None
+        raise ValueError(f'not the weights of an Omni-SR: {error} is missing') from None
     num_out_ch, upscale = infer_output(num_up, num_in_ch)
     return {
         'num_in_ch': num_in_ch,

@@ -1,4 +1,4 @@
-"""The arguments of an ASID, read from its state dict in our layout or the authors'."""
+"""Infer the arguments of an ASID from its state dict, in our layout or the authors'."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ OUR_KEYS = {
     'body.0.esa.conv_f.weight',
     'conv_up.weight',
 }
-"""Some that every ASID has, whatever its arguments, and no other network."""
+"""Keys that every ASID has, and no other network."""
 AUTHOR_KEYS = {
     'input.weight',
     'block0.residual_layer.0.SLA1.attn.to_qkv.weight',
@@ -24,25 +24,25 @@ AUTHOR_KEYS = {
     'block0.esa.conv_f.weight',
     'up.0.weight',
 }
-"""The same ones in the authors' layout."""
+"""The same keys in the authors' layout."""
 
 POSITION_BIAS = 'body.0.units.0.sam.meso_layer.attn.position_bias'
 TEMPERATURE = 'body.0.cam.global_attn.temperature'
 INPUT_RANGE = 'input_range'
 WINDOW = 'window'
-TO_CONVERT = '`asid convert --from neosr IN OUT` makes a file of it that is read'
+TO_CONVERT = 'convert it by `asid convert --from neosr IN OUT`'
 NEOSR_WITHOUT_BIAS = (
-    "the authors' keys without position biases are those of neosr's ASID, whose input is [0, 1] where the paper's is "
-    f'normalised; {TO_CONVERT}'
+    "the authors' keys without position biases mean neosr's ASID, whose input range is [0, 1], not [-1, 1]; "
+    f'{TO_CONVERT}'
 )
 
 
 def markers(input_range: str, position_bias: bool, window_size: int) -> dict[str, Tensor]:
-    """Entries of our state dicts for arguments that no weight shows, by their presence and shape; the paper's has none.
+    """Entries of our state dicts that mark arguments by their presence and shape; the paper's network has none.
 
     Args:
-        input_range: Of `ASID`; its 'unit' is marked by [0, 1] at `INPUT_RANGE`.
-        position_bias: Of `ASID`; without such, zeros of P x P at `WINDOW` give P.
+        input_range: Argument of `ASID`; 'unit' is marked by [0, 1] at `INPUT_RANGE`.
+        position_bias: Argument of `ASID`; if False, zeros of P x P at `WINDOW` give P.
         window_size: P.
     """
     entries = {} if input_range == 'signed' else {INPUT_RANGE: torch.tensor([0.0, 1.0])}
@@ -50,37 +50,37 @@ def markers(input_range: str, position_bias: bool, window_size: int) -> dict[str
 
 
 def beyond_the_paper(arguments: Mapping[str, Any]) -> list[str]:
-    """Those of an ASID's arguments that no network of the paper has, as 'input_range unit'."""
+    """The arguments of an ASID that differ from all networks of the paper, such as 'input_range unit'."""
     papers = {'input_range': 'signed', 'position_bias': True, 'channel_scale': 'learned'}
     return [f'{name} {arguments[name]}' for name, value in papers.items() if arguments[name] != value]
 
 
 def our_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A flat state dict in our layout, be it in ours or the authors'."""
+    """A flat state dict of either layout in our layout."""
     return from_author_layout(state_dict) if is_author_layout(state_dict) else dict(state_dict)
 
 
 def is_asid(state_dict: Mapping[str, Any]) -> bool:
-    """Whether the keys are those of an ASID, in our layout or the authors'; the values are not looked at."""
+    """Whether the keys belong to an ASID, in our layout or the authors'; the values are not checked."""
     return any(keys <= state_dict.keys() for keys in (OUR_KEYS, AUTHOR_KEYS))
 
 
 def is_neosr(state_dict: Mapping[str, Any]) -> bool:
-    """Whether the keys are the authors' without the position biases, which neosr's ASID lacks."""
+    """Whether the keys are the authors' without position biases, which neosr's ASID lacks."""
     return is_author_layout(state_dict) and not any('rel_pos_bias' in key for key in state_dict)
 
 
 def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Find the arguments of `ASID` that a state dict was made with.
+    """Infer the arguments of `ASID` from a state dict.
 
-    With one block, sharing 'inter' and 'none' are the same network; 'inter' is returned. There are taken to be as many
-    output as input channels, if the upsampler's width allows it.
+    With one block, sharing 'inter' and 'none' are the same network; 'inter' is returned. The number of output channels
+    is assumed to equal that of the input, if the width of the upsampler allows it.
 
     Args:
         state_dict: Flat, in our layout or the authors'.
 
     Raises:
-        ValueError: The keys or shapes are not those of an ASID.
+        ValueError: The keys or shapes do not belong to an ASID.
     """
     weights = our_layout(state_dict)
     try:
@@ -90,7 +90,7 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
     except KeyError as error:
         if is_neosr(state_dict):
             raise ValueError(NEOSR_WITHOUT_BIAS) from None
-        raise ValueError(f'not the weights of an ASID: there is no {error}') from None
+        raise ValueError(f'not the weights of an ASID: {error} is missing') from None
     num_block = count_blocks(weights)
     num_out_ch, upscale = infer_output(num_up, num_in_ch)
     return {
@@ -110,23 +110,23 @@ def infer_arguments(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def shape_of(weights: Mapping[str, Tensor], key: str, ndim: int) -> tuple[int, ...]:
-    """The shape of a tensor, none of whose `ndim` sides is 0.
+    """The shape of a tensor with `ndim` dimensions, each at least 1.
 
     Raises:
-        KeyError: There is none.
-        ValueError: It has another number of sides, or one of 0.
+        KeyError: The tensor is missing.
+        ValueError: It has another number of dimensions, or one of 0.
     """
     shape = tuple(weights[key].shape)
     if len(shape) != ndim or 0 in shape:
-        raise ValueError(f'{key} has the shape {shape}; it should have {ndim} sides, each at least 1')
+        raise ValueError(f'{key} has the shape {shape}; it should have {ndim} dimensions, each at least 1')
     return shape
 
 
 def count_blocks(weights: Mapping[str, Tensor]) -> int:
-    """The number of blocks, of which every one must be there.
+    """The number of blocks, which must be complete.
 
     Raises:
-        ValueError: One is missing, or they are too many for so few tensors.
+        ValueError: A block is missing, or there are more blocks than the tensors allow.
     """
     numbers = block_numbers(weights, r'body\.(\d+)\.')
     missing = {str(n) for n in range(len(numbers))} - numbers
@@ -151,7 +151,7 @@ def _infer_range(weights: Mapping[str, Tensor]) -> str:
     if INPUT_RANGE not in weights:
         return 'signed'
     if shape_of(weights, INPUT_RANGE, 1) != (2,) or weights[INPUT_RANGE].tolist() != [0, 1]:
-        raise ValueError(f'{INPUT_RANGE} must be 0 and 1, the only range that is marked in a file')
+        raise ValueError(f'{INPUT_RANGE} must be 0 and 1, the only other range')
     return 'unit'
 
 

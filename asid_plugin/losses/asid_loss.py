@@ -1,4 +1,4 @@
-"""Losses that BasicSR lacks. Both compute in float32, whatever precision the network's output has."""
+"""Losses that BasicSR lacks. Both compute in float32 for any precision of the output."""
 
 import torch
 from basicsr.losses.basic_loss import CharbonnierLoss, L1Loss
@@ -9,7 +9,7 @@ from asid_plugin.registry import LOSS_REGISTRY
 
 @LOSS_REGISTRY.register()
 class FFTLoss(L1Loss):
-    """L1 distance of the images' spectra: orthonormal `rfft2`, real and imaginary parts side by side.
+    """L1 distance of the spectra of the images: orthonormal `rfft2`, real and imaginary parts side by side.
 
     Args:
         loss_weight: Factor.

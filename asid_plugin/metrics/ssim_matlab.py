@@ -1,4 +1,4 @@
-"""SSIM of the luma that MATLAB sees."""
+"""SSIM of MATLAB's luma."""
 
 from typing import Any, Literal
 
@@ -18,16 +18,16 @@ def calculate_ssim_matlab(
     test_y_channel: bool = False,
     **_kwargs: Any,
 ) -> float:
-    """SSIM as a MATLAB script computes it from 8-bit images: `rgb2ycbcr` of uint8 is uint8, so Y is rounded.
+    """SSIM of a MATLAB script on 8-bit images: `rgb2ycbcr` of uint8 is uint8, so Y is rounded.
 
-    BasicSR's `calculate_ssim` keeps the fractions of Y. That is what the published figures of ASID and IMDN do, and it
-    gives 0.0010 to 0.0012 more on Set5 upscaled bicubically (`tests/losses/test_losses_metrics.py`). In all else the
-    two are one; without `test_y_channel` they are equal.
+    BasicSR's `calculate_ssim` does not round Y. The published figures of ASID and IMDN do not either, which gives
+    0.0010 to 0.0012 more on Set5 upscaled bicubically (`tests/losses/test_losses_metrics.py`). All else is equal, so
+    without `test_y_channel` the results are equal.
 
     Args:
         img: (H, W, C) BGR, [0, 255].
-        img2: The same of the other image.
-        crop_border: Pixels left out on each side.
+        img2: The other image in the same form.
+        crop_border: Pixels cropped on each side.
         input_order: 'HWC' or 'CHW'.
         test_y_channel: Compare the luma Y of YCbCr instead of the colours.
 

@@ -1,4 +1,4 @@
-"""Checks of a config before its run starts, of all that it names at once."""
+"""Check a config before its run starts, with all its weights and images."""
 
 import os
 import re
@@ -16,14 +16,14 @@ from asid_plugin.options.compiling import check_arguments
 
 
 def check_config(cfg: Config, *loaders: str) -> None:
-    """Check the weights and images that a config names, and how it compiles, before anything is written.
+    """Check the weights, images and compilation of a config before anything is written.
 
     Args:
         cfg: The config.
-        *loaders: Those whose images are needed; with 'train_dataloader' among them, the run is a training.
+        *loaders: Names of the data loaders to check; with 'train_dataloader', the run is a training.
 
     Raises:
-        DatasetError: Something is missing or cannot be used; there is a line for each fault, with its key.
+        DatasetError: A file is missing or unusable; the message has a line for each fault, with its key.
     """
     faults = [*_lacking_weights(cfg), *_compile_faults(cfg, 'train_dataloader' in loaders)]
     for loader in filter(cfg.get, loaders):
@@ -38,7 +38,7 @@ def _lacking_weights(cfg: Config) -> Iterator[str]:
         if not path:
             continue
         if not isinstance(path, str):
-            yield f'{key}: {path!r} is no path'
+            yield f'{key}: {path!r} is not a path'
         elif not (is_packaged(path) or re.match(r'[\w-]{2,}:', path) or Path(path).expanduser().is_file()):
             yield f'{key}: {path}: no such file'
 
@@ -53,13 +53,13 @@ def _compile_faults(cfg: Config, is_training: bool) -> Iterator[str]:
 
 
 def _faults(loader: Mapping[str, Any]) -> Iterator[str]:
-    """The faults of the datasets of a data loader, and of its batch."""
+    """The faults of the datasets and the batch of a data loader."""
     whole = loader['dataset']
     sections = [*_sections(whole)]
     names = Counter(section.get('name', '') for section in sections if section.get('test_mode'))
     for name, count in names.items():
         if count > 1:
-            yield f'{count} data sets have the name {name!r}, by which their figures and images are kept; rename them'
+            yield f'{count} data sets have the name {name!r}, which also names their figures and images; rename them'
     for section in sections:
         try:
             dataset = DATASETS.build({**section, '_scope_': 'asid', 'lazy_init': False})
@@ -72,7 +72,7 @@ def _faults(loader: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _sections(section: Any) -> Iterator[Mapping[str, Any]]:
-    """The sections of our datasets, however other datasets wrap them."""
+    """The sections of our datasets, inside any wrappers."""
     if isinstance(section, Mapping):
         if section.get('type') in _OURS:
             yield section

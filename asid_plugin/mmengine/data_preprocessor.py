@@ -1,4 +1,4 @@
-"""The preparation of a batch between the data loader and the network."""
+"""Prepare a batch between data loader and network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from asid_plugin.mmengine.registry import MODELS
 
 @MODELS.register_module()
 class SRDataPreprocessor(ImgDataPreprocessor):
-    """From 8-bit BGR images, as files have them, to RGB in [0, 1], as networks take them, and back.
+    """Converts 8-bit BGR images from files to RGB in [0, 1] for networks, and back.
 
-    The bytes of a batch go to the device in one copy, for which the program does not wait, and become numbers there.
+    The bytes of a batch are copied to the device asynchronously in one piece, and converted to numbers there.
 
     Args:
-        non_blocking: Copy from page-locked memory without waiting, where the device is a GPU.
+        non_blocking: Copy from page-locked memory asynchronously if the device is a GPU.
     """
 
     def __init__(self, non_blocking: bool = True) -> None:
@@ -29,16 +29,16 @@ class SRDataPreprocessor(ImgDataPreprocessor):
 
         Args:
             data: `inputs`, a list of (3, H, W) uint8 BGR, or these stacked; `data_samples`, a list of their samples.
-                Other types than uint8 have the same range. Smaller ones than the largest get black at the bottom and
+                Other types than uint8 have the same range. Smaller images are padded with black at the bottom and
                 right.
-            training: Make every sample's `gt` RGB in [0, 1] as well. In testing it stays 8-bit, to be measured, and
-                where it is.
+            training: Convert `gt` of every sample to RGB in [0, 1] too. In testing it stays 8-bit on its device, for
+                metrics.
 
         Returns:
             `inputs` (B, 3, H, W), RGB in [0, 1], and `data_samples`.
 
         Raises:
-            ValueError: Images have not three channels.
+            ValueError: Images do not have three channels.
         """
         moved = self.cast_data({key: value for key, value in data.items() if key not in ('inputs', 'data_samples')})
         samples = data.get('data_samples')
@@ -54,16 +54,16 @@ class SRDataPreprocessor(ImgDataPreprocessor):
         return {**moved, 'inputs': self.normalize(data['inputs']), 'data_samples': samples}
 
     def normalize(self, images: Tensor | Sequence[Tensor]) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] on the device, of BGR in [0, 255]; see `forward`."""
+        """(B, 3, H, W) RGB in [0, 1] on the device, from BGR in [0, 255]; see `forward`."""
         batch = images if isinstance(images, Tensor) else self.stack(list(images))
         if batch.dim() != 4 or batch.shape[1] != 3:
             raise ValueError(f'images should be (3, H, W), got {tuple(batch.shape[1:])}')
         batch = batch.to(self.device, non_blocking=self._non_blocking).flip(1)
-        # divided by a tensor: by a number, a GPU multiplies with the rounded reciprocal
+        # divided by a tensor, because for a number a GPU multiplies by the rounded reciprocal
         return torch.div(batch if batch.dtype == torch.uint8 else batch.float(), self.std)
 
     def stack(self, images: list[Tensor]) -> Tensor:
-        """Images as one tensor where they are, in page-locked memory if a GPU copies it from there."""
+        """Images as one tensor on their device, in page-locked memory for a copy to a GPU."""
         if len({image.dtype for image in images}) > 1:
             images = [image.float() for image in images]
         if len({image.shape for image in images}) > 1:
@@ -76,5 +76,5 @@ class SRDataPreprocessor(ImgDataPreprocessor):
 
     @staticmethod
     def to_images(sr: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB, about [0, 1], as 8-bit BGR images, rounded as BasicSR's `tensor2img` does."""
+        """Convert (B, 3, H, W) RGB, about [0, 1], to 8-bit BGR images, rounded like BasicSR's `tensor2img`."""
         return sr.clamp(0, 1).mul_(255).round_().to(torch.uint8).flip(1)

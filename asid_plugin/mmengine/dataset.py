@@ -24,11 +24,11 @@ SIDES = ('lq', 'gt')
 
 
 class DatasetError(ASIDError):
-    """Data sets that cannot be used; the message has one line for each fault, with the place and the reason."""
+    """Unusable data sets; the message has one line for each fault, with the place and the reason."""
 
 
 def too_few(images: int, batch: int) -> str:
-    """Say that there are too few images for a batch on every rank."""
+    """The message on too few images for a batch on every rank."""
     return f'{images} images for training, fewer than the batch of {batch} on every rank'
 
 
@@ -36,9 +36,9 @@ class Listing(NamedTuple):
     """The contents of a folder or LMDB.
 
     Attributes:
-        shapes: Of its images, by name or key.
-        raw: They are raw pixels.
-        checksums: Of raw pixels, by key, where there are any.
+        shapes: Shapes of its images, by name or key.
+        raw: Whether they are raw pixels.
+        checksums: Checksums of raw pixels by key, if any.
     """
 
     shapes: dict[str, Shape]
@@ -48,7 +48,7 @@ class Listing(NamedTuple):
 
 @contextmanager
 def checked_once() -> Iterator[None]:
-    """Let two datasets of the same settings, as long as the context lasts, look at their images only once."""
+    """Let datasets with the same settings check their images only once within the context."""
     token = _CHECKED.set({})
     try:
         yield
@@ -61,20 +61,20 @@ _CHECKED: ContextVar[dict[str, list[dict[str, Any]]] | None] = ContextVar('_CHEC
 
 @DATASETS.register_module()
 class PairedImageDataset(BaseDataset):
-    """Images of the same names in two folders, or of the same keys in two LMDBs of BasicSR's kind.
+    """Images with the same names in two folders, or the same keys in two LMDBs of BasicSR's form.
 
     Args:
         scale: Scale k: a GT image has k times the sides of its LQ image.
-        data_prefix: The folder of each side, by 'lq' and 'gt', below `data_root`. One whose name ends in `.lmdb` is an
-            LMDB with a `meta_info.txt`. 'gt' may be left out in testing: nothing can be measured then.
-        name: Of the set, for metrics and files.
-        filename_tmpl: The name of an LQ image, without extension, for that of its GT image as `{}`: DIV2K's own files
-            have '{}x2'.
-        backend_args: Of MMEngine's file backend for folders; the local disk without it.
-        **kwargs: As `BaseDataset`'s.
+        data_prefix: The folder of each side, by 'lq' and 'gt', below `data_root`. A name ending in `.lmdb` is an LMDB
+            with a `meta_info.txt`. 'gt' may be omitted in testing without metrics.
+        name: Name of the set, for metrics and files.
+        filename_tmpl: The name of an LQ image, without extension; `{}` is the name of the GT image: '{}x2' for DIV2K's
+            files.
+        backend_args: Arguments of MMEngine's file backend for folders; by default the local disk.
+        **kwargs: Arguments of `BaseDataset`.
 
     Raises:
-        DatasetError: A folder is missing or without images, an image cannot be used, or the two do not go together.
+        DatasetError: A folder is missing or has no images, an image is unusable, or the images do not fit each other.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class PairedImageDataset(BaseDataset):
         super().__init__(data_prefix=data_prefix, **kwargs)
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
-        """A sample; by a `Draw`, with the crop, flips and turns that its seed makes."""
+        """A sample; for a `Draw`, with the crop, flips and rotations of its seed."""
         if not isinstance(idx, Draw):
             return super().__getitem__(idx)
         with seeded(idx.seed):
             return super().__getitem__(int(idx))
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Each pair's `lq_path` and `gt_path`, sorted; in an LMDB, `folder.lmdb/key`, and of raw pixels the shapes."""
+        """`lq_path` and `gt_path` of each pair, sorted; `folder.lmdb/key` for an LMDB, with shapes for raw pixels."""
         checked = _CHECKED.get()
         if checked is None:
             return self.find_pairs()
@@ -113,14 +113,14 @@ class PairedImageDataset(BaseDataset):
 
     @property
     def patch(self) -> int:
-        """Side of the patches that are cut, LR pixels; 0 for whole images."""
+        """Side of the cropped patches in LR pixels; 0 for whole images."""
         crops = (step for step in self.pipeline.transforms if isinstance(step, PairedRandomCrop))
         return max((crop.lq_size for crop in crops), default=0)
 
     def find_pairs(self) -> list[dict[str, Any]]:
         """List the pairs and check them; see `load_data_list`."""
         if not self.data_prefix.get('lq'):
-            raise DatasetError(f"data_prefix: 'lq' is missing, it has {list(self.data_prefix)}")
+            raise DatasetError(f"data_prefix: 'lq' is missing; found {list(self.data_prefix)}")
         names: dict[str, list[str]] = {}
         lacks: list[str] = []
         for side in filter(self.data_prefix.get, SIDES):
@@ -137,7 +137,7 @@ class PairedImageDataset(BaseDataset):
         return [self.describe(pair, listings) | common for pair in pairs]
 
     def describe(self, pair: dict[str, str], listings: dict[str, Listing]) -> dict[str, Any]:
-        """Where a pair's images are, and the shapes and checksums that raw pixels have."""
+        """The paths of the images of a pair, with shapes and checksums for raw pixels."""
         found: dict[str, Any] = {}
         for side, file in pair.items():
             listing = listings[side]
@@ -147,13 +147,13 @@ class PairedImageDataset(BaseDataset):
         return found
 
     def list_images(self, folder: str) -> list[str]:
-        """Names of the images in a folder, or keys of those in an LMDB, sorted."""
-        usual = f'{BENCHMARK}; without it, take this set out of the config' if self.test_mode else UNKNOWN
+        """Names of the images in a folder, or keys in an LMDB, sorted."""
+        usual = f'{BENCHMARK}; to skip this set, remove it from the config' if self.test_mode else UNKNOWN
         missing = f'; {maker(PurePosixPath(folder)) or usual}'
         if folder.endswith('.lmdb'):
             listing = fileio.join_path(folder, META_INFO)
             if not fileio.exists(listing):
-                raise DatasetError(f'{folder}: no LMDB of images, there is no {listing}{missing}')
+                raise DatasetError(f'{folder}: not an LMDB of images, {listing} is missing{missing}')
             try:
                 return sorted(read_shapes(Path(folder))[0])
             except LMDBError as error:
@@ -167,7 +167,7 @@ class PairedImageDataset(BaseDataset):
         return images
 
     def look(self, side: str, names: list[str]) -> Listing:
-        """Read the shapes of images, and check that each can be used; of those on a server nothing is known."""
+        """Read the shapes of images, and check that each is usable; images on a server are not checked."""
         folder = Path(self.data_prefix[side])
         faults: dict[Path, str]
         if folder.suffix == '.lmdb':
@@ -194,28 +194,28 @@ class PairedImageDataset(BaseDataset):
         return Listing(shapes, raw, checksums)
 
     def check_sizes(self, pairs: list[dict[str, str]], listings: dict[str, Listing]) -> None:
-        """Check that GT images have `scale` times the sides of their LQ images; in testing they may have a rest."""
+        """Check that GT images have `scale` times the sides of their LQ images, in testing plus a remainder."""
         for pair in pairs:
             if all(pair.get(side) in listings[side].shapes for side in listings) and 'gt' in pair:
                 gt, lq = (listings[side].shapes[pair[side]][:2] for side in ('gt', 'lq'))
                 if not fits(gt, lq, self.scale, exact=not self.test_mode):
                     here, there = (fileio.join_path(self.data_prefix[side], pair[side]) for side in SIDES)
                     right = f'{lq[1] * self.scale}x{lq[0] * self.scale}, {self.scale} times {here}'
-                    raise DatasetError(f'{there}: {gt[1]}x{gt[0]} pixels, right would be {right}')
+                    raise DatasetError(f'{there}: {gt[1]}x{gt[0]} pixels; it should have {right}')
         for name, (height, width, _) in listings['lq'].shapes.items():
             if min(height, width) < self.patch:
                 where = fileio.join_path(self.data_prefix['lq'], name)
                 raise DatasetError(f'{where}: {width}x{height} pixels, less than a patch, lq_size {self.patch}')
 
     def pair(self, lq: list[str], gt: list[str] | None = None) -> list[dict[str, str]]:
-        """Give every GT image its LQ image."""
+        """Pair every GT image with its LQ image."""
         if gt is None:
             return [{'lq': file} for file in lq]
         pairs = [{'lq': self.lq_name(file), 'gt': file} for file in gt]
         alone = sorted({pair['lq'] for pair in pairs}.symmetric_difference(lq))
         if alone:
             where = ', '.join(self.data_prefix[side] for side in SIDES)
-            raise DatasetError(f'{where}: {len(alone)} images are in one only, such as {alone[0]}')
+            raise DatasetError(f'{where}: {len(alone)} images have no partner, such as {alone[0]}')
         return pairs
 
     def lq_name(self, gt_name: str) -> str:

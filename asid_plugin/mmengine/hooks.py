@@ -16,19 +16,18 @@ from asid_plugin.models.sent_losses import SentLosses
 
 @HOOKS.register_module()
 class SRRuntimeInfoHook(RuntimeInfoHook):
-    """MMEngine's, without its wait for the GPU at every iteration; and it ends a training that diverges.
+    """MMEngine's hook without its wait for the GPU in every iteration, and with an end for a diverging training.
 
-    Losses are looked at an iteration later, and at once where the log, a checkpoint or a validation needs them; see
-    `LossWatch`.
+    Losses are read an iteration later, or at once if the log, a checkpoint or a validation needs them; see `LossWatch`.
 
     Raises:
-        DivergedError: A loss or a weight is nan or infinite; the checkpoints are as they were.
+        DivergedError: A loss or a weight is nan or infinite; existing checkpoints are unchanged.
     """
 
     watch: LossWatch
 
     def before_run(self, runner: Runner) -> None:
-        """Begin to watch the losses."""
+        """Start watching the losses."""
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
         self.watch = LossWatch(
             weights=lambda: runner.model.state_dict(),
@@ -41,7 +40,7 @@ class SRRuntimeInfoHook(RuntimeInfoHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Log and check the losses of the iteration before, and those of this one if they are needed."""
+        """Log and check the losses of the previous iteration, and of this one if needed."""
         sent = SentLosses.send(runner.iter + 1, outputs) if outputs else None
         self.look(runner)
         self.watch.sent = sent
@@ -49,7 +48,7 @@ class SRRuntimeInfoHook(RuntimeInfoHook):
             self.look(runner)
 
     def are_needed(self, runner: Runner, batch_idx: int) -> bool:
-        """Whether another hook looks at the losses after this iteration."""
+        """Whether another hook reads the losses after this iteration."""
         last = self.is_last_train_iter(runner) or self.end_of_epoch(runner.train_dataloader, batch_idx)
         intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook | CheckpointHook)]
         return last or any(
@@ -62,26 +61,26 @@ class SRRuntimeInfoHook(RuntimeInfoHook):
         super().before_val(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Log and check the rest."""
+        """Log and check the remaining losses."""
         self.look(runner)
         super().after_train(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Check the losses, and the weights that are to be saved."""
+        """Check the losses, and the weights to save."""
         self.look(runner)
         self.watch.check_weights(f'iteration {checkpoint["meta"]["iter"]}', checkpoint['state_dict'])
 
     def look(self, runner: Runner) -> None:
-        """Log and check the losses that were sent, if any were."""
+        """Log and check the sent losses, if any."""
         for name, value in (self.watch.look() or {}).items():
             runner.message_hub.update_scalar(f'train/{name}', value)
 
 
 @HOOKS.register_module()
 class SRVisualizationHook(Hook):
-    """Writes SR images, those of every rank, as `WORK_DIR/visualization/WHEN/SET/NAME.png`.
+    """Writes SR images of all ranks as `WORK_DIR/visualization/WHEN/SET/NAME.png`.
 
-    WHEN is `iter_N` in validation and `test` in testing. MMEngine's `Visualizer` records rank 0's only.
+    WHEN is `iter_N` in validation and `test` in testing. MMEngine's `Visualizer` records only rank 0.
 
     Args:
         in_val: Write at every validation.
@@ -95,20 +94,20 @@ class SRVisualizationHook(Hook):
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[BaseDataElement] | None = None
     ) -> None:
-        """Write the images of a validation batch, if asked."""
+        """Write the images of a validation batch, if enabled."""
         if self.in_val:
             self.write(Path(runner.work_dir, 'visualization', f'iter_{runner.iter}'), outputs or ())
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[BaseDataElement] | None = None
     ) -> None:
-        """Write the images of a test batch, if asked."""
+        """Write the images of a test batch, if enabled."""
         if self.in_test:
             self.write(Path(runner.work_dir, 'visualization', 'test'), outputs or ())
 
     @staticmethod
     def write(folder: Path, samples: Sequence[BaseDataElement]) -> None:
-        """Write each sample's `sr`, named after its `lq_path`."""
+        """Write `sr` of each sample, named after its `lq_path`."""
         for sample in samples:
             path = folder / sample.dataset / f'{Path(sample.lq_path).stem}.png'
             mmcv.imwrite(sample.sr.permute(1, 2, 0).cpu().numpy(), str(path))

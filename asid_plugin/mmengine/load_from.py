@@ -1,4 +1,4 @@
-"""The files that `load_from` of a config takes beside MMEngine's own: those of this package, and its own weights."""
+"""Let `load_from` of a config take the files of this package and the packaged weights."""
 
 import functools
 from collections.abc import Mapping
@@ -14,22 +14,22 @@ from torch import Tensor
 
 @CheckpointLoader.register_scheme(prefixes=[r'.+\.safetensors$', 'packaged:'])
 def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read such a file as MMEngine expects it: a state dict of the model, with the network at `generator.`.
+    """Read such a file in MMEngine's form: a state dict of the model, with the network at `generator.`.
 
     Args:
         filename: The file, an ASID or Omni-SR in any layout, or another model's state dict; or `packaged:xK`.
-        map_location: Not needed; MMEngine copies from the CPU.
+        map_location: Ignored; MMEngine copies from the CPU.
 
     Raises:
-        CheckpointError: There is no such file, it is damaged, or holds several networks or neosr's ASID.
+        CheckpointError: The file is missing, damaged, or holds several networks or neosr's ASID.
     """
-    from asid_plugin.checkpoints import read_state_dict  # here, because a config's imports should cost little
+    from asid_plugin.checkpoints import read_state_dict  # imported here, because imports of a config should be cheap
 
     return _of_generator(filename, read_state_dict(filename))
 
 
 def _of_generator(filename: str, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Weights as MMEngine expects them; see `load_from_safetensors`."""
+    """Weights in MMEngine's form; see `load_from_safetensors`."""
     from asid_plugin.archs import ASID, OmniSR
     from asid_plugin.checkpoints import CheckpointError
     from asid_plugin.layouts.state_dict import NEOSR_WITHOUT_BIAS, is_neosr
@@ -46,10 +46,10 @@ def _of_generator(filename: str, state_dict: Mapping[str, Tensor]) -> dict[str, 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Read a file by MMEngine's own loader, and a file of BasicSR or the authors as above.
+    """Read a file by MMEngine's loader, but a file of BasicSR or the authors as above.
 
-    MMEngine takes `{'params': ...}` for a model of one weight, and trains on without a word of error. A network that is
-    loaded without a `Runner` gets its file as it is.
+    MMEngine would treat `{'params': ...}` as a model with one weight, and train without an error. A network that is
+    loaded without a `Runner` gets its file unchanged.
     """
     from asid_plugin.checkpoints.reading import NoWeightsError, state_dict_of
 
@@ -59,12 +59,12 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         return content
     try:
         return _of_generator(filename, state_dict_of(filename, content))
-    except NoWeightsError:  # which is MMEngine's affair
+    except NoWeightsError:  # MMEngine handles this
         return content
 
 
 def know_the_model() -> None:
-    """Let `load_from_local` know whether the model of the `Runner` that loads a file has its network at `generator`."""
+    """Tell `load_from_local` whether the model of the `Runner` has its network at `generator`."""
     original = Runner.load_checkpoint
 
     @functools.wraps(original)

@@ -1,4 +1,4 @@
-"""A training loop by iterations that resumes at once, with the sample after the last."""
+"""An iteration-based training loop that resumes at once with the next sample."""
 
 from collections.abc import Generator, Iterator
 from itertools import count, islice
@@ -18,21 +18,20 @@ from asid_plugin.tf32 import allow_tf32
 
 @LOOPS.register_module()
 class SRTrainLoop(IterBasedTrainLoop):
-    """`IterBasedTrainLoop` that goes through the data as BasicSR does.
+    """`IterBasedTrainLoop` with the data order of BasicSR.
 
-    MMEngine's, when it resumes, reads and throws away every batch that was trained on, which takes as long as training.
-    This continues the epoch with the samples that are left of it, in the same order, and repeats a validation
-    that was interrupted. Every sample of our datasets has a seed of its own, so that a training that is interrupted and
-    resumed is the one that is not, bit for bit on a CPU. Nor does it wait for two seconds between epochs.
+    When MMEngine's loop resumes, it reads and discards every earlier batch, which takes as long as training. This loop
+    continues the epoch with its remaining samples, in the same order, and repeats an interrupted validation. Every
+    sample of our datasets has its own seed, so that an interrupted and resumed training equals an uninterrupted one,
+    bit for bit on a CPU. It also does not wait for two seconds between epochs.
 
     Args:
-        *args: As `IterBasedTrainLoop`'s.
-        tf32: Let a GPU compute float32 in training, not in validation, with the precision of TF32: faster, and a few
-            thousandths less exact.
-        **kwargs: As `IterBasedTrainLoop`'s.
+        *args: Arguments of `IterBasedTrainLoop`.
+        tf32: Use TF32 for float32 on a GPU in training, not in validation: faster, with errors of a few thousandths.
+        **kwargs: Arguments of `IterBasedTrainLoop`.
 
     Raises:
-        DatasetError: There are fewer images than a batch has.
+        DatasetError: There are fewer images than in a batch.
     """
 
     def __init__(self, *args: Any, tf32: bool = False, **kwargs: Any) -> None:
@@ -42,11 +41,11 @@ class SRTrainLoop(IterBasedTrainLoop):
         self.order = Order(getattr(batches, 'sampler', self.dataloader.sampler))
         if hasattr(batches, 'sampler'):
             batches.sampler = self.order
-        self.skips_unread = type(batches) is BatchSampler  # another may not take indices one after another
+        self.skips_unread = type(batches) is BatchSampler  # another may not use indexes in order
 
     @property
     def batch(self) -> int:
-        """Samples of an iteration, of all processes."""
+        """Samples of an iteration in all processes."""
         return self.dataloader.batch_sampler.batch_size * get_world_size()
 
     def run(self) -> nn.Module:
@@ -60,7 +59,7 @@ class SRTrainLoop(IterBasedTrainLoop):
             self.train(batches)
         finally:
             batches.close()
-            self.dataloader._iterator = None  # the garbage collector would wait 5 s for each of its workers
+            self.dataloader._iterator = None  # garbage collection would wait 5 s for each of its workers
         return self.runner.model
 
     def train(self, batches: Iterator[Any]) -> None:
@@ -82,28 +81,28 @@ class SRTrainLoop(IterBasedTrainLoop):
         self._decide_current_val_interval()
         due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
         if self.runner.val_loop is not None and self._iter >= self.val_begin and due:
-            self.runner.message_hub.update_info('last_validation', self._iter)  # for a checkpoint that is saved by it
+            self.runner.message_hub.update_info('last_validation', self._iter)  # for a checkpoint that it saves
             allow_tf32(False)
             self.runner.val_loop.run()
 
     def find_place(self) -> Place:
-        """Where to continue: as the checkpoint says, or, if it is of MMEngine's own loop, as its iteration says."""
+        """The place to continue: from the checkpoint, or from its iteration if MMEngine's loop wrote it."""
         info = self.runner.message_hub.runtime_info
         total = self.order.total
         place = Place.read(info.get('place'))
-        if isinstance(self.order.sampler, InfiniteSampler):  # it begins the next epoch by itself
+        if isinstance(self.order.sampler, InfiniteSampler):  # the next epoch begins automatically
             return Place(self._iter, 0, self._iter * self.batch, total)
-        if place is None or place.iteration != self._iter:  # of a loop that begins each epoch with all samples
+        if place is None or place.iteration != self._iter:  # written by a loop that begins each epoch with all samples
             epoch, batches = divmod(self._iter, len(self.dataloader))
             return Place(self._iter, epoch, batches * self.batch, total)
         return place if place.total == total else Place(self._iter, place.epoch, 0, total)
 
     def batches(self, place: Place) -> Generator[Any]:
-        """Batches without end, each epoch in an order of its own, with the place after each noted for checkpoints."""
+        """Endless batches, each epoch in another order; the place after each batch is recorded for checkpoints."""
         info = self.runner.message_hub
         sampler = self.order.sampler
         self.order.seed = self.runner.seed
-        if hasattr(sampler, 'seed'):  # one that was drawn when the training began
+        if hasattr(sampler, 'seed'):  # drawn at the start of the training
             sampler.seed = info.runtime_info.get('sampler_seed', sampler.seed) if self._iter else sampler.seed
             info.update_info('sampler_seed', sampler.seed)
         iterations, samples = count(place.iteration + 1), place.samples

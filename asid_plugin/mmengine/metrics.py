@@ -1,4 +1,4 @@
-"""PSNR and SSIM, computed by BasicSR."""
+"""PSNR and SSIM by BasicSR."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ from asid_plugin.mmengine.registry import METRICS
 
 
 class ImageMetric(BaseMetric):
-    """Mean of a figure over the images of each data set, named `SET/METRIC`.
+    """Mean of a metric over the images of each data set, named `SET/METRIC`.
 
     Args:
-        crop_border: Pixels left out on each side; the data's scale if None.
+        crop_border: Pixels cropped on each side; by default the scale of the data.
         test_y_channel: Compare the luma Y of YCbCr instead of the colours.
-        **kwargs: As `BaseMetric`'s.
+        **kwargs: Arguments of `BaseMetric`.
     """
 
-    default_prefix = ''  # the sets' names take its place
+    default_prefix = ''  # replaced by the names of the sets
     calculate: ClassVar[Callable[..., float]]
     """BasicSR's function of two (3, H, W) BGR images in [0, 255]."""
 

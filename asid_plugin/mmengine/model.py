@@ -13,7 +13,7 @@ from mmengine.runner.checkpoint import load_state_dict
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from asid_plugin.archs import autocast  # with ASID and its blocks, for MMEngine's own MODELS
+from asid_plugin.archs import autocast  # registers ASID and its blocks in MMEngine's MODELS
 from asid_plugin.checkpoints import CheckpointError, read_state_dict
 from asid_plugin.compat.patching import expect_channels_last_gradients
 from asid_plugin.errors import one_line
@@ -28,26 +28,25 @@ class SuperResolver(BaseModel):
     """Trains a network by a loss between pixels, and upscales whole images or tiles.
 
     Args:
-        generator: The network, of MMEngine's registry; it must have `upscale`, its scale k, as ASID and OmniSR do.
-        pixel_loss: The loss, of BasicSR's registry.
+        generator: The network, from MMEngine's registry; it must have `upscale`, its scale k, like ASID and OmniSR.
+        pixel_loss: The loss, from BasicSR's registry.
         pretrained: Weights to start from, any file that `read_state_dict` reads.
-        strict_load: All of these must be there and fit; else those that don't are left out, with a warning.
+        strict_load: All of these must be present and fit; else weights that do not fit are skipped with a warning.
         tile: Side of the test tiles in LR pixels; None for the whole image.
-        tile_overlap: LR pixels that neighbouring tiles share.
-        tile_batch: Tiles that go through the network at once.
-        self_ensemble: In testing, average over the eight flips and turns of the image.
-        data_preprocessor: As `BaseModel`'s.
-        borders: In testing, 'flush' lets tiles be whole windows, flush with the borders, and fade into each other; with
-            'zeros' the network pads at the bottom and right, the paper's protocol. Networks without windows are run
-            alike by both.
+        tile_overlap: Overlap of neighbouring tiles in LR pixels.
+        tile_batch: Tiles in a batch.
+        self_ensemble: In testing, average over the eight flips and rotations of the image.
+        data_preprocessor: As in `BaseModel`.
+        borders: In testing, 'flush' uses blended tiles of whole windows, flush with the borders; with 'zeros' the
+            network pads at the bottom and right, as in the paper. No effect on networks without windows.
 
     Raises:
-        ValueError: `borders` is something else.
-        CheckpointError: `pretrained` is no checkpoint or, with `strict_load`, one of another network.
+        ValueError: `borders` is invalid.
+        CheckpointError: `pretrained` is not a checkpoint or, with `strict_load`, for another network.
     """
 
     compiled_part = 'generator'
-    """The attribute that `compile` of a config compiles."""
+    """The attribute to compile with `compile` of a config."""
 
     def __init__(
         self,
@@ -89,11 +88,11 @@ class SuperResolver(BaseModel):
     def forward(
         self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None = None, mode: str = 'tensor'
     ) -> Tensor | dict[str, Tensor] | list[BaseDataElement]:
-        """Do one of three things with a batch that the data preprocessor made.
+        """Process a batch from the data preprocessor in one of three modes.
 
         Args:
             inputs: (B, 3, H, W), RGB in [0, 1].
-            data_samples: What else is known of the images.
+            data_samples: Further data on the images.
             mode: 'tensor', 'loss' or 'predict'.
 
         Returns:
@@ -119,11 +118,13 @@ class SuperResolver(BaseModel):
     def predict(self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None = None) -> list[BaseDataElement]:
         """Give every sample `sr`, (3, kH, kW) uint8 BGR on the CPU; samples are made if there are none."""
         with ExitStack() as stack:
-            if self.generator._compiled_call_impl is not None:  # for training; here, for every size of image anew
+            if (
+                self.generator._compiled_call_impl is not None
+            ):  # compiled for training; here every image size would be recompiled
                 stack.enter_context(torch.compiler.set_stance('force_eager'))
             sr = self_ensemble(self.upscale, inputs) if self.self_ensemble else self.upscale(inputs)
         samples = data_samples or [BaseDataElement() for _ in inputs]
-        images = self.data_preprocessor.to_images(sr.float()).cpu()  # once, for the metrics and the files
+        images = self.data_preprocessor.to_images(sr.float()).cpu()  # once, for metrics and files
         for sample, image in zip(samples, images, strict=True):
             sample.sr = image
         return list(samples)

@@ -1,4 +1,4 @@
-"""The order of a training's samples, in which a resumed training continues, and the seed of each."""
+"""The order of the samples of a training, for resuming, and the seed of each sample."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -14,15 +14,15 @@ from torch.utils.data import Sampler
 
 
 class Draw(int):
-    """The index of a sample, with the seed of its crop, flips and turns, which no other sample of a training has.
+    """The index of a sample, with a seed of its crop, flips and rotations that is unique in a training.
 
-    What MMEngine's wrappers of datasets compute of an index is again one.
+    Wrappers of datasets in MMEngine compute with the index; results are also draws.
     """
 
     seed: int
 
     def __new__(cls, index: int, seed: int = 0) -> 'Draw':
-        """Make one of an index."""
+        """Make a draw from an index."""
         draw = super().__new__(cls, index)
         draw.seed = seed
         return draw
@@ -36,12 +36,12 @@ class Draw(int):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed Python's, NumPy's and torch's random numbers as long as the context lasts.
+    """Seed the random numbers of Python, NumPy and torch within the context.
 
     Args:
-        seed: Of any size, at least 0; all of its bits count.
+        seed: Any non-negative number; all bits are used.
     """
-    numpys, torchs = np.random.SeedSequence(seed).generate_state(2, np.uint64)  # they take 32 and 64 bits
+    numpys, torchs = np.random.SeedSequence(seed).generate_state(2, np.uint64)  # they accept 32 and 64 bits
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=()):
         random.seed(seed)
@@ -55,15 +55,15 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class Order(Sampler[Draw]):
-    """A sampler's order, from any place on, as draws.
+    """The order of a sampler from any place, as draws.
 
-    The seeds are those of BasicSR's way of training, see `asid_plugin.data`.
+    The seeds equal those of a training in BasicSR, see `asid_plugin.data`.
 
     Attributes:
-        sampler: That gives the indices of this process.
-        seed: Of the training.
-        epoch: The current one; the seeds of samples depend on it.
-        begin: The number of samples of this process that the next iteration leaves out.
+        sampler: Sampler of the indexes of this process.
+        seed: Seed of the training.
+        epoch: The current epoch; the seeds of samples depend on it.
+        begin: The number of samples of this process that the next iteration skips.
     """
 
     def __init__(self, sampler: Sampler[int]) -> None:
@@ -72,14 +72,14 @@ class Order(Sampler[Draw]):
         self.epoch = 0
         self.begin = 0
 
-    def __getattr__(self, name: str) -> Any:  # a sampler of batches may ask for more, such as the dataset
+    def __getattr__(self, name: str) -> Any:  # a batch sampler may access more attributes, such as the dataset
         if name == 'sampler':
             raise AttributeError(name)
         return getattr(self.sampler, name)
 
     @property
     def total(self) -> int:
-        """Samples of an epoch, of all processes."""
+        """Samples of an epoch in all processes."""
         return len(self.sampler) * get_dist_info()[1]  # type: ignore[arg-type]
 
     def __len__(self) -> int:
@@ -94,13 +94,13 @@ class Order(Sampler[Draw]):
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a training in its samples.
+    """The place of a training in its sequence of samples.
 
     Attributes:
-        iteration: Iterations done.
-        epoch: The current one.
-        samples: Of the epoch, those trained on by all processes.
-        total: All of the epoch.
+        iteration: Finished iterations.
+        epoch: The current epoch.
+        samples: Samples of the epoch that all processes have trained on.
+        total: All samples of the epoch.
     """
 
     iteration: int
@@ -109,12 +109,12 @@ class Place:
     total: int
 
     def saved(self) -> dict[str, int]:
-        """As a checkpoint holds it."""
+        """The form in a checkpoint."""
         return asdict(self)
 
     @classmethod
     def read(cls, saved: Any) -> 'Place | None':
-        """The place that a checkpoint holds; None if it holds none that can be."""
+        """The place in a checkpoint; None if it is missing or impossible."""
         names = cls.__dataclass_fields__
         if not isinstance(saved, Mapping) or not all(type(saved.get(name)) is int for name in names):
             return None

@@ -1,4 +1,4 @@
-"""Trainings and tests by configs of MMEngine."""
+"""Train and test with configs of MMEngine."""
 
 import argparse
 import os
@@ -29,22 +29,22 @@ def train(
     resume: bool = False,
     amp: bool = False,
 ) -> None:
-    """Train by a config.
+    """Train with a config.
 
     Args:
-        config: The config's file.
-        work_dir: Where to write; None for the config's, or `work_dirs/` and the config's name.
-        cfg_options: Changes to the config, 'key=value' each, as OpenMMLab's tools take them.
-        launcher: That started the processes.
+        config: The file of the config.
+        work_dir: Folder for results; by default `work_dir` of the config, or `work_dirs/CONFIG`.
+        cfg_options: Changes of the config, 'key=value' each, as in OpenMMLab's tools.
+        launcher: The launcher of the processes.
         resume: Continue from the last checkpoint in the work folder.
         amp: Train in mixed precision.
 
     Raises:
         UsageError: The config cannot be read.
-        DatasetError: Weights or images are missing, or do not belong together; nothing was written.
-        CheckpointError: The weights to start from are no checkpoint of the network.
+        DatasetError: Weights or images are missing or do not fit; nothing was written.
+        CheckpointError: The weights to start from are not a checkpoint of the network.
         LockedError: Another process trains in the work folder.
-        ResumeError: The work folder has checkpoints, and none can be resumed from.
+        ResumeError: The work folder has checkpoints, but none is usable.
     """
     cfg = read_config(config, work_dir, cfg_options, launcher)
     cfg.resume = resume or cfg.get('resume', False)
@@ -64,7 +64,7 @@ def test(
     cfg_options: Sequence[str] = (),
     launcher: Launcher = 'none',
 ) -> None:
-    """Test weights in any file that this package reads by a config; arguments and errors as `train`'s."""
+    """Test weights from any file that this package reads with a config; arguments and errors as in `train`."""
     cfg = read_config(config, work_dir, cfg_options, launcher)
     _check_whole(cfg, config, 'test')
     cfg.model.pretrained = checkpoint
@@ -76,12 +76,14 @@ def test(
 
 
 def read_config(config: str, work_dir: str | None, cfg_options: Sequence[str], launcher: Launcher) -> Config:
-    """Read a config and change it as the other arguments say; see `train`."""
-    if Path(config).suffix != '.py':  # MMEngine reads others by loaders that run code, from files that look like data
-        raise UsageError(f'{config}: a config of MMEngine should be a .py file, which everybody knows to be a program')
+    """Read a config and apply the other arguments; see `train`."""
+    if (
+        Path(config).suffix != '.py'
+    ):  # MMEngine's loaders for other suffixes also run code, from files that look like data
+        raise UsageError(f'{config}: a config of MMEngine should be a .py file')
     try:
         cfg = Config.fromfile(config)
-    except Exception as error:  # a config is a program, which fails in any way
+    except Exception as error:  # a config is a program and may raise any error
         raise UsageError(f'{config}: {type(error).__name__}: {" ".join(str(error).split())}') from error
     if launcher == 'pytorch' and 'RANK' not in os.environ:
         raise UsageError('--launcher pytorch needs torchrun: torchrun --nproc_per_node=N -m asid_plugin mmengine ...')
@@ -98,14 +100,14 @@ def _check_whole(cfg: Config, config: str, action: Literal['train', 'test']) -> 
     needed = {'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'), 'test': ('test_dataloader', 'test_cfg')}
     lacking = [name for name in ('model', *needed[action]) if name not in cfg]
     if lacking:
-        raise UsageError(f'{config}: it has no {", ".join(lacking)}; options/mmengine has configs that have')
+        raise UsageError(f'{config}: it has no {", ".join(lacking)}; see the configs in options/mmengine')
 
 
 class TrainingRunner(Runner):
     """A Runner that locks its work folder before it writes anything there."""
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """MMEngine's, after which the processes know each other."""
+        """As in MMEngine, then lock the folder, when processes are connected."""
         super().setup_env(env_cfg)
         hold_work_dir(self)
 

@@ -1,4 +1,4 @@
-"""Transforms of pairs. A sample's `lq` and `gt` are (H, W, 3) uint8 BGR images; crops and flips are BasicSR's."""
+"""Transforms of pairs. `lq` and `gt` of a sample are (H, W, 3) uint8 BGR images; crops and flips are BasicSR's."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ Sample = dict[str, Any]
 class LoadImagePair(BaseTransform):
     """Read `lq` and `gt` from `lq_path` and `gt_path`, files or `folder.lmdb/key`.
 
-    Raw pixels have their shape beside, `lq_shape`, and their checksum `lq_crc32`, which may be None.
+    For raw pixels the sample has their shape, `lq_shape`, and their checksum `lq_crc32`, which may be None.
 
     Args:
-        backend_args: Of MMEngine's file backend for files; the local disk without it.
+        backend_args: Arguments of MMEngine's file backend for files; by default the local disk.
 
     Raises:
         SampleError: An image is missing or damaged.
@@ -33,7 +33,7 @@ class LoadImagePair(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: Sample) -> Sample:
-        """Add the images to a sample that has their paths."""
+        """Add the images to a sample with their paths."""
         for side in ('lq', 'gt'):
             if f'{side}_path' in results:
                 shape, crc32 = results.get(f'{side}_shape'), results.get(f'{side}_crc32')
@@ -41,7 +41,7 @@ class LoadImagePair(BaseTransform):
         return results
 
     def read(self, path: str, shape: Shape | None = None, crc32: int | None = None) -> np.ndarray:
-        """An image file, or an LMDB's value, as (H, W, 3) uint8 BGR; with a shape, the value is pixels."""
+        """An image file, or a value of an LMDB, as (H, W, 3) uint8 BGR; with a shape, the value has raw pixels."""
         folder, _, key = path.rpartition('/')
         if folder.endswith('.lmdb'):
             content = fileio.get(key, {'backend': 'lmdb', 'db_path': folder})
@@ -54,18 +54,18 @@ class LoadImagePair(BaseTransform):
             return decode(content, path)
         if fault := raw_fault(content, shape, crc32) if content else NOT_THERE:
             raise SampleError(f'{path}: {fault}')
-        return np.frombuffer(content, np.uint8).reshape(shape).copy()  # which later transforms may write to
+        return np.frombuffer(content, np.uint8).reshape(shape).copy()  # a copy, because later transforms may modify it
 
 
 @TRANSFORMS.register_module()
 class PairedRandomCrop(BaseTransform):
-    """Cut a patch of `lq` and the same of `gt`, at a place that Python's `random` draws.
+    """Crop a patch of `lq` and the same of `gt`, at a place from Python's `random`.
 
     Args:
         lq_size: Side of the patch, LR pixels.
 
     Raises:
-        ValueError: An image is too small, or `gt` has not `scale` times the sides of `lq`.
+        ValueError: An image is too small, or `gt` does not have `scale` times the sides of `lq`.
     """
 
     def __init__(self, lq_size: int) -> None:
@@ -82,11 +82,11 @@ class PairedRandomCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PairedAugment(BaseTransform):
-    """Flip and turn both images the same way.
+    """Flip and rotate both images in the same way.
 
     Args:
-        hflip: Mirror every other pair.
-        rotation: Turn by a multiple of 90 degrees, all equally often (with `hflip`).
+        hflip: Mirror half of the pairs.
+        rotation: Rotate by a multiple of 90 degrees, all equally likely (with `hflip`).
     """
 
     def __init__(self, hflip: bool = True, rotation: bool = True) -> None:
@@ -94,7 +94,7 @@ class PairedAugment(BaseTransform):
         self.rotation = rotation
 
     def transform(self, results: Sample) -> Sample:
-        """Flip and turn both images of a sample."""
+        """Flip and rotate both images of a sample."""
         results['gt'], results['lq'] = augment([results['gt'], results['lq']], self.hflip, self.rotation)
         return results
 
@@ -120,10 +120,10 @@ class CropToScale(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackPair(BaseTransform):
-    """Pack tensors as MMEngine's models take them: `inputs`, which is `lq`, and `data_samples` with `gt`.
+    """Pack tensors for MMEngine's models: `inputs`, which is `lq`, and `data_samples` with `gt`.
 
-    Both are (3, H, W) uint8 BGR, as mmcv's `ImageToTensor` makes them. What else is known of the pair is the sample's
-    metainfo: `lq_path`, `gt_path`, `scale`, `dataset`.
+    Both are (3, H, W) uint8 BGR, as from mmcv's `ImageToTensor`. Other data of the pair are the metainfo of the sample:
+    `lq_path`, `gt_path`, `scale`, `dataset`.
     """
 
     META = ('lq_path', 'gt_path', 'scale', 'dataset')

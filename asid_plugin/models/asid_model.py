@@ -1,4 +1,4 @@
-"""The model that trains and tests ASID: BasicSR's `SRModel` with tiles, mixed precision and exact resuming."""
+"""The model for training and testing ASID: BasicSR's `SRModel` with tiles, mixed precision and exact resuming."""
 
 import errno
 import zipfile
@@ -42,12 +42,12 @@ AMP_DTYPES = {None: None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 class OutOfMemoryError(ASIDError):
-    """A training or a test that needs more memory than there is; the message is one line."""
+    """A training or test out of memory; the message is one line."""
 
 
 @MODEL_REGISTRY.register()
 class ASIDModel(ResumableModel):
-    """`SRModel` with tiled testing, mixed precision, and checkpoints that are whole and resume exactly.
+    """`SRModel` with tiled testing, mixed precision, and complete checkpoints that resume exactly.
 
     The options beyond `SRModel`'s, all optional, are declared in `asid_plugin.options.asid_keys`.
     Any network may be `network_g`, and any of `OPTIMIZERS` `train:optim_g:type`.
@@ -76,39 +76,39 @@ class ASIDModel(ResumableModel):
 
     @property
     def tested_net(self) -> nn.Module:
-        """The network that is tested: the averaged one, if there is one."""
+        """The network for testing: the averaged one, if any."""
         net: nn.Module = getattr(self, 'net_g_ema', self.get_bare_model(self.net_g))
         return net
 
     @property
     def general_opt(self) -> ASIDGeneralOptions:
-        """The options at the top that `SRModel` lacks."""
+        """The options at the top beyond `SRModel`."""
         return ASIDGeneralOptions(self.opt)
 
     @property
     def train_opt(self) -> ASIDTrainOptions:
-        """The options under `train` that `SRModel` lacks."""
+        """The options under `train` beyond `SRModel`."""
         return ASIDTrainOptions(self.opt['train'])
 
     @property
     def val_opt(self) -> ASIDValOptions:
-        """The options under `val` that `SRModel` lacks."""
+        """The options under `val` beyond `SRModel`."""
         return ASIDValOptions(self.opt.get('val'))
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
-        """BasicSR's, with the choices that come before the network is wrapped for several processes."""
+        """As in BasicSR, with settings before the network is wrapped for several processes."""
         if self.general_opt.channels_last:
             net = _to_channels_last(net)
         if self.opt['dist']:
             constants_kept_from_broadcast(net)
         with enough_memory(
-            OutOfMemoryError, 'the beginning', 'while the network was loaded; another program may use the GPU'
+            OutOfMemoryError, 'the beginning', 'while loading the network; another program may use the GPU'
         ):
             wrapped: nn.Module = super().model_to_device(net)
         return wrapped
 
     def init_training_settings(self) -> None:
-        """BasicSR's, with precision, further losses and the teacher."""
+        """As in BasicSR, with precision, further losses and the teacher."""
         train_opt = self.train_opt
         if not self.opt['rank']:
             for key in ('models', 'training_states'):
@@ -133,43 +133,43 @@ class ASIDModel(ResumableModel):
     def get_optimizer(
         self, optim_type: str, params: list[nn.Parameter], lr: float, **kwargs: Any
     ) -> torch.optim.Optimizer:
-        """Build any of `OPTIMIZERS`; BasicSR knows Adam only."""
+        """As in BasicSR, which supports only Adam, but for any of `OPTIMIZERS`."""
         optimizer: torch.optim.Optimizer = OPTIMIZERS[optim_type](params, lr=lr, **kwargs)
         return optimizer
 
     @torch.no_grad()
     def model_ema(self, decay: float = 0.999) -> None:
-        """BasicSR's, the same numbers, in a few launches on a GPU instead of two for each tensor."""
+        """As in BasicSR, with the same numbers, but a few launches on a GPU instead of two for each tensor."""
         averaged, weights = (list(net.parameters()) for net in (self.net_g_ema, self.get_bare_model(self.net_g)))
         torch._foreach_mul_(averaged, decay)
         torch._foreach_add_(averaged, weights, alpha=1 - decay)
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
-        """BasicSR's, the first that is called in the loop: the ranks begin it alike, or all end with one line.
+        """As in BasicSR; also, at the first call in the loop, all ranks begin alike, or end with one line.
 
         With val:at_start the first validation comes before the first iteration.
         """
         if self.opt['dist'] and not self.ranks_compared:
             nets = [vars(self)[name] for name in ('net_g', 'net_g_ema', 'teacher') if name in vars(self)]
             begun = f'iteration {current_iter - 1} with weights {state_of(nets, self.optimizers)}'
-            stop_unless_alike('the beginning', begun, 'let the files be the same on every node')
+            stop_unless_alike('the beginning', begun, 'use the same files on every node')
             self.ranks_compared = True
         if current_iter == 1 and self.opt.get('val') is not None and self.val_opt.at_start:
             self.validate_now()
         super().update_learning_rate(current_iter, warmup_iter)
 
     def feed_data(self, data: dict[str, Any]) -> None:
-        """BasicSR's, with the memory format; a batch in pinned memory is copied to a GPU without waiting."""
+        """As in BasicSR, with the memory format; a batch in pinned memory is copied to a GPU asynchronously."""
         images = {key: data[key].to(self.device, non_blocking=True) for key in ('lq', 'gt') if key in data}
         super().feed_data(data | images)
         if self.general_opt.channels_last:
             self.lq = self.lq.contiguous(memory_format=torch.channels_last)
 
     def optimize_parameters(self, current_iter: int) -> None:
-        """One step on the batch that `feed_data` took.
+        """One step on the batch from `feed_data`.
 
         Raises:
-            DivergedError: A loss of the iteration before is nan or infinite; nothing is saved any more.
+            DivergedError: A loss of the previous iteration is nan or infinite; nothing more is saved.
             OutOfMemoryError: A smaller batch is needed.
         """
         allow_tf32(self.train_opt.tf32)
@@ -182,7 +182,7 @@ class ASIDModel(ResumableModel):
         self.count(current_iter, len(self.lq))
 
     def take_step(self) -> dict[str, Tensor]:
-        """Change the weights by the gradient of the batch, and return its losses by name, of one number each."""
+        """Update the weights by the gradient of the batch, and return its losses by name, one number each."""
         self.optimizer_g.zero_grad()
         num_parts = self.train_opt.accumulate
         parts = list(zip(self.lq.chunk(num_parts), self.gt.chunk(num_parts), strict=True))
@@ -203,7 +203,7 @@ class ASIDModel(ResumableModel):
         return total
 
     def sync_gradients(self, now: bool) -> Any:
-        """Context in which backward averages gradients over the ranks, or, unless `now`, leaves that for later."""
+        """Context in which backward averages gradients over the ranks, or, unless `now`, postpones it."""
         return self.net_g.no_sync() if isinstance(self.net_g, DistributedDataParallel) and not now else nullcontext()
 
     def compute_losses(self, lq: Tensor, gt: Tensor) -> dict[str, Tensor]:
@@ -225,7 +225,7 @@ class ASIDModel(ResumableModel):
         return losses
 
     def get_current_log(self) -> dict[str, float]:
-        """The losses of the last iteration by name; a look at them waits for the GPU.
+        """The losses of the last iteration by name; reading them waits for the GPU.
 
         Raises:
             DivergedError: One of them is nan or infinite.
@@ -234,20 +234,20 @@ class ASIDModel(ResumableModel):
         return self.log_dict
 
     def look_at_losses(self) -> None:
-        """Put the losses that were sent last into `log_dict`, and check them; see `LossWatch`."""
+        """Write the losses sent last to `log_dict`, and check them; see `LossWatch`."""
         losses = self.watch.look()
         if losses is not None:
             self.log_dict = losses
 
     def memory_for_training(self) -> str:
-        """The size of a batch, and options with which it needs less memory, in words."""
+        """The size of a batch, and options that reduce its memory, in words."""
         amp = '' if self.train_opt.amp else ', or train:amp: bf16'
         less = f'a larger train:accumulate than {self.train_opt.accumulate}, a smaller batch or gt_size{amp}'
         return f'with a batch of {len(self.lq)} at gt_size {self.gt.shape[-1]}; try {less}'
 
     @torch.inference_mode()
     def test(self) -> None:
-        """Upscale `self.lq` to `self.output`, by tiles if val:tile says so; compilation is for training.
+        """Upscale `self.lq` to `self.output`, by tiles with val:tile; compilation is only used in training.
 
         Raises:
             OutOfMemoryError: Smaller tiles are needed.
@@ -259,20 +259,20 @@ class ASIDModel(ResumableModel):
         with ExitStack() as stack:
             stack.enter_context(enough_memory(OutOfMemoryError, 'testing', self.memory_for_testing()))
             stack.enter_context(torch.autocast(self.device.type, amp, enabled=amp is not None))
-            if self.is_train and self.general_opt.compile:  # else it would be compiled for every size of image
+            if self.is_train and self.general_opt.compile:  # else every image size would be recompiled
                 stack.enter_context(torch.compiler.set_stance('force_eager'))
             ensemble = self.val_opt.self_ensemble
             self.output = self_ensemble(self.upscale, self.lq) if ensemble else self.upscale(self.lq)
         net.train(was_training)
 
     def memory_for_testing(self) -> str:
-        """The size of an image, and options with which it needs less memory, in words."""
+        """The size of an image, and options that reduce its memory, in words."""
         height, width = self.lq.shape[2:]
         tile, amp = self.val_opt.tile, '' if self.val_opt.amp else ', or val:amp: bf16'
         return f'at {width}x{height} pixels; try {f"a val:tile below {tile}" if tile else "val:tile: 64"}{amp}'
 
     def upscale(self, lq: Tensor) -> Tensor:
-        """Run the network that is tested on (B, C, H, W), whole or by tiles; the result is float32."""
+        """Run the tested network on (B, C, H, W), whole or by tiles; the result is float32."""
         val, net = self.val_opt, self.tested_net
         windows = Windows.of(net, val.borders)
         if not (val.tile or windows):
@@ -282,7 +282,7 @@ class ASIDModel(ResumableModel):
         return tiled(net, lq, upscale, val.tile, val.tile_overlap, val.tile_batch, feather, windows)
 
     def dist_validation(self, dataloader: DataLoader[Any], current_iter: int, tb_logger: Any, save_img: bool) -> None:
-        """Each rank tests every world_size-th image; a rank for which none is left tests one that does not count."""
+        """Each rank tests every world_size-th image; a rank without an image tests one that is not counted."""
         num_images = len(dataloader.dataset)  # type: ignore[arg-type]  # not every Dataset of torch has a length
         mine = range(self.opt['rank'], num_images, self.opt['world_size'])
         self.num_val_images = len(mine)
@@ -290,7 +290,7 @@ class ASIDModel(ResumableModel):
         self.nondist_validation(share, current_iter, tb_logger, save_img and len(mine) > 0)
 
     def _update_best_metric_result(self, dataset_name: str, metric: str, val: float, current_iter: int) -> None:
-        """`nondist_validation` calls this with a rank's mean, the first use of it: make it the mean over all images."""
+        """`nondist_validation` first uses the mean of a rank here: replace it by the mean over all images."""
         if self.opt['dist']:
             total = torch.tensor([val * self.num_val_images, self.num_val_images], dtype=torch.float64).to(self.device)
             torch.distributed.all_reduce(total)
@@ -300,13 +300,13 @@ class ASIDModel(ResumableModel):
     def load_network(
         self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
     ) -> None:
-        """BasicSR's, for any file that `read_state_dict` reads; see `load_any`."""
+        """As in BasicSR, for any file that `read_state_dict` reads; see `load_any`."""
         load_any(self, net, load_path, strict, param_key)
 
     def validation(
         self, dataloader: DataLoader[Any], current_iter: int | str, tb_logger: Any, save_img: bool = False
     ) -> None:
-        """BasicSR's, of a training whose losses are numbers.
+        """As in BasicSR, after a check that losses are finite.
 
         Raises:
             DivergedError: A loss of the last iteration is nan or infinite.
@@ -316,11 +316,10 @@ class ASIDModel(ResumableModel):
         super().validation(dataloader, current_iter, tb_logger, save_img)
 
     def save(self, epoch: int, current_iter: int) -> None:
-        """BasicSR's, for losses and weights that are numbers.
+        """As in BasicSR, after a check that losses and weights are finite.
 
         Raises:
-            DivergedError: A loss of the last iteration, or a weight, is nan or infinite; the files are as they were
-                before.
+            DivergedError: A loss of the last iteration, or a weight, is nan or infinite; existing files are unchanged.
         """
         self.look_at_losses()
         when = 'the end' if current_iter == -1 else f'iteration {current_iter}'
@@ -335,18 +334,18 @@ class ASIDModel(ResumableModel):
         current_iter: int,
         param_key: str | list[str] = 'params',
     ) -> None:
-        """BasicSR's, but the file appears whole or not at all, and with logger:safetensors a second one beside it."""
+        """As in BasicSR, but the file appears complete or not at all; logger:safetensors adds a second one."""
         with self.staged('models', num_files=1) as folder:
             super().save_network(net, net_label, current_iter, param_key)
             for path in list(folder.iterdir()) if ASIDLoggerOptions(self.opt['logger']).safetensors else ():
-                best = self.get_bare_model(net[-1] if isinstance(net, list) else net)  # the averaged one comes last
+                best = self.get_bare_model(net[-1] if isinstance(net, list) else net)  # the averaged network comes last
                 save_safetensors(best.state_dict(), path.with_suffix('.safetensors'), self.opt['network_g'])
 
     @master_only
     def save_training_state(self, epoch: int, current_iter: int) -> None:
-        """BasicSR's, with `progress` and the gradient scaler's state; the file appears whole or not at all."""
+        """As in BasicSR, with `progress` and the gradient scaler; the file appears complete or not at all."""
         entries = self.progress() | ({'scaler': self.scaler.state_dict()} if self.scaler.is_enabled() else {})
-        save = torch.save  # with which BasicSR writes the state; to read it again and add to it would take longer
+        save = torch.save  # BasicSR writes the state with it; reading the file again to add entries would take longer
         with (
             self.staged('training_states', num_files=0 if current_iter == -1 else 1),
             replaced(torch, 'save', lambda state, path: save(state | entries, path)),
@@ -354,7 +353,7 @@ class ASIDModel(ResumableModel):
             super().save_training_state(epoch, current_iter)
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
-        """BasicSR's, with the gradient scaler's state; optimizers compute as the options now say."""
+        """As in BasicSR, with the state of the gradient scaler; optimizers use the current options."""
         for saved, optimizer in zip(resume_state['optimizers'], self.optimizers, strict=False):
             compute_as_built(saved, optimizer)
         if 'scaler' in resume_state:
@@ -363,24 +362,22 @@ class ASIDModel(ResumableModel):
 
     @contextmanager
     def staged(self, key: str, num_files: int) -> Iterator[Path]:
-        """Let BasicSR write the files of the folder path:`key` into a temporary one first.
+        """Let BasicSR write the files of the folder path:`key` to a temporary folder first.
 
         Raises:
-            OSError: What it wrote is not `num_files` complete files: BasicSR only warns when it cannot save. Files in
-                another format than `torch.save`'s do not count.
+            OSError: It did not write `num_files` complete files: BasicSR only warns when it cannot save. Files in other
+                formats than `torch.save`'s are not counted.
         """
         final = self.opt['path'][key]
-        with staging(final) as folder, left_unsaid('Just ignore it'):  # it is not ignored here
+        with staging(final) as folder, left_unsaid('Just ignore it'):  # here it is an error
             self.opt['path'][key] = str(folder)
             try:
                 yield folder
             finally:
                 self.opt['path'][key] = final
-            # torch.save writes a zip archive, whose directory comes last: with it, the file is complete.
+            # torch.save writes a zip archive with its directory at the end, so a file with a directory is complete.
             if sum(zipfile.is_zipfile(path) for path in folder.iterdir()) != num_files:
-                message = (
-                    'a checkpoint could not be written there; its files are as they were before. Is the disk full?'
-                )
+                message = 'a checkpoint could not be written; existing files are unchanged. Is the disk full?'
                 raise OSError(errno.EIO, message, str(final))
 
 

@@ -1,4 +1,4 @@
-"""The end of a training whose numbers are no longer finite, in BasicSR and in MMEngine."""
+"""End a training with numbers that are not finite, in BasicSR and MMEngine."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,27 +12,27 @@ from asid_plugin.errors import ASIDError
 from .sent_losses import SentLosses
 
 MOST_OVERFLOWS = 16
-"""Iterations in a row that may overflow: each halves the gradient scaler's scale, which falls from 65,536 to 1."""
+"""Permitted overflows in a row: each halves the scale of the gradient scaler, from 65,536 down to 1."""
 
 
 class DivergedError(ASIDError, FloatingPointError):
-    """A training whose numbers are no longer finite; the message is one line."""
+    """A training with numbers that are not finite; the message is one line."""
 
 
 @dataclass
 class LossWatch:
-    """Checks the losses of each iteration when the next one is done, or sooner if somebody asks.
+    """Checks the losses of each iteration at the end of the next one, or earlier on request.
 
-    Where a loss overflows in half precision, the gradient scaler skips the step, and the training continues as long as
-    the weights are finite, for fewer than `MOST_OVERFLOWS` iterations in a row.
+    If a loss overflows in half precision, the gradient scaler skips the step. The training continues while the weights
+    are finite, for fewer than `MOST_OVERFLOWS` iterations in a row.
 
     Attributes:
-        weights: Returns those of the network by name.
+        weights: Returns the weights of the network by name.
         scales: Whether there is a gradient scaler, and it is enabled.
-        kept: The files that a training which diverges leaves as they were, in words.
+        kept: The files that a diverging training does not change, in words.
         warn: Called with a line for the log.
-        sent: Losses that nobody has looked at.
-        overflows: Iterations in a row, up to the last one looked at, whose losses were not finite.
+        sent: Losses that are not read yet.
+        overflows: Iterations in a row, up to the last one read, with losses that were not finite.
     """
 
     weights: Callable[[], Mapping[str, Any]]
@@ -43,10 +43,10 @@ class LossWatch:
     overflows: int = 0
 
     def look(self) -> dict[str, float] | None:
-        """Return the losses that were sent, by name, and check them; None if they have been looked at.
+        """Return the sent losses by name, and check them; None if they have been read.
 
         Raises:
-            DivergedError: A loss is nan or infinite, and that was no overflow which may be passed over.
+            DivergedError: A loss is nan or infinite, and this is not a permitted overflow.
         """
         if self.sent is None:
             return None
@@ -78,11 +78,11 @@ class LossWatch:
 
     @property
     def _end(self) -> str:
-        return f'training stops, and {self.kept} are as they were'
+        return f'training stops; {self.kept} are unchanged'
 
 
 def not_finite(weights: Mapping[str, Any]) -> str | None:
-    """The first name of weights that are nan or infinite; entries that are no tensors do not count."""
+    """The first name of weights that are nan or infinite; entries that are not tensors are ignored."""
     tensors = {name: value for name, value in weights.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         return None

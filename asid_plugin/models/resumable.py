@@ -1,4 +1,4 @@
-"""A training that is interrupted and resumed as if it had not been interrupted."""
+"""Resume an interrupted training as if it had not been interrupted."""
 
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,14 @@ from asid_plugin.errors import ASIDError
 
 
 class ResumableModel(SRModel):
-    """`SRModel` with a training state that also has the place in the epoch and the best metrics.
+    """`SRModel` with the place in the epoch and the best metrics in the training state.
 
-    The order of the samples and their crops depend on the seed, the epoch and the place in it only. So the weights of
-    a training that was killed and resumed are those of an undisturbed one, bit for bit where the operations of torch
-    are deterministic, as on a CPU.
+    The order of the samples and their crops depend only on the seed, the epoch and the place in it. So a killed and
+    resumed training has the weights of an undisturbed one, bit for bit if torch is deterministic, as on a CPU.
     """
 
     def init_training_settings(self) -> None:
-        """BasicSR's, with the seed of the samples."""
+        """As in BasicSR, with the seed of the samples."""
         self.iteration = 0
         self.place: Place | None = None
         self.saved: tuple[int, int] | None = None
@@ -32,13 +31,13 @@ class ResumableModel(SRModel):
         self.sampler = training_sampler()
         if self.sampler is not None:
             seed = [self.opt.get('manual_seed') or 0]
-            if self.opt['dist']:  # without manual_seed BasicSR draws one in each process
+            if self.opt['dist']:  # without manual_seed, BasicSR draws a seed in each process
                 torch.distributed.broadcast_object_list(seed)
             self.sampler.seed = seed[0]
         super().init_training_settings()
 
     def count(self, current_iter: int, samples: int) -> None:
-        """Note that this process has trained on a batch of so many samples."""
+        """Record that this process has trained on a batch of `size` samples."""
         self.iteration = current_iter
         TIMES.stepped()
         if self.sampler is not None:
@@ -47,25 +46,27 @@ class ResumableModel(SRModel):
             self.place = Place(trained, self.sampler.total_size, self.sampler.seed or 0)
 
     def save(self, epoch: int, current_iter: int) -> None:
-        """BasicSR's."""
+        """As in BasicSR."""
         super().save(epoch, current_iter)
         if current_iter != -1:
             self.saved = epoch, current_iter
 
     def progress(self) -> dict[str, Any]:
-        """Entries of the training state that BasicSR's lacks: plain numbers, by name."""
+        """Entries of the training state beyond BasicSR's: plain numbers, by name."""
         entries: dict[str, Any] = {'validated': self.validated}
         if hasattr(self, 'best_metric_results'):
             entries['best_metric_results'] = {
                 dataset: {name: best | {'val': float(best['val'])} for name, best in record.items()}
                 for dataset, record in self.best_metric_results.items()
             }
-        if self.place is not None:  # not the sampler's own: after the last iteration BasicSR begins further epochs
+        if (
+            self.place is not None
+        ):  # not that of the sampler, because BasicSR begins further epochs after the last iteration
             entries['place'] = self.place.saved()
         return entries
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
-        """BasicSR's, with the place in the epoch, the best metrics, and a validation that was interrupted.
+        """As in BasicSR, with the place in the epoch, the best metrics, and an interrupted validation.
 
         Raises:
             ASIDError: The state is damaged.
@@ -79,9 +80,9 @@ class ResumableModel(SRModel):
             self.place = read_place(resume_state)
             self.resume_epoch(epoch)
         except ValueError as error:
-            raise ASIDError(f'{file} is not a whole training state: {error}') from error
+            raise ASIDError(f'{file} is not a complete training state: {error}') from error
         self.resume_best(resume_state.get('best_metric_results'))
-        self.validated = resume_state.get('validated', self.iteration)  # of 0.1.0 nobody knows
+        self.validated = resume_state.get('validated', self.iteration)  # unknown for states of 0.1.0
         val = self.opt.get('val')
         if val is not None and self.iteration % val['val_freq'] == 0 and self.validated != self.iteration:
             get_root_logger().info(f'The validation at iteration {self.iteration} was interrupted; it is repeated now.')
@@ -98,10 +99,10 @@ class ResumableModel(SRModel):
         if place is not None:
             self.sampler.seed = place.seed
         why = '' if samples or place is None or not place.samples else f'; it had {place.total} when it was interrupted'
-        get_root_logger().info(f'Epoch {epoch} goes on after {samples} of its {total} samples{why}.')
+        get_root_logger().info(f'Epoch {epoch} continues after {samples} of its {total} samples{why}.')
 
     def resume_best(self, best: Any) -> None:
-        """Take over the best metrics of the data sets and metrics that are still validated."""
+        """Restore the best metrics of data sets and metrics that are still in the options."""
         metrics = (self.opt.get('val') or {}).get('metrics') or {}
         kinds = {name: metric.get('better', 'higher') for name, metric in metrics.items()}
         records = best.items() if isinstance(best, dict) else ()
@@ -110,8 +111,8 @@ class ResumableModel(SRModel):
             self.best_metric_results = found
 
     def validate_now(self) -> None:
-        """Validate outside of BasicSR's loop, at `iteration`: before the first, or at one that is resumed."""
-        logs = self.opt['logger'].get('use_tb_logger') and 'debug' not in self.opt['name']  # as BasicSR asks
+        """Validate outside of BasicSR's loop at `iteration`: before the first iteration, or after a resume."""
+        logs = self.opt['logger'].get('use_tb_logger') and 'debug' not in self.opt['name']  # the condition in BasicSR
         tb_logger = init_tb_logger(str(Path(self.opt['root_path'], 'tb_logger', self.opt['name']))) if logs else None
         for options in self.validation_sets():
             loader = build_dataloader(build_dataset(options), options, self.opt['num_gpu'], self.opt['dist'])
@@ -120,15 +121,15 @@ class ResumableModel(SRModel):
             tb_logger.close()
 
     def validation_sets(self) -> list[dict[str, Any]]:
-        """Options of the data sets of a training that are validated."""
+        """Options of the validation sets of a training."""
         return [options for phase, options in self.opt['datasets'].items() if phase.partition('_')[0] == 'val']
 
     def validation(
         self, dataloader: DataLoader[Any], current_iter: int | str, tb_logger: Any, save_img: bool = False
     ) -> None:
-        """BasicSR's; the one after the last iteration, where BasicSR counts on, is of that iteration.
+        """As in BasicSR, but the validation after the last iteration gets the number of that iteration.
 
-        After the last data set the training state, if it is of the same iteration, is saved again, with the metrics.
+        After the last data set, a training state of the same iteration is saved again with the metrics.
         """
         if not self.is_train:
             super().validation(dataloader, current_iter, tb_logger, save_img)
@@ -145,7 +146,7 @@ class ResumableModel(SRModel):
 
 
 def _is_best(record: Any, kinds: dict[str, str]) -> bool:
-    """Whether a record has the best value of each metric, of the kind that is asked for now."""
+    """Whether a record has the best value of each current metric."""
     if not isinstance(record, dict) or record.keys() != kinds.keys():
         return False
     types = {'better': str, 'val': float, 'iter': int}

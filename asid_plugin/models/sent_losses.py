@@ -1,4 +1,4 @@
-"""Losses on their way from the device to the CPU, looked at an iteration later, so that no step waits for a GPU."""
+"""Losses that are copied from the device to the CPU, and read an iteration later, so that no step waits for a GPU."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SentLosses:
-    """The losses of an iteration; `read` waits until they are there.
+    """The losses of an iteration; `read` waits for them.
 
     Attributes:
-        iteration: Whose losses they are.
-        names: Of the losses.
-        values: (len(names),) on the CPU, which a GPU may still have to write.
-        written: After which it has done so; None of a CPU.
+        iteration: The iteration of the losses.
+        names: Names of the losses.
+        values: (len(names),) on the CPU; a GPU may not have written them yet.
+        written: Event after the GPU has written them; None for a CPU.
     """
 
     iteration: int
@@ -25,12 +25,12 @@ class SentLosses:
 
     @classmethod
     def send(cls, iteration: int, losses: Mapping[str, Tensor], reduced: bool = False) -> 'SentLosses':
-        """Let the device send losses, of one number each, as soon as it has computed them.
+        """Let the device send losses, one number each, as soon as they are computed.
 
         Args:
-            iteration: Whose losses they are.
-            losses: By name.
-            reduced: Let rank 0 send the means over the ranks, as BasicSR's `reduce_loss_dict` does.
+            iteration: The iteration of the losses.
+            losses: Losses by name.
+            reduced: Let rank 0 send the means over the ranks, like BasicSR's `reduce_loss_dict`.
         """
         values = torch.stack([loss.detach().reshape(()) for loss in losses.values()])
         if reduced:
@@ -50,8 +50,8 @@ class SentLosses:
 
 
 def nan_unless_finite(loss: Tensor) -> Tensor:
-    """The same loss; with one that is not finite, all gradients become nan, by which a GradScaler knows it.
+    """The same loss, but if it is not finite, all gradients become nan, which a GradScaler detects.
 
-    Where the last layer alone overflows, the gradients of an L1 loss are finite, and the step would be taken.
+    If only the last layer overflows, the gradients of an L1 loss are finite, and the step would not be skipped.
     """
     return loss * torch.where(loss.isfinite(), 1.0, torch.nan)

@@ -1,4 +1,4 @@
-"""A run in a few lines, for its log."""
+"""Summarise a run in a few lines, for its log."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from asid_plugin.version import __version__
 
 
 def summary(opt: Mapping[str, Any], net: nn.Module) -> list[str]:
-    """The network, its weights, and of a training the data, the length and the folder of the results.
+    """The network, its weights, and for a training the data, the length and the folder of results.
 
     Args:
         opt: Options of BasicSR, checked.
@@ -29,7 +29,7 @@ def summary(opt: Mapping[str, Any], net: nn.Module) -> list[str]:
 
 
 def _training(opt: Mapping[str, Any]) -> Iterator[str]:
-    """Data, length and validation of a training."""
+    """The data, length and validation of a training."""
     data, loaders = mapping(opt, 'datasets'), opt['world_size'] if opt['dist'] else max(1, opt['num_gpu'])
     train = mapping(data, 'train')
     if train:

@@ -1,4 +1,4 @@
-"""From the old names to the new ones, with a warning."""
+"""Forward old names to new ones, with a warning."""
 
 import os
 import sys
@@ -11,17 +11,17 @@ from asid_plugin.commands.main import main
 
 
 def warn(old: str, new: str) -> None:
-    """Warn that a name has moved; the warning is shown where a program runs the old module itself."""
+    """Warn that a name has moved; Python shows the warning if a program runs the old module."""
     warnings.warn(f'{old} has moved to {new}', DeprecationWarning, stacklevel=3)
 
 
 def lookup(old: str, new: str, **others: str) -> Callable[[str], Any]:
-    """A module's `__getattr__` that finds its attributes in another module.
+    """A module `__getattr__` that finds attributes in another module.
 
     Args:
         old: The module's name.
-        new: The module that has the attributes now.
-        **others: Attributes that are elsewhere, or have another name, as 'module:name'.
+        new: The new module of the attributes.
+        **others: Attributes in other modules or with other names, as 'module:name'.
     """
 
     def find(name: str) -> Any:
@@ -37,7 +37,7 @@ def lookup(old: str, new: str, **others: str) -> Callable[[str], Any]:
 
 
 def command(old: str, *name: str) -> Callable[[Sequence[str] | None], int]:
-    """The function `main` of a module that was a command."""
+    """The function `main` of a former command module."""
 
     def run_command(argv: Sequence[str] | None = None) -> int:
         warn(f'{old}.main', f'asid {" ".join(name)}')
@@ -48,6 +48,6 @@ def command(old: str, *name: str) -> Callable[[Sequence[str] | None], int]:
 
 def run(old: str, *command: str) -> None:
     """Run `python -m OLD ...` as `asid COMMAND ...` and end the program with its exit status."""
-    if 'LOCAL_RANK' not in os.environ:  # torchrun starts modules, and many of them
+    if 'LOCAL_RANK' not in os.environ:  # torchrun starts many processes by module
         print(f'note: python -m {old} is now asid {" ".join(command)}', file=sys.stderr)
     sys.exit(main([*command, *sys.argv[1:]]))

@@ -25,7 +25,7 @@ main = command('asid_plugin.upscale', 'upscale')
 
 
 def plan(inputs: Sequence[Path], output: Path, ext: str = 'png') -> dict[Path, Path]:
-    """The targets of `asid_plugin.inference.plan`, which gives notes, too."""
+    """The targets of `asid_plugin.inference.plan`, without its notes."""
     from asid_plugin import inference
 
     warn('asid_plugin.upscale.plan', 'asid_plugin.inference')

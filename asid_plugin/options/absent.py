@@ -1,4 +1,4 @@
-"""Benchmark sets that are not there: a run does without them, and a line says so."""
+"""Skip missing benchmark sets, and report each in a line."""
 
 import os
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ from .problems import Key, Options, Problem, mapping
 
 
 def absent_benchmarks(opt: Options, forced: Iterable[Key] = ()) -> list[Problem]:
-    """The sets of the paper that are to be tested on and whose images are absent, each with a line.
+    """The test sets of the paper without images, each with a line.
 
-    They are not ours to distribute, so few people have them all. Other data sets, sets of which one of two folders is
-    there, and sets that the command line names are not among them: there, a missing folder is a mistake.
+    They may not be redistributed, so few users have them all. Other data sets, sets with one of two folders, and sets
+    on the command line are not included: there, a missing folder is a mistake.
 
     Args:
         opt: Options.
-        forced: Keys that the command line sets.
+        forced: Keys from the command line.
     """
     touched = {key[1] for key in forced if key[:1] == ('datasets',) and len(key) > 1}
     found = []
@@ -31,7 +31,7 @@ def absent_benchmarks(opt: Options, forced: Iterable[Key] = ()) -> list[Problem]
 
 
 def leave_out(opt: dict[str, Any], absent: Iterable[Problem]) -> None:
-    """Take sets out of the options; a training that has none left validates no more, a test keeps them all."""
+    """Remove sets from the options; a training left without sets does not validate, but a test keeps them all."""
     keys = {problem.key[1] for problem in absent}
     left = {key: dataset for key, dataset in mapping(opt, 'datasets').items() if key not in keys}
     if not keys or not left:

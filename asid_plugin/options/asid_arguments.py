@@ -1,6 +1,6 @@
-"""This package's networks, losses and metrics, and the purpose of each of their arguments, in a sentence each.
+"""Sentences on the networks, losses and metrics of this package, and on each of their arguments.
 
-Editors show the sentences, and the page of documentation lists them. Types, choices and defaults are the signatures'.
+Editors and the documentation show them. Types, choices and defaults come from the signatures.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Sentences:
-    """Of a class or function, and of its arguments by name."""
+    """Sentences on a class or function, and on its arguments by name."""
 
     summary: str = ''
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -24,7 +24,7 @@ _SIZES = {
 }
 _LOSS = {
     'loss_weight': 'Factor.',
-    'reduction': 'One number of all the pixels: their mean or their sum; none leaves them as they are.',
+    'reduction': 'Reduction over all pixels: mean, sum or none.',
 }
 
 SENTENCES = {
@@ -33,19 +33,19 @@ SENTENCES = {
         {
             **_SIZES,
             'num_block': 'Blocks N: 3 is ASID, 8 is ASID-D8.',
-            'sharing': "Who computes attention matrices: 'inter', the first block for all (the paper's); 'intra', the "
-            "first SAM of each block for its block (Table 4); 'none', every SAM its own.",
+            'sharing': "Sharing of attention matrices: 'inter', the first block computes them for all (the paper); "
+            "'intra', the first SAM of each block for its block (Table 4); 'none', every SAM for itself.",
             'distillation': "False makes each block one unit of full width (Table 3's Baseline).",
             'channel_split': "False sends every channel of a unit through its SAM (Table 3's ID).",
-            'input_range': "Range in which the first layer sees images: 'signed', [-1, 1] (the paper's), or 'unit', "
-            "[0, 1] (neosr's).",
-            'position_bias': "False leaves the relative position bias out of spatial attention (neosr's default).",
+            'input_range': "Input range of the first layer: 'signed', [-1, 1] (the paper's), or 'unit', [0, 1] "
+            "(neosr's).",
+            'position_bias': "False omits the relative position bias of spatial attention (neosr's default).",
             'channel_scale': "Factor of the similarities in channel attention: 'learned', a temperature (the paper's), "
             "or 'fixed', 1 / sqrt(tokens of a group), as in scaled dot-product attention (neosr's default).",
         },
     ),
     'OmniSR': Sentences(
-        'Omni-SR, of which a share of the channels enters attention.',
+        'Omni-SR with attention on a share of the channels.',
         {
             **_SIZES,
             'num_block': 'Groups (OSAG): 5 is Omni-SR, 3 the network of the supplement.',
@@ -54,17 +54,17 @@ SENTENCES = {
         },
     ),
     'FFTLoss': Sentences(
-        "L1 distance of the images' spectra: orthonormal `rfft2`, real and imaginary parts side by side.", _LOSS
+        'L1 distance of the spectra of the images: orthonormal `rfft2`, real and imaginary parts side by side.', _LOSS
     ),
     'WideCharbonnierLoss': Sentences(
         "BasicSR's `CharbonnierLoss` computed in float32.",
         {**_LOSS, 'eps': 'Squared distance under which the loss turns from linear to quadratic.'},
     ),
     'calculate_ssim_matlab': Sentences(
-        'SSIM as a MATLAB script computes it from 8-bit images: `rgb2ycbcr` of uint8 is uint8, so Y is rounded.',
+        'SSIM of a MATLAB script on 8-bit images: `rgb2ycbcr` of uint8 is uint8, so Y is rounded.',
         {
-            'crop_border': 'Pixels left out on each side.',
-            'input_order': "Order of the images' axes.",
+            'crop_border': 'Pixels cropped on each side.',
+            'input_order': 'Order of the image axes.',
             'test_y_channel': 'Compare the luma Y of YCbCr instead of the colours.',
         },
     ),

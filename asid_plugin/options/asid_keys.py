@@ -1,4 +1,4 @@
-"""Keys that `ASIDModel` reads besides BasicSR's. Importing this needs no torch and no BasicSR."""
+"""Keys of `ASIDModel` in addition to BasicSR's. Importing this needs no torch and no BasicSR."""
 
 from asid_plugin.tiles import BORDERS, OVERLAP, TILE_BATCH
 
@@ -6,7 +6,7 @@ from .declaration import Option, Section
 from .kinds import FLAG, FLAG_OR_SECTION, TEXT, component, number, one_of, or_none, whole
 
 AMP = ('bf16', 'fp16')
-"""Types of autocast, in short."""
+"""Short names of the types of autocast."""
 
 
 class ASIDGeneralOptions(Section):
@@ -17,13 +17,13 @@ class ASIDGeneralOptions(Section):
 
     compile = Option(
         FLAG_OR_SECTION,
-        '`torch.compile` the network that is trained; a section is its arguments, such as mode. Testing does without, '
-        'since every size of image would be compiled anew.',
+        'Train with `torch.compile`; a section holds its arguments, such as mode. Testing does not compile, because '
+        'every image size would be recompiled.',
         default=False,
     )
     channels_last = Option(
         FLAG,
-        'Keep weights and images channels-last. ASID is so inside anyway; other networks gain.',
+        'Use the channels-last memory format. ASID uses it internally anyway; other networks get faster.',
         default=False,
     )
 
@@ -34,10 +34,10 @@ class ASIDTrainOptions(Section):
     place = 'train'
     read_by = ('ASIDModel',)
 
-    fft_opt = Option(or_none(component('loss')), 'Another loss, built like pixel_opt.', default=None)
+    fft_opt = Option(or_none(component('loss')), 'Further loss, in the form of pixel_opt.', default=None)
     distill_opt = Option(
         or_none(component('loss')),
-        "Another loss, between the output and the teacher's, built like pixel_opt.",
+        'Further loss between the outputs of network and teacher, in the form of pixel_opt.',
         default=None,
     )
     teacher = Option(
@@ -47,18 +47,18 @@ class ASIDTrainOptions(Section):
     )
     amp = Option(
         or_none(one_of(*AMP)),
-        'Autocast in training. Where fp16 overflows, the step is skipped; the 16th such iteration in a row ends it.',
+        'Autocast in training. If fp16 overflows, the step is skipped; 16 such iterations in a row end the training.',
         default=None,
     )
     tf32 = Option(
         FLAG,
-        'Let a GPU train in TF32 where it computes in float32: faster and less exact. Testing is exact.',
+        'Use TF32 for float32 on a GPU in training: faster and less precise. Testing does not use it.',
         default=False,
     )
     accumulate = Option(
         whole(1),
-        'Parts in which a batch goes through the network: the same gradient (of losses that are means), less memory. '
-        'Not with the CUDA graphs of compile.',
+        'Parts of a batch that pass through the network in turn: the same gradient (for losses that are means) with '
+        'less memory. Not with the CUDA graphs of compile.',
         default=1,
     )
     grad_clip = Option(or_none(number(exclusiveMinimum=0)), 'Largest norm of the gradient.', default=None)
@@ -85,19 +85,18 @@ class ASIDValOptions(Section):
     read_by = ('ASIDModel',)
 
     at_start = Option(
-        FLAG, 'In training, validate before the first iteration too: a fine-tuning shows its gain.', default=False
+        FLAG, 'In training, validate before the first iteration too, to show the gain of a fine-tuning.', default=False
     )
-    tile = Option(or_none(whole(16)), 'Side of the test tiles in LR pixels; the whole image without it.', default=None)
-    tile_overlap = Option(whole(0), 'LR pixels that neighbouring tiles share.', default=OVERLAP)
-    tile_batch = Option(whole(1), 'Tiles that go through the network at once.', default=TILE_BATCH)
+    tile = Option(or_none(whole(16)), 'Side of the test tiles in LR pixels; ~ for the whole image.', default=None)
+    tile_overlap = Option(whole(0), 'Overlap of neighbouring tiles in LR pixels.', default=OVERLAP)
+    tile_batch = Option(whole(1), 'Tiles in a batch.', default=TILE_BATCH)
     borders = Option(
         one_of(*BORDERS),
-        'flush: tiles are whole windows, flush with the borders, and fade into each other; an image below 16 pixels is '
-        "mirrored. zeros: the network pads with zeros at the bottom and right, the paper's protocol. Networks without "
-        'windows are run alike by both.',
+        'flush: blended tiles of whole windows, flush with the borders; an image below 16 pixels is mirrored. zeros: '
+        'the network pads with zeros at the bottom and right, as in the paper. No effect on networks without windows.',
         default='flush',
     )
-    self_ensemble = Option(FLAG, 'Average over the eight flips and turns of the image.', default=False)
+    self_ensemble = Option(FLAG, 'Average over the eight flips and rotations of the image.', default=False)
     amp = Option(or_none(one_of(*AMP)), 'Autocast in testing.', default=None)
 
 
@@ -108,7 +107,7 @@ class ASIDLoggerOptions(Section):
     read_by = ('ASIDModel',)
 
     safetensors = Option(
-        FLAG, 'Write the weights as .safetensors, too, beside each .pth; the averaged ones, if any.', default=False
+        FLAG, 'Write the weights (the averaged ones, if any) also as .safetensors beside each .pth.', default=False
     )
 
 

@@ -1,7 +1,7 @@
-"""The arguments of BasicSR's classes and functions, where their signatures do not tell them.
+"""Declarations of arguments of BasicSR's classes and functions beyond their signatures.
 
-BasicSR annotates no argument. Where there is a default, its type counts (`signatures`); the rest is declared here, by
-the class whose `__init__` it is, or the function. 1 may stand for 1.0.
+BasicSR has no annotations. Types come from defaults (`signatures`); the rest is declared here, by the class that owns
+the `__init__`, or by the function. 1 may mean 1.0.
 """
 
 from .kinds import Schema

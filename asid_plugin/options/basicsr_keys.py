@@ -1,4 +1,4 @@
-"""BasicSR's keys, of the models whose every key is known here; the defaults are those that BasicSR has in its code."""
+"""BasicSR's keys for models with known keys, with the defaults in BasicSR's code."""
 
 from asid_plugin.compat.dist_params import BACKENDS, LONGEST_WAIT
 
@@ -29,7 +29,7 @@ from .problems import Options
 RAW = 'RawPairedImageDataset'
 BASICSR_PAIRED = 'PairedImageDataset'
 PAIRED = (BASICSR_PAIRED, 'CachedPairedImageDataset', RAW)
-"""Datasets whose every key is known here."""
+"""Datasets with known keys."""
 
 
 WANDB: Kind[Options] = Kind(
@@ -43,19 +43,21 @@ class GeneralOptions(Section):
     place = ''
 
     name = Option(
-        part_of_path(slashes=False), 'Names the folder in experiments/ (training) or results/ (testing).', Needed.ALWAYS
-    )
-    model_type = Option(name_of('model'), 'Class that trains and tests the network.', Needed.ALWAYS)
-    scale = Option(whole(1), 'Scale k; upscale of network_g is the same.', Needed.ALWAYS)
-    num_gpu = Option(
-        either(one_of('auto'), whole(0)),
-        'auto takes all that are visible, or the CPU where there is none.',
+        part_of_path(slashes=False),
+        'Name of the folder in experiments/ (training) or results/ (testing).',
         Needed.ALWAYS,
     )
-    manual_seed = Option(whole(0, 2**31), 'Seed of all random numbers; a random one without it.', default=None)
+    model_type = Option(name_of('model'), 'Class that trains and tests the network.', Needed.ALWAYS)
+    scale = Option(whole(1), 'Scale k, equal to upscale of network_g.', Needed.ALWAYS)
+    num_gpu = Option(
+        either(one_of('auto'), whole(0)),
+        'Number of GPUs; auto takes all visible ones, or the CPU if there are none.',
+        Needed.ALWAYS,
+    )
+    manual_seed = Option(whole(0, 2**31), 'Seed of all random numbers; random by default.', default=None)
     datasets = Option(
         SECTION,
-        'train and val in training, test in testing; val_1, val_2 ... where there are several.',
+        'train and val in training, test in testing; val_1, val_2 ... for several sets.',
         Needed.ALWAYS,
     )
     network_g = Option(component('network'), 'The network: its type and arguments.', Needed.ALWAYS)
@@ -63,11 +65,9 @@ class GeneralOptions(Section):
     train = Option(SECTION, 'How to train.', Needed.TRAINING)
     val = Option(or_none(SECTION), 'How to validate or test.', Needed.TESTING)
     logger = Option(SECTION, 'Reports and files of a training.', Needed.TRAINING)
-    dist_params = Option(SECTION, 'How several processes find each other.', default=None)
-    find_unused_parameters = Option(FLAG, "DistributedDataParallel's; not needed for ASID.", default=False)
-    plugin = Option(
-        ANY, 'Not needed: a line that imports asid_plugin where its start-up hook is not installed.', default=None
-    )
+    dist_params = Option(SECTION, 'Communication of several processes.', default=None)
+    find_unused_parameters = Option(FLAG, 'Argument of DistributedDataParallel; not needed for ASID.', default=False)
+    plugin = Option(ANY, 'Not needed. Imports asid_plugin if its start-up hook is not installed.', default=None)
 
 
 class PathOptions(Section):
@@ -77,32 +77,36 @@ class PathOptions(Section):
 
     pretrain_network_g = Option(
         or_none(TEXT),
-        "Weights to start from, or to test: a checkpoint, or packaged:xK for the package's own of that scale, "
-        'packaged:xK-real for those for photographs as they are, where it has some.',
+        'Weights to start from, or to test: a checkpoint, or packaged:xK, the packaged weights of scale K, or '
+        'packaged:xK-real, those for JPEG-compressed or noisy photographs, if the package has them.',
         default=None,
     )
     param_key_g = Option(
-        or_none(TEXT), "Which of a checkpoint's state dicts to take, such as params or params_ema.", default='params'
+        or_none(TEXT), 'Key of the state dict in the checkpoint, such as params or params_ema.', default='params'
     )
-    strict_load_g = Option(FLAG, 'All weights must be there and fit; false takes what fits.', default=True)
+    strict_load_g = Option(
+        FLAG, 'All weights must be present and fit; false skips weights that do not fit.', default=True
+    )
     resume_state = Option(
-        or_none(TEXT), 'Training state to go on from; --auto_resume finds the last one.', default=None
+        or_none(TEXT), 'Training state to resume from; --auto_resume finds the last one.', default=None
     )
     ignore_resume_networks = Option(
-        either(LIST, TEXT), 'Networks whose weights resume_state leaves as they are.', default=None
+        either(LIST, TEXT), 'Networks that do not take their weights from the resumed training.', default=None
     )
 
 
 class DistOptions(Section):
-    """How several processes find each other."""
+    """Communication of several processes."""
 
     place = 'dist_params'
 
-    backend = Option(one_of(*BACKENDS), 'How they talk; gloo on machines without CUDA.', default=BACKENDS[0])
-    port = Option(whole(1), "Of the first process, with --launcher slurm; torchrun's is --master-port.", default=29500)
+    backend = Option(one_of(*BACKENDS), 'Backend of communication; gloo on machines without CUDA.', default=BACKENDS[0])
+    port = Option(
+        whole(1), 'Port of the first process, with --launcher slurm; torchrun has --master-port.', default=29500
+    )
     timeout = Option(
         number(minimum=1, maximum=LONGEST_WAIT),
-        'Seconds that they wait for each other before they give up; by default 600 with nccl, 1800 with gloo.',
+        'Timeout of communication in seconds; by default 600 with nccl, 1800 with gloo.',
         default=None,
     )
 
@@ -114,44 +118,50 @@ class DatasetOptions(Section):
 
     type = Option(
         one_of(*PAIRED),
-        'Class that reads the images: PairedImageDataset decodes each time, CachedPairedImageDataset keeps the pixels '
-        'in memory, RawPairedImageDataset maps LMDBs of raw pixels: of NAME.lmdb the NAME_raw.lmdb beside it. '
-        'DegradedImageDataset, for training, degrades GT images at random. The images of other classes are not '
+        'Class that reads the images: PairedImageDataset decodes them each time, CachedPairedImageDataset holds the '
+        'pixels in memory, RawPairedImageDataset memory-maps LMDBs of raw pixels (for NAME.lmdb, NAME_raw.lmdb beside '
+        'it), DegradedImageDataset degrades GT images at random, for training. Images of other classes are not '
         'checked.',
         Needed.ALWAYS,
     )
-    name = Option(part_of_path(slashes=True), 'Its name in logs, tables and folders.', Needed.ALWAYS)
+    name = Option(part_of_path(slashes=True), 'Name in logs, tables and folders.', Needed.ALWAYS)
     dataroot_gt = Option(TEXT, 'Folder or LMDB of the GT images.', Needed.ALWAYS)
     dataroot_lq = Option(TEXT, 'Folder or LMDB of the LQ images.', Needed.ALWAYS)
     io_backend = Option(
         typed_section('disk', 'lmdb'), 'disk reads folders of image files, lmdb reads LMDBs.', Needed.ALWAYS
     )
     meta_info_file = Option(
-        or_none(TEXT), "List of the GT images' names, one a line; without it, all of the folder.", default=None
+        or_none(TEXT),
+        'File with the names of the GT images, one a line; by default all images of the folder.',
+        default=None,
     )
-    color = Option(or_none(one_of('y')), 'y gives the luma only.', default=None)
-    mean = Option(or_none(numbers({'type': 'number'}, 1, 3)), 'Subtracted from each channel.', default=None)
+    color = Option(or_none(one_of('y')), 'y for luma only.', default=None)
+    mean = Option(
+        or_none(numbers({'type': 'number'}, 1, 3)), 'Mean of each channel, which is subtracted.', default=None
+    )
     std = Option(
-        or_none(numbers({'type': 'number', 'exclusiveMinimum': 0}, 1, 3)), 'Divides each channel.', default=None
+        or_none(numbers({'type': 'number', 'exclusiveMinimum': 0}, 1, 3)), 'Divisor of each channel.', default=None
     )
     filename_tmpl = Option(
-        template('{}x2'), "Names of the LQ images, with {} in the place of the GT's name.", default='{}'
+        template('{}x2'), 'Pattern of the names of LQ images; {} is the name of the GT image.', default='{}'
     )
     gt_size = Option(whole(1), 'Side of the GT patches in pixels, a multiple of scale.', Needed.TRAINING)
     use_hflip = Option(FLAG, 'Flip patches at random.', Needed.TRAINING)
-    use_rot = Option(FLAG, 'Turn patches by 90 degrees at random.', Needed.TRAINING)
-    use_shuffle = Option(FLAG, 'Not read: BasicSR shuffles the images each epoch in any case.', default=None)
-    num_worker_per_gpu = Option(whole(0), 'Processes that load data, for each process that trains.', Needed.TRAINING)
-    batch_size_per_gpu = Option(whole(1), 'Patches in a batch, for each process that trains.', Needed.TRAINING)
-    dataset_enlarge_ratio = Option(count(1, 10**7), 'How often an epoch draws each image.', default=1)
+    use_rot = Option(FLAG, 'Rotate patches by 90 degrees at random.', Needed.TRAINING)
+    use_shuffle = Option(FLAG, 'Ignored: BasicSR always shuffles the images of each epoch.', default=None)
+    num_worker_per_gpu = Option(
+        whole(0), 'Number of data-loading processes for each training process.', Needed.TRAINING
+    )
+    batch_size_per_gpu = Option(whole(1), 'Patches in a batch for each training process.', Needed.TRAINING)
+    dataset_enlarge_ratio = Option(count(1, 10**7), 'Number of times that an epoch draws each image.', default=1)
     prefetch_mode = Option(
         or_none(one_of('cpu', 'cuda')),
-        'Fetch the next batches ahead: cpu with a thread, cuda onto the GPU.',
+        'Prefetch batches: cpu by a thread, cuda to the GPU.',
         default=None,
     )
-    num_prefetch_queue = Option(whole(1, 1024), 'Batches that prefetch_mode: cpu holds.', default=1)
-    pin_memory = Option(FLAG, 'Load into memory from which a GPU copies faster.', default=False)
-    persistent_workers = Option(FLAG, 'Keep the workers from epoch to epoch.', default=False)
+    num_prefetch_queue = Option(whole(1, 1024), 'Number of prefetched batches, for prefetch_mode: cpu.', default=1)
+    pin_memory = Option(FLAG, 'Load into pinned memory, from which a GPU copies faster.', default=False)
+    persistent_workers = Option(FLAG, 'Reuse the workers in all epochs.', default=False)
 
 
 class TrainOptions(Section):
@@ -161,15 +171,15 @@ class TrainOptions(Section):
 
     ema_decay = Option(
         number(minimum=0, exclusiveMaximum=1),
-        'Decay of the running average of the weights; the average is then tested in their place. 0 for none.',
+        'Decay of the running average of the weights, which is tested instead of them; 0 for none.',
         default=0,
     )
     optim_g = Option(SECTION, 'The optimizer: its type and arguments.', Needed.ALWAYS)
-    scheduler = Option(component('scheduler'), 'How the learning rate falls: type and arguments.', Needed.ALWAYS)
+    scheduler = Option(component('scheduler'), 'Schedule of the learning rate: type and arguments.', Needed.ALWAYS)
     pixel_opt = Option(or_none(component('loss')), 'Loss between pixels.', default=None)
     perceptual_opt = Option(or_none(component('loss')), 'Loss between features of VGG.', default=None)
-    total_iter = Option(count(1, 10**9), 'Iterations in all.', Needed.ALWAYS)
-    warmup_iter = Option(count(-1), 'Iterations over which the learning rate rises; -1 for none.', default=-1)
+    total_iter = Option(count(1, 10**9), 'Number of iterations.', Needed.ALWAYS)
+    warmup_iter = Option(count(-1), 'Iterations of warm-up of the learning rate; -1 for none.', default=-1)
 
 
 class ValOptions(Section):
@@ -187,7 +197,7 @@ class ValOptions(Section):
     )
     suffix = Option(
         or_none(part_of_path(slashes=False)),
-        "Last part of the written images' names; the experiment's name if ~.",
+        'Suffix of the names of written images; ~ for the name of the experiment.',
         default=None,
     )
 
@@ -197,7 +207,7 @@ class MetricOptions(Section):
 
     place = 'val: metrics: NAME'
 
-    better = Option(one_of('higher', 'lower'), 'Which of two values is better.', default='higher')
+    better = Option(one_of('higher', 'lower'), 'Whether higher or lower values are better.', default='higher')
 
 
 class LoggerOptions(Section):

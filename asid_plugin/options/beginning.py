@@ -1,4 +1,4 @@
-"""The beginning of a run whose options are right: its processes agree, and no other run writes to its folder."""
+"""Check at the start of a run that its processes agree and that no other run writes to its folder."""
 
 import os
 import socket
@@ -14,21 +14,21 @@ from .problems import Key, Options, Problem, mapping
 from .resuming import find_state, read_state
 
 _OF_A_NODE = ('dataroot_gt', 'dataroot_lq', 'meta_info_file', 'pretrain_network_g', 'resume_state', 'teacher')
-"""Files that may lie elsewhere on each node, but are everywhere or nowhere."""
+"""Files that may have another path on each node, but must exist on all nodes or none."""
 _NOT_COMPARED = ('rank', 'num_gpu', 'manual_seed')
-"""Each process has its own: it draws the seed itself if none is given."""
+"""Keys that differ between processes, such as a seed that each draws by default."""
 _FOLDERS = ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
 
 
 def check_forced(opt: Options, forced: Iterable[Forced]) -> Iterator[Problem]:
-    """Refuse entries of `--force_yml` that come too late: BasicSR reads them when the processes are connected."""
+    """Refuse entries of `--force_yml` that are applied too late: BasicSR needs them to connect the processes."""
     for entry in forced:
         if opt.get('dist') and entry.key[0] == 'dist_params':
             yield Problem(entry.key, 'comes too late on the command line; write it into the option file')
 
 
 def check_agreement(opt: Options) -> Iterator[Problem]:
-    """Compare the options of several processes, whose nodes may each have a file of their own."""
+    """Compare the options of several processes, because each node may have another file."""
     where = f'{socket.gethostname()}:{os.getcwd()}'
     ranks = gather((dict(_flat(opt)), where))
     keys = dict.fromkeys(key for options, _ in ranks for key in options)
@@ -51,18 +51,18 @@ def _flat(options: Options, key: Key = ()) -> Iterator[tuple[Key, str]]:
 
 
 def agree_on_state(opt: Options) -> None:
-    """End all processes unless they continue from the same iteration: nodes that share no disk have other files."""
+    """End all processes unless they continue from the same iteration; nodes may have different files."""
     if opt['is_train']:
         state = find_state(opt)
         begun = f'iteration {read_state(state).iteration}' if state else 'no state'
-        advice = f'copy {_folder(opt)} to every node, or let them share a disk'
-        stop_unless_alike('the state to go on from', begun, advice)
+        advice = f'copy {_folder(opt)} to every node, or use a shared disk'
+        stop_unless_alike('the training state', begun, advice)
 
 
 def take_folder(opt: Options) -> Iterator[Problem]:
-    """Lock the folder in experiments/ or results/ until the run ends; BasicSR moves an older one of its name away.
+    """Lock the folder in experiments/ or results/ until the run ends; BasicSR renames an older folder with its name.
 
-    Halves of files that a killed training left there are removed first.
+    Partial files of a killed training are removed first.
     """
     if opt['rank']:
         return

@@ -1,4 +1,4 @@
-"""Arguments checked by calling the class or function that takes them."""
+"""Check arguments by calling the class or function."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,21 +12,21 @@ from .problems import Key, Options, Problem
 from .signatures import needed
 
 MOST_TENSORS = 20_000
-"""Of a network; those of BasicSR have some hundreds, seldom thousands."""
+"""Most tensors of a network; networks of BasicSR have hundreds, rarely thousands."""
 MOST_VALUES = 10**9
-"""Of a network's weights."""
+"""Most values in the weights of a network."""
 
 
 class TooLargeError(ValueError):
-    """A network that nobody could train."""
+    """A network that is too large for training."""
 
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Let no network be built that has more than `MOST_TENSORS` tensors and modules, or `MOST_VALUES` values.
+    """Refuse to build a network with more than `MOST_TENSORS` tensors and modules, or `MOST_VALUES` values.
 
     Raises:
-        TooLargeError: One has grown beyond that, and is not built to its end.
+        TooLargeError: A network exceeds a limit; its construction stops there.
     """
     tensors = values = 0
 
@@ -53,7 +53,7 @@ def bounded() -> Iterator[None]:
 
 @contextmanager
 def without_memory() -> Iterator[None]:
-    """Build networks on the meta device, as `bounded` allows, and leave the random numbers as they were."""
+    """Build networks on the meta device within the limits of `bounded`, without side effects on random numbers."""
     with torch.device('meta'), torch.random.fork_rng(devices=[]), bounded():
         yield
 
@@ -61,13 +61,13 @@ def without_memory() -> Iterator[None]:
 def check_built(
     key: Key, options: Options, kinds: Mapping[str, Callable[..., Any]], given: Mapping[str, Any] | None = None
 ) -> Iterator[Problem]:
-    """Check the arguments in a section by calling the class or function that it names, for its error.
+    """Check the arguments in a section by calling its class or function, and report the error.
 
     Args:
-        key: Where the section stands.
-        options: The section; with a type that is unknown, or without an argument that is needed, nothing is called.
+        key: Key of the section.
+        options: The section; nothing is called if the type is unknown or a required argument is missing.
         kinds: The classes and functions by name; called on the meta device (shapes without memory).
-        given: Arguments that the caller gives.
+        given: Arguments from the caller.
     """
     arguments = {**options, **(given or {})}
     name = arguments.pop('type', None)
@@ -77,14 +77,14 @@ def check_built(
         with without_memory():
             kinds[name](**arguments)
     except (NotImplementedError, RuntimeError) as error:
-        # of others it may be that they need real tensors, and then they say so when the run builds them
+        # other classes may need real tensors, and raise their errors when the run builds them
         if kinds[name].__module__.startswith('asid_plugin.'):
             yield refused(key, name, error)
-    except Exception as error:  # whatever arguments that do not fit may bring about
+    except Exception as error:  # wrong arguments may raise any error
         yield refused(key, name, error)
 
 
 def refused(key: Key, name: str, error: Exception) -> Problem:
-    """The problem that a class or function of this name has with its arguments."""
+    """The problem of this class or function with its arguments."""
     lines = str(error).strip().splitlines()
     return Problem(key, f'{name}: {lines[0] if lines else type(error).__name__}')

@@ -1,4 +1,4 @@
-"""All checks of the options of a run, and those that look at several sections."""
+"""Run all checks of options; checks across sections are here."""
 
 import os
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from .structure import structural_problems, without
 from .training import check_train
 from .yaml_numbers import read_numbers
 
-# What parse_options writes into the options, at the top, in `path` and in each dataset.
+# Keys that parse_options adds to the options, at the top, in `path` and in each dataset.
 _PARSED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
 _PARSED_PATH = ('experiments_root', 'models', 'training_states', 'log', 'visualization', 'results_root')
 _PARSED_DATASET = ('phase', 'scale')
 MOST_BYTES = 180
-"""Of a name; files have 255, of which BasicSR adds some."""
+"""Most bytes of a name; file names have 255, and BasicSR appends some."""
 
 
 def uses_plugin(opt: Options) -> bool:
@@ -39,16 +39,16 @@ def uses_plugin(opt: Options) -> bool:
 
 
 def check_options(opt: Options) -> list[Problem]:
-    """Look for everything that would stop a run later, or would have another effect than it seems.
+    """Find everything that would stop a run later, or have an unexpected effect.
 
     Args:
         opt: Options as `parse_options` returns them; not changed.
 
     Returns:
-        All problems; none means that the run can start.
+        All problems; empty if the run can start.
     """
     opt, problems, wrong = check_kinds(opt)
-    opt = without(opt, wrong)  # from here on, every value is of the right kind
+    opt = without(opt, wrong)  # from here, every value has a valid kind
     for check in (
         check_general,
         check_logger,
@@ -73,10 +73,10 @@ def check_options(opt: Options) -> list[Problem]:
 
 
 def check_kinds(opt: Options) -> tuple[Options, list[Problem], set[Key]]:
-    """Check keys and values by the schema, after the numbers that are text have been read.
+    """Check keys and values by the schema, after numbers in text are converted.
 
     Returns:
-        The options with these numbers, all problems, and the keys that are of a wrong kind, numbers or not.
+        The options with these numbers, all problems, and the keys with values of a wrong kind.
     """
     texts: list[Problem] = []
     opt = read_numbers(opt, texts)
@@ -97,25 +97,27 @@ def check_structure(opt: Options) -> Iterator[Problem]:
 
 
 def check_general(opt: Options) -> Iterator[Problem]:
-    """Check the name, the GPUs that there are, and that the keys at the top agree."""
+    """Check the name, the available GPUs, and the consistency of keys at the top."""
     name = opt.get('name', '')
     if len(os.fsencode(name)) > MOST_BYTES or printable(name) != name:
-        message = f'{shown(name)} should be text of one line, of at most {MOST_BYTES} bytes; folders are named so'
+        message = f'{shown(name)} should be one line of at most {MOST_BYTES} bytes, because folders get this name'
         yield Problem(('name',), message)
     if opt.get('model_type') == 'SwinIRModel' and 'window_size' not in mapping(opt, 'network_g'):
         yield Problem(('network_g', 'window_size'), 'missing; SwinIRModel needs it')
     num_gpu, found = opt.get('num_gpu', 0), torch.cuda.device_count()
-    if num_gpu > found and not (opt.get('dist') and found):  # each of several processes takes one, whatever num_gpu is
-        yield Problem(('num_gpu',), f'{num_gpu}, but this machine shows {found}; auto takes what there is')
+    if num_gpu > found and not (
+        opt.get('dist') and found
+    ):  # each of several processes takes one, regardless of num_gpu
+        yield Problem(('num_gpu',), f'{num_gpu}, but this machine has {found}; auto takes all available ones')
     amp = ASIDTrainOptions(mapping(opt, 'train')).amp or ASIDValOptions(mapping(opt, 'val')).amp
     threads = not opt.get('dist') and num_gpu > 1  # DataParallel
     if threads and (ASIDGeneralOptions(opt).compile or amp):
         right = 'start with torchrun and --launcher pytorch, or set num_gpu: 1'
-        yield Problem(('num_gpu',), f'compile and amp do not go with {num_gpu} GPUs in one process; {right}')
+        yield Problem(('num_gpu',), f'compile and amp do not work with {num_gpu} GPUs in one process; {right}')
 
 
 def check_logger(opt: Options) -> Iterator[Problem]:
-    """Check that the packages that `logger` asks for are there; of names with 'debug' in them BasicSR uses none."""
+    """Check that the packages for `logger` are installed; for names with 'debug' BasicSR uses none."""
     logger = mapping(opt, 'logger')
     if not opt['is_train'] or 'debug' in opt.get('name', ''):
         return
@@ -131,7 +133,7 @@ def check_logger(opt: Options) -> Iterator[Problem]:
 
 
 def check_val(opt: Options) -> Iterator[Problem]:
-    """Check `val`: tiles."""
+    """Check the tiles in `val`."""
     val, window = ASIDValOptions(mapping(opt, 'val')), argument(mapping(opt, 'network_g'), 'window_size')
     if val.tile and is_number(window) and window > 0 and val.tile % window:
         yield Problem(('val', 'tile'), f'{val.tile} is not a multiple of the window size {window}')

@@ -1,9 +1,9 @@
-"""Option files checked before a run that uses this package starts.
+"""Check the option file before a run with this package starts.
 
-BasicSR takes an option file as it stands: a mistyped key is overlooked, a wrong value or a missing folder fails later
-and elsewhere, sometimes days later. For runs that use this package, `parse_checked` ends the
-program with one line per mistake: the file, the key, the mistake and the correct value. The option files of other
-runs are plain YAML too, and are otherwise left alone.
+BasicSR does not check option files: a mistyped key is ignored, and a wrong value or a missing folder fails later and
+elsewhere, sometimes after days. For runs that use this package, `parse_checked` ends the program with one line per
+mistake: the file, the key, the mistake and the correct value. The option files of other runs must be plain YAML, but
+are not checked otherwise.
 """
 
 import argparse
@@ -24,30 +24,30 @@ from .absent import absent_benchmarks, leave_out
 from .beginning import agree_on_state, check_agreement, check_forced, take_folder
 from .checks import check_kinds, check_options, uses_plugin
 from .forced import Forced, ForcedError, forced_upon, read_forced
-from .problems import Options, Problem, located
+from .problems import Options, Problem, located, no_such_file
 from .resuming import forget_state
 
 Parsed = tuple[dict[str, Any], argparse.Namespace]
-"""Options, and the arguments of the command line."""
+"""The options, and the arguments of the command line."""
 
 
 def parse_checked(parse_options: Callable[..., Parsed], root_path: str, is_train: bool = True) -> Parsed:
-    """Parse the command line by BasicSR's own `parse_options`, and end the program if its options have mistakes."""
+    """Parse the command line by BasicSR's `parse_options`, and end the program if the options have mistakes."""
     file, entries = _arguments()
     if not file:
-        return parse_options(root_path, is_train)  # which says so
+        return parse_options(root_path, is_train)  # BasicSR reports the missing option
     written = _read(file)
     forced = _read_forced(entries, written, file)
     if uses_plugin(forced_upon(written, forced)):
         _read(file, any_keys=False)
     said = StringIO()
     try:
-        with redirect_stdout(said):  # 'Disable distributed.' is no beginning of a run that is refused
+        with redirect_stdout(said):  # hold back 'Disable distributed.', because the run may be refused
             opt, args = parse_options(root_path, is_train)
-    except SystemExit:  # with its help
+    except SystemExit:  # after printing its help
         print(said.getvalue(), end='', flush=True)
         raise
-    except Exception:  # BasicSR checks no value, so a wrong one can raise any error
+    except Exception:  # BasicSR checks no values, so a wrong one can raise any error
         _stop_if_misshapen(forced_upon(written, forced), is_train, file, forced)
         raise
     if uses_plugin(opt):
@@ -67,7 +67,7 @@ def parse_checked(parse_options: Callable[..., Parsed], root_path: str, is_train
 
 
 def _arguments() -> tuple[str, Sequence[str]]:
-    """Of the command line, the option file, '' if none, and the entries of `--force_yml`."""
+    """The option file on the command line, '' if none, and the entries of `--force_yml`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('-opt', default='')
     parser.add_argument('--force_yml', nargs='+', default=())
@@ -79,9 +79,11 @@ def _read(file: str, any_keys: bool = True) -> Options:
     """The options in a file; end the program if there are none."""
     try:
         written = plain_yaml.read(file, any_keys)
+    except FileNotFoundError:
+        _stop(no_such_file(file))
     except OSError as error:
         _stop(f'{located(file)}: {error.strerror}')
-    except (ValueError, plain_yaml.YAMLError) as error:  # the former of a name that no file can have
+    except (ValueError, plain_yaml.YAMLError) as error:  # ValueError for an impossible file name
         _stop(f'{file}: {error}')
     if not isinstance(written, Mapping):
         _stop(f'{file}: no options in it')
@@ -96,7 +98,7 @@ def _read_forced(entries: Iterable[str], written: Options, file: str) -> list[Fo
 
 
 def _stop_if_misshapen(opt: Options, is_train: bool, file: str, forced: Sequence[Forced]) -> None:
-    """Stop with a line for each key that is missing or unknown, and each value of a wrong kind."""
+    """Stop with a line for each missing or unknown key, and each value of a wrong kind."""
     if uses_plugin(opt):
         _, problems, _ = check_kinds({**opt, 'is_train': is_train})
         stop_if_any(_line(problem, file, forced) for problem in problems)
@@ -107,6 +109,6 @@ def _line(problem: Problem, file: str, forced: Iterable[Forced]) -> str:
 
 
 def _stop(line: str) -> NoReturn:
-    """End this process; with options that cannot be read, several have not found each other yet."""
+    """End this process; processes are not connected yet if options cannot be read."""
     print(printable(line), file=sys.stderr, flush=True)
     raise SystemExit(2)

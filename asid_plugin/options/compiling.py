@@ -1,4 +1,4 @@
-"""Checks of the arguments of `torch.compile`, for option files and for configs of MMEngine."""
+"""Check the arguments of `torch.compile`, for option files and for configs of MMEngine."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,7 +10,7 @@ from .problems import Options, Problem, mapping
 
 
 def check_compile(opt: Options) -> Iterator[Problem]:
-    """Check the arguments of `torch.compile`, by which nothing is compiled yet."""
+    """Check the arguments of `torch.compile` without compiling."""
     arguments = ASIDGeneralOptions(opt).compile
     if isinstance(arguments, Mapping):
         parts = ASIDTrainOptions(mapping(opt, 'train')).accumulate if opt['is_train'] else 1
@@ -21,25 +21,25 @@ def check_arguments(arguments: Options, key: str, parts: int) -> Iterator[Proble
     """Check arguments of `torch.compile` under the key `compile`.
 
     Args:
-        arguments: By name.
-        key: Says in how many parts the gradients of a step are computed.
-        parts: This number.
+        arguments: Arguments by name.
+        key: Key of the number of parts in which the gradients of a step are computed.
+        parts: The number of parts.
     """
     try:
         torch.compile(torch.nn.Identity(), **arguments)
-    except Exception as error:  # as it and its backends have it
+    except Exception as error:  # it and its backends raise different errors
         yield refused(('compile',), 'torch.compile', error)
         return
     if parts > 1 and (graphs := cuda_graphs(arguments)):
         message = (
-            f'{graphs} does not go with {key}, {parts}: a CUDA graph overwrites the gradients of the part before; '
-            f'right is {key.rpartition(":")[2]}: 1, or mode: max-autotune-no-cudagraphs'
+            f'{graphs} does not work with {key}, {parts}: a CUDA graph overwrites the gradients of the previous part; '
+            f'use {key.rpartition(":")[2]}: 1, or mode: max-autotune-no-cudagraphs'
         )
         yield Problem(('compile',), message)
 
 
 def cuda_graphs(arguments: Options) -> str | None:
-    """The argument of `torch.compile` by which it replays the network as CUDA graphs."""
+    """The argument of `torch.compile` that enables CUDA graphs, if any."""
     if arguments.get('backend') == 'cudagraphs':
         return 'backend: cudagraphs'
     if arguments.get('backend', 'inductor') != 'inductor':

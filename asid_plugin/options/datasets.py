@@ -1,4 +1,4 @@
-"""The section `datasets` of an option file: whether its keys agree, and with the images that they name."""
+"""Check the section `datasets` of an option file: the consistency of its keys, and its images."""
 
 import os
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from .real_world import check_degraded
 from .real_world_keys import DEGRADED, REAL_PAIRED
 
 LEAST_MOST_WORKERS = 64
-"""So many processes may load data on any machine."""
+"""Number of data-loading processes that any machine supports."""
 
 
 def channels_of(dataset: DatasetOptions) -> int:
-    """Channels of the images that a dataset of pairs gives."""
+    """Channels of the images from a dataset of pairs."""
     return 1 if dataset.color == 'y' else 3
 
 
 def check_datasets(opt: Options) -> Iterator[Problem]:
-    """Check the images that the section `datasets` names; only other classes know what they read."""
+    """Check the images of the section `datasets`; images of other classes are unknown."""
     yield from _check_names(opt)
     for name, dataset in mapping(opt, 'datasets').items():
         kind, key = dataset.get('type'), ('datasets', name)
@@ -39,14 +39,14 @@ def check_datasets(opt: Options) -> Iterator[Problem]:
 
 
 def _check_names(opt: Options) -> Iterator[Problem]:
-    """Check that the sets which are validated or tested on have names of their own."""
+    """Check that all sets for validation or testing have different names."""
     known: dict[str, str] = {}
     for key, dataset in mapping(opt, 'datasets').items():
         name = str(dataset.get('name'))
         if dataset.get('phase') == 'train' or 'name' not in dataset:
             continue
         if name in known:
-            message = f"{name} is the name of {known[name]} too; the best figures and the images would be one set's"
+            message = f'{name} is also the name of {known[name]}; the sets would share their best figures and images'
             yield Problem(('datasets', key, 'name'), message)
         known[name] = key
 
@@ -62,7 +62,7 @@ def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]
     if is_train:
         yield from _check_gt_size(key, dataset, opt)
     if dataset['type'] == RAW and dataset['io_backend']['type'] != 'lmdb':
-        yield Problem((*key, 'io_backend', 'type'), f'{RAW} reads lmdb; for folders there is CachedPairedImageDataset')
+        yield Problem((*key, 'io_backend', 'type'), f'{RAW} reads lmdb; for folders use CachedPairedImageDataset')
         return
     roots = {name: root_of(dataset, name) for name in ('dataroot_gt', 'dataroot_lq')}
     lacks = [Problem((*key, name), lack) for name, root in roots.items() if (lack := lacking(root, dataset))]
@@ -81,11 +81,11 @@ def _check_paired(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]
 
 
 def _check_loading(key: Key, dataset: DatasetOptions, workers: int) -> Iterator[Problem]:
-    """Check how samples come to the training; `workers` are the processes that load them, if any."""
+    """Check the loading of samples; `workers` is the number of loading processes, if any."""
     if dataset.prefetch_mode == 'cuda' and not (torch.cuda.is_available() and dataset.pin_memory):
         yield Problem((*key, 'prefetch_mode'), 'cuda needs a GPU and pin_memory: true; ~ works everywhere')
     if dataset.persistent_workers and not workers:
-        yield Problem((*key, 'persistent_workers'), 'true needs workers: training, and num_worker_per_gpu above 0')
+        yield Problem((*key, 'persistent_workers'), 'true needs a training with num_worker_per_gpu above 0')
     most = max(LEAST_MOST_WORKERS, 4 * (os.cpu_count() or 1))
     if workers > most:
         yield Problem(
@@ -94,19 +94,19 @@ def _check_loading(key: Key, dataset: DatasetOptions, workers: int) -> Iterator[
 
 
 def _check_normalisation(key: Key, dataset: DatasetOptions) -> Iterator[Problem]:
-    """Check that the images' channels can be normalised, if they are to be."""
+    """Check the normalisation of channels, if any."""
     channels = channels_of(dataset)
     for name, value, other in (('mean', dataset.mean, dataset.std), ('std', dataset.std, dataset.mean)):
         if value is None and other is not None:
-            yield Problem((*key, name), 'missing; mean and std go together')
+            yield Problem((*key, name), 'missing; mean and std need each other')
         elif value is not None and len(value) not in (1, channels):
             yield Problem((*key, name), f'{value} should have a number for each channel, {channels}, or one for all')
 
 
 def _check_gt_size(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]:
-    """Check that a GT patch is of whole LR pixels."""
+    """Check that a GT patch has whole LR pixels."""
     gt_size, scale = dataset.get('gt_size', 0), opt.get('scale', 1)
     if gt_size % scale:
         fitting = [size for size in (gt_size // scale * scale, gt_size // scale * scale + scale) if size]
         would = ' or '.join(f'{size} (LR patches of {size // scale})' for size in fitting)
-        yield Problem((*key, 'gt_size'), f'{gt_size} is not a multiple of scale {scale}; right would be {would}')
+        yield Problem((*key, 'gt_size'), f'{gt_size} is not a multiple of scale {scale}; use {would}')

@@ -1,4 +1,4 @@
-"""How the keys of option files are declared: once, with all that is known of them.
+"""Declarations of the keys of option files: one place for all facts about a key.
 
 A section is a class whose attributes are its keys:
 
@@ -6,8 +6,8 @@ A section is a class whose attributes are its keys:
         place = 'val'
         pbar = Option(FLAG, 'Show a progress bar.', default=False)
 
-`ValOptions.pbar` is the declaration, from which the schema and the page of documentation are made. An instance reads
-the options of a file: `ValOptions(opt['val']).pbar` is the file's value, or else the default.
+`ValOptions.pbar` is the declaration, from which the schema and the documentation are generated. An instance reads the
+options of a file: `ValOptions(opt['val']).pbar` is the value in the file, or else the default.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Default = TypeVar('Default')
 
 
 class Needed(Enum):
-    """When a key without default must be there; the value says it in words."""
+    """When a key without default is required, in words."""
 
     ALWAYS = 'needed'
     TRAINING = 'needed in training'
@@ -31,9 +31,9 @@ class Option(Generic[Value, Default]):
     """A key of a section.
 
     Args:
-        kind: The values that it may have.
+        kind: Its valid values.
         sentence: Its purpose.
-        default: The value where the file has none, or a `Needed` that tells when the file must have one.
+        default: The value if the file has none, or a `Needed` if the file must have one.
     """
 
     def __init__(self, kind: Kind[Value], sentence: str, default: Default) -> None:
@@ -55,10 +55,10 @@ class Option(Generic[Value, Default]):
     def __get__(self, section: 'Section', owner: type) -> Value | Default: ...
 
     def __get__(self, section: 'Section | None', owner: type) -> Any:
-        """The declaration of a class of options, or the value in an instance of it.
+        """The declaration in a class of options, or the value in an instance.
 
         Raises:
-            KeyError: A key that is needed is missing.
+            KeyError: A required key is missing.
         """
         if section is None:
             return self
@@ -71,7 +71,7 @@ class Option(Generic[Value, Default]):
 
     @property
     def schema(self) -> Schema:
-        """JSON Schema of its values, with default and sentence for editors."""
+        """JSON Schema of its values, with default and description for editors."""
         has_default = self.default is not None and not isinstance(self.default, Needed)
         return {**self.kind.schema, **({'default': self.default} if has_default else {}), 'description': self.sentence}
 
@@ -80,20 +80,20 @@ class Section:
     """The options of a section of an option file.
 
     Args:
-        given: Keys and values of the file; None if the section is empty or missing.
+        given: Keys and values from the file; None if the section is empty or missing.
     """
 
     place: ClassVar[str]
-    """The section's key; empty for the keys at the top."""
+    """Key of the section; empty for the keys at the top."""
     read_by: ClassVar[tuple[str, ...]] = ()
-    """The classes, of models or of data sets, that alone read these keys; none where all do."""
+    """The only classes, of models or data sets, that read these keys; empty if all do."""
 
     def __init__(self, given: Mapping[str, Any] | None) -> None:
         self.given = given or {}
 
     @classmethod
     def declared(cls) -> dict[str, Option[Any, Any]]:
-        """The keys, in the order of their declaration."""
+        """The keys in the order of declaration."""
         return {name: option for name, option in vars(cls).items() if isinstance(option, Option)}
 
     @classmethod
@@ -103,5 +103,5 @@ class Section:
 
     @classmethod
     def needed(cls, *when: Needed) -> list[str]:
-        """The keys that must be there at these times."""
+        """The keys that are required at these times."""
         return [name for name, option in cls.declared().items() if option.default in when]

@@ -1,4 +1,4 @@
-"""Epochs as BasicSR counts them: whether the batches of a training set reach the last iteration."""
+"""Check that the epochs, as BasicSR counts them, reach the last iteration."""
 
 import math
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ from .problems import Key, Options, Problem, mapping
 from .resuming import StateError, find_state, read_state
 
 MOST_SAMPLES = 2 * 10**7
-"""Of an epoch: BasicSR lists them all, in order, in each process, which takes some 50 bytes and 50 ns for each."""
+"""Most samples of an epoch: BasicSR lists them all in each process, which takes about 50 bytes and 50 ns each."""
 FREE_SAMPLES = 5 * 10**6
-"""Of an epoch that ends before they are drawn."""
+"""Permitted samples of an epoch that are never drawn."""
 
 
 def check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterator[Problem]:
-    """Find settings with which BasicSR's training would end early, without a message.
+    """Find settings with which a training in BasicSR would end early without a message.
 
     Args:
-        key: Where the dataset stands.
+        key: Key of the dataset.
         dataset: The training set.
         opt: All options.
         pairs: Images in the training set.
@@ -32,26 +32,26 @@ def check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterato
     per_gpu, ratio = dataset['batch_size_per_gpu'], DatasetOptions(dataset).dataset_enlarge_ratio
     batch, total = per_gpu * processes * gpus, mapping(opt, 'train').get('total_iter', 0)
     if pairs * ratio < batch:
-        message = f'{ratio} x {pairs} images are less than one batch of {batch}; at least {-(-batch // pairs)}'
+        message = f'{ratio} x {pairs} images are less than one batch of {batch}; use at least {-(-batch // pairs)}'
         yield Problem((*key, 'dataset_enlarge_ratio'), message)
         return
     most_samples = min(MOST_SAMPLES, max(FREE_SAMPLES, total * batch))
     if pairs * ratio > most_samples:
-        why = 'images are more than this training draws, and BasicSR lists them all for an epoch'
-        message = f'{ratio} x {pairs} {why}; at most {int(most_samples // pairs)}'
+        why = 'images are more than this training draws, but BasicSR lists them all for an epoch'
+        message = f'{ratio} x {pairs} {why}; use at most {int(most_samples // pairs)}'
         yield Problem((*key, 'dataset_enlarge_ratio'), message)
         return
     last = last_iteration(pairs * ratio, total, per_gpu, processes, gpus)
     if file := find_state(opt):
         yield from _check_epoch(file, pairs * ratio, total, per_gpu, processes, gpus)
-    elif last < total and 1 < gpus <= torch.cuda.device_count():  # of more, another check tells
+    elif last < total and 1 < gpus <= torch.cuda.device_count():  # another check reports more GPUs
         right = 'start with torchrun and --launcher pytorch, or set num_gpu: 1'
         yield Problem(('num_gpu',), f'with {gpus} in one process BasicSR ends at iteration {last} of {total}; {right}')
     elif last < total and gpus == 1:
         enough = next(
             more for more in count(ratio + 1) if last_iteration(pairs * more, total, per_gpu, processes) >= total
         )
-        why = f'BasicSR counts the last, incomplete batch of an epoch, and drops it; at least {enough}'
+        why = f'BasicSR counts, but drops, the last incomplete batch of an epoch; use at least {enough}'
         message = f'with {ratio} x {pairs} images the training would end at iteration {last} of {total}: {why}'
         yield Problem((*key, 'dataset_enlarge_ratio'), message)
 
@@ -59,19 +59,21 @@ def check_batch(key: Key, dataset: Options, opt: Options, pairs: int) -> Iterato
 def _check_epoch(
     file: Path, samples: float, total_iter: float, per_gpu: int, processes: int, gpus: int
 ) -> Iterator[Problem]:
-    # The state has the number of its epoch, which is another place if an epoch had other batches when it was saved.
+    # The state stores the number of its epoch, which means another place if the number of batches has changed.
     try:
         state = read_state(file)
     except StateError:
-        return  # which check_resume tells
+        return  # reported by check_resume
     batch = per_gpu * processes * gpus
     total = math.ceil(samples / processes) * processes
     trained = trained_samples(state.place, state.epoch, state.iteration, total, batch)
     begin = state.epoch, state.iteration - trained // batch
     last = last_iteration(samples, total_iter, per_gpu, processes, gpus, begin)
     if last < total_iter:
-        where = f'{file} goes on in epoch {state.epoch}, and the epochs left end at iteration {last} of {total_iter}'
-        right = 'train with the batch and the images that it began with, or begin anew from its weights'
+        where = (
+            f'{file} resumes in epoch {state.epoch}, but the remaining epochs end at iteration {last} of {total_iter}'
+        )
+        right = 'restore its original batch and images, or start from its weights'
         yield Problem(('path', 'resume_state'), f'{where}; {right}')
 
 
@@ -83,14 +85,14 @@ def last_iteration(
     gpus: int = 1,
     begin: tuple[int, int] = (0, 0),
 ) -> int:
-    """Where the epochs end that BasicSR makes of `total_iter`: it stops there, if not before at `total_iter`.
+    """The last iteration of BasicSR's epochs for `total_iter`; the training stops there if it is less.
 
     Args:
-        samples: Of an epoch, the enlarged data set.
-        total_iter: The iterations asked for.
-        batch_size_per_gpu: As in the options.
-        processes: Of distributed training.
-        gpus: Of one process, which BasicSR forgets when it counts epochs.
+        samples: Samples of an epoch, of the enlarged data set.
+        total_iter: The requested iterations.
+        batch_size_per_gpu: From the options.
+        processes: Number of processes of distributed training.
+        gpus: GPUs of one process, which BasicSR ignores when it counts epochs.
         begin: The epoch in which a training continues, and the iteration before its first.
     """
     counted = math.ceil(samples / (batch_size_per_gpu * processes))

@@ -1,4 +1,4 @@
-"""The options that `--force_yml` changes, read before BasicSR builds code of them."""
+"""Read the entries of `--force_yml` before BasicSR evaluates them as code."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,12 +15,12 @@ _KEY = re.compile(r'[\w.-]+')
 
 
 class ForcedError(ASIDError):
-    """An entry that cannot be carried out; the message is one line."""
+    """An invalid entry; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Forced:
-    """An entry of `--force_yml`: where it writes, and its value."""
+    """An entry of `--force_yml`: its key and value."""
 
     key: Key
     value: Any
@@ -31,24 +31,24 @@ def read_forced(entries: Iterable[str], opt: Options, file: str) -> list[Forced]
 
     Args:
         entries: Such as 'train:total_iter=1000'.
-        opt: Options of the file, which must have the sections that are named.
+        opt: Options of the file, which must have the named sections.
         file: Its name.
 
     Raises:
-        ForcedError: One cannot be read, or goes into a section that one before it has replaced.
+        ForcedError: An entry is malformed, or belongs to a section that an earlier one replaced.
     """
     forced: list[Forced] = []
     for entry in entries:
         read = _read(entry, opt, file)
         for key in (other.key for other in forced if len(other.key) < len(read.key)):
-            if read.key[: len(key)] == key:  # no entry's value is a section
-                raise ForcedError(f'--force_yml: {entry}: an entry before it makes {":".join(key)} no section')
+            if read.key[: len(key)] == key:  # the value of an entry is never a section
+                raise ForcedError(f'--force_yml: {entry}: an earlier entry replaces the section {":".join(key)}')
         forced.append(read)
     return forced
 
 
 def forced_upon(opt: Options, forced: Iterable[Forced]) -> dict[str, Any]:
-    """A copy of options with these changes."""
+    """A copy of the options with these changes."""
     changed = _copied(opt)
     for entry in forced:
         *sections, last = entry.key
@@ -66,7 +66,7 @@ def _read(entry: str, opt: Options, file: str) -> Forced:
     key = tuple(keys.strip().split(':'))
     for name in key:
         if not _KEY.fullmatch(name):
-            raise ForcedError(f'--force_yml: {entry}: {name!r} is no key; right is section:key=value')
+            raise ForcedError(f'--force_yml: {entry}: {name!r} is not a key; use section:key=value')
     for depth, name in enumerate(key[:-1]):
         section = mapping(opt, *key[:depth])
         if not isinstance(section.get(name), Mapping):
@@ -75,10 +75,10 @@ def _read(entry: str, opt: Options, file: str) -> Forced:
             raise ForcedError(f'--force_yml: {entry}: {file} has no section {":".join(key[: depth + 1])}{hint}')
     try:
         value = basicsr_options._postprocess_yml_value(values[0].strip())
-        repr(value)  # which Python refuses of a whole number of thousands of digits
+        repr(value)  # Python refuses whole numbers of thousands of digits
         return Forced(key, value)
-    except Exception:  # a list that ends too early, a number that is none
-        raise ForcedError(f'--force_yml: {entry}: {values[0].strip()!r} is no list or number') from None
+    except Exception:  # an unfinished list, or an invalid number
+        raise ForcedError(f'--force_yml: {entry}: {values[0].strip()!r} is not a list or number') from None
 
 
 def _copied(opt: Options) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The pairs of images that a dataset names: whether they are there, can be used, and belong together."""
+"""Check the image pairs of a dataset: whether they exist, are usable, and fit each other."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,17 +19,17 @@ from .basicsr_keys import RAW, DatasetOptions
 from .problems import Options, located
 
 MOST = 10
-"""As many images are named of a data set; of more, the number."""
-_RAW_UNKNOWN = 'asid prepare div2k --raw or asid prepare photos makes such'
-_PIXELS = f'raw pixels; type: {RAW} reads it'
-_BENCHMARK = f'{BENCHMARK}; without it, delete this section'
+"""Most images to name in messages; beyond that only the number is given."""
+_RAW_UNKNOWN = 'asid prepare div2k --raw or asid prepare photos makes raw pixels'
+_PIXELS = f'raw pixels; use type: {RAW}'
+_BENCHMARK = f'{BENCHMARK}; to skip this set, delete this section'
 
 
 class ImagesError(ASIDError):
     """GT and LQ images that cannot be used.
 
     Attributes:
-        faults: The dataset's key and the message, of each.
+        faults: The key of the dataset and the message of each fault.
     """
 
     def __init__(self, *faults: tuple[str, str]) -> None:
@@ -39,38 +39,36 @@ class ImagesError(ASIDError):
 
 @dataclass(frozen=True)
 class Share:
-    """The images that this process checks: each of several takes its own, and all learn the result of each."""
+    """The images that this process checks; processes divide them and exchange the results."""
 
     rank: int = 0
     world_size: int = 1
 
     def of(self, names: Sequence[str]) -> Sequence[str]:
-        """Those of some names."""
+        """The share of some names."""
         return names[self.rank :: self.world_size]
 
 
 def root_of(dataset: Options, key: str) -> Path:
-    """The folder or LMDB that a dataset reads of those that `key`, one of its data roots, may stand for."""
+    """The folder or LMDB that a dataset reads for `key`, one of its data roots."""
     root = Path(dataset[key])
     return raw_lmdb(root) if dataset['type'] == RAW else root
 
 
 def lacking(root: Path, dataset: Options) -> str | None:
-    """Name the missing part of a folder or LMDB; None if it is there."""
+    """The message on the missing part of a folder or LMDB; None if it is complete."""
     is_lmdb = dataset['io_backend']['type'] == 'lmdb'
     if not root.is_dir():
         return f'no folder {located(root)}; {_origin(root, dataset)}'
     if is_lmdb != (root.suffix == '.lmdb'):
         right = 'lmdb' if root.suffix == '.lmdb' else 'disk'
-        return (
-            f'{root} is {"an LMDB" if right == "lmdb" else "a folder of images"}, for which io_backend: type is {right}'
-        )
+        return f'{root} is {"an LMDB" if right == "lmdb" else "a folder of images"}; use io_backend: type: {right}'
     parts = [part for part in ('data.mdb', 'meta_info.txt') if is_lmdb and not (root / part).is_file()]
-    return f'{root} has no {parts[0]}, so it is not a whole LMDB; {_maker(root)}' if parts else None
+    return f'{root} has no {parts[0]}, so it is not a complete LMDB; {_maker(root)}' if parts else None
 
 
 def _origin(root: Path, dataset: Options) -> str:
-    """Say where data that isn't there comes from."""
+    """The source of missing data."""
     if dataset['type'] == RAW:
         return maker(root) or _RAW_UNKNOWN
     return maker(root) or (UNKNOWN if dataset['phase'] == 'train' else _BENCHMARK)
@@ -82,17 +80,17 @@ def _maker(root: Path) -> str:
 
 
 def count_pairs(gt: Path, lq: Path, dataset: Options, share: Share, saved: bool = False) -> int:
-    """Count the pairs of two folders or LMDBs, and check those of this process's share.
+    """Count the pairs of two folders or LMDBs, and check the share of this process.
 
     Args:
-        gt: Of the GT images.
-        lq: Of the LQ images.
+        gt: Folder or LMDB of the GT images.
+        lq: Folder or LMDB of the LQ images.
         dataset: Its options.
-        share: Of this process.
-        saved: The results are saved, under the names of the LQ images.
+        share: Share of this process.
+        saved: Whether results are saved under the names of the LQ images.
 
     Raises:
-        ImagesError: An image has no partner, cannot be used, or is of a wrong size.
+        ImagesError: An image has no partner, is unusable, or has a wrong size.
     """
     check = _check_lmdb if dataset['io_backend']['type'] == 'lmdb' else _check_folders
     names = check(gt, lq, dataset, share)
@@ -132,14 +130,14 @@ def count_images(dataset: Options, share: Share) -> int:
 
 
 def _saved_as_one(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The images that BasicSR would save under the name of another: it takes neither folder nor ending into it."""
+    """Images that BasicSR would save under the same name, which has neither folder nor extension."""
     known: dict[str, str] = {}
     for name in names:
         other = known.setdefault(PurePosixPath(name).stem, name)
         if other != name:
             yield (
                 'dataroot_lq',
-                f'{other} and {name} would be saved as one image; rename one, or set val: save_img: false',
+                f'{other} and {name} would be saved under the same name; rename one, or set val: save_img: false',
             )
 
 
@@ -155,7 +153,9 @@ def _check_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> list[str]
     ):
         lacking = sorted(there.keys() - here.keys())
         if lacking:
-            message = f'lacks {len(lacking)} of the images of {other}, first {lacking[0]}; both must hold the same'
+            message = (
+                f'lacks {len(lacking)} of the images of {other}, such as {lacking[0]}; both must have the same images'
+            )
             raise ImagesError((key, message))
     names = share.of(sorted(gt_shapes))
     lmdbs = {'dataroot_gt': (gt, gt_shapes), 'dataroot_lq': (lq, lq_shapes)}
@@ -167,7 +167,7 @@ def _check_lmdb(gt: Path, lq: Path, dataset: Options, share: Share) -> list[str]
 
 
 def _read_shapes(key: str, root: Path, raw: bool, share: Share) -> dict[str, Shape]:
-    """The shapes of the images of an LMDB that is whole, of the kind that the dataset reads."""
+    """The shapes of the images of a complete LMDB of the kind that the dataset reads."""
     try:
         shapes, is_raw = read_shapes(root)
         if raw != is_raw:
@@ -179,7 +179,7 @@ def _read_shapes(key: str, root: Path, raw: bool, share: Share) -> dict[str, Sha
 
 
 def _no_pixels(root: Path) -> str:
-    """Say that an LMDB holds no raw pixels, nor does one beside it, and which command makes such."""
+    """State that neither an LMDB nor the one beside it holds raw pixels, and how to make them."""
     return f'PNG files, and there is no {beside(root)}; {maker(beside(root)) or _RAW_UNKNOWN}'
 
 
@@ -213,7 +213,7 @@ def _check_folders(gt: Path, lq: Path, dataset: Options, share: Share) -> list[s
         partner = f'{template.format(Path(name).stem)}{Path(name).suffix}'
         if partners.setdefault(partner, name) != name:
             message = (
-                f'{partners[partner]} and {name} would both be paired with {partner}, as BasicSR drops the folders'
+                f'{partners[partner]} and {name} would both be paired with {partner}, because BasicSR drops folders'
             )
             raise ImagesError(('meta_info_file', message))
     for partner, name in partners.items():
@@ -249,20 +249,20 @@ def _read_lines(listed: str) -> list[str]:
 
 
 def _cut_name(name: str, lines: Sequence[str]) -> str:
-    """A remark on the line of which a name is only the beginning, if there is one."""
+    """A remark on a line that continues after a space in the name, if any."""
     cut = (line for line in lines if line.startswith(f'{name} ') and not line.startswith(f'{name} ('))
-    return next((f'; BasicSR reads a name up to the first space, and the line is {line!r}' for line in cut), '')
+    return next((f'; BasicSR reads a name up to the first space of the line {line!r}' for line in cut), '')
 
 
 def _strangers(folders: Mapping[str, tuple[Path, Sequence[str]]]) -> Iterator[tuple[str, str]]:
-    """The files of folders that are no images by their names."""
+    """Files of folders that are not images by their names."""
     for key, (folder, names) in folders.items():
         for name in filter(no_image, names):
-            yield key, f'{folder / name} is no image, and BasicSR takes every file of a folder; remove it'
+            yield key, f'{folder / name} is not an image, but BasicSR reads every file of a folder; remove it'
 
 
 def _check_files(pairs: dict[Path, Path], dataset: Options) -> None:
-    """Check GT files and the LQ files that belong to them."""
+    """Check GT files and their LQ files."""
     headers, faults = check_files([*pairs, *pairs.values()])
     gt = {path: headers[path] for path in pairs if path in headers}
     lq = {path: headers[path] for path in pairs.values() if path in headers}
@@ -278,25 +278,28 @@ def _check_files(pairs: dict[Path, Path], dataset: Options) -> None:
 
 
 def _grey(key: str, headers: dict[Path, Header], dataset: Options) -> Iterator[tuple[str, str]]:
-    """Grey images of a training set that has colours; of test images, of which Set14 has one, BasicSR makes colour."""
+    """Grey images in a training set with colours; in test sets, such as Set14, BasicSR converts them to colour."""
     if dataset['phase'] == 'train':
         for path in find_grey(headers):
             yield key, f'{path}: {GREY}'
 
 
 def _grey_beside_colour(pairs: Mapping[Path, Path], headers: Mapping[Path, Header]) -> Iterator[tuple[str, str]]:
-    """Pairs of which one image is grey, and the other is not."""
+    """Pairs of a grey and a colour image."""
     for path, partner in pairs.items():
         channels = [headers[side].channels for side in (path, partner) if side in headers]
         if 0 not in channels and len({number < 3 for number in channels}) > 1:
             kinds = ('grey', 'colour') if channels[1] < 3 else ('colour', 'grey')
-            yield 'dataroot_lq', f'{partner} is {kinds[0]}, and its partner {path} is {kinds[1]}; save both alike'
+            yield (
+                'dataroot_lq',
+                f'{partner} is {kinds[0]}, but its partner {path} is {kinds[1]}; save both as grey or both as colour',
+            )
 
 
 def _raise_if_any(faults: Iterable[tuple[str, str]]) -> None:
     found = list(faults)
     if len(found) > MOST:
-        found[MOST:] = [(found[MOST][0], f'and so on: {len(found)} images cannot be used')]
+        found[MOST:] = [(found[MOST][0], f'and more: {len(found)} images in all cannot be used')]
     if found:
         raise ImagesError(*found)
 
@@ -311,12 +314,12 @@ def _check_patch(name: str, size: tuple[int, int], dataset: Options) -> None:
     """Check that a training patch fits into an image."""
     if 'gt_size' in dataset and dataset['gt_size'] > min(size):
         most = min(size) // dataset['scale'] * dataset['scale']
-        message = f'{dataset["gt_size"]} does not fit into {name}, {min(size)} pixels wide or high; at most {most}'
+        message = f'{dataset["gt_size"]} does not fit into {name}, {min(size)} pixels wide or high; use at most {most}'
         raise ImagesError(('gt_size', message))
 
 
 def _check_scale(name: str, gt: tuple[int, int], lq: tuple[int, int], dataset: Options) -> None:
-    """Check the sizes of one pair. In validation GT may have a rest, less than `scale`, that BasicSR cuts off."""
+    """Check the sizes of one pair. In validation GT may have up to `scale - 1` more pixels, which BasicSR crops."""
     scale = dataset['scale']
     if not fits(gt, lq, scale, exact=dataset['phase'] == 'train'):
         here, found, right = (f'{h}x{w}' for h, w in (lq, gt, (lq[0] * scale, lq[1] * scale)))

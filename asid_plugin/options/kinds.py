@@ -1,4 +1,4 @@
-"""Kinds of values that an option can have; each knows its JSON Schema, which `words` puts into words."""
+"""Kinds of values of options; each has a JSON Schema, which `words` describes in words."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -8,7 +8,7 @@ from .problems import Options
 Schema = dict[str, Any]
 """A JSON Schema, draft 7."""
 Value = TypeVar('Value')
-"""A value that a kind allows, in Python."""
+"""Python type of the values of a kind."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Kind(Generic[Value]):
 
     Attributes:
         schema: Its JSON Schema.
-        takes_none: `~` is one of them.
+        takes_none: Whether `~` is valid.
     """
 
     schema: Schema
@@ -25,7 +25,7 @@ class Kind(Generic[Value]):
 
     @property
     def is_text(self) -> bool:
-        """Whether its values are texts of any letters."""
+        """Whether any text is valid."""
         return any(choice.get('type') == 'string' for choice in self.schema.get('anyOf', [self.schema]))
 
 
@@ -48,7 +48,7 @@ def whole(least: int, most: int | None = None) -> Kind[int]:
 
 
 def count(least: int, most: int | None = None) -> Kind[float]:
-    """As `whole`, but 5000.0 will do: BasicSR's own files count iterations in !!float."""
+    """As `whole`, but also accepts 5000.0, because BasicSR's files give iterations as !!float."""
     return Kind({'type': 'number', 'multipleOf': 1, **_limits(least, most)})
 
 
@@ -62,20 +62,20 @@ def number(**limits: float) -> Kind[float]:
 
 
 def template(example: str) -> Kind[str]:
-    """A text with one {} in it, and no other braces."""
+    """A text with one {} and no other braces."""
     return Kind({'type': 'string', 'pattern': r'^[^{}]*\{\}[^{}]*$', 'examples': [example]})
 
 
 def part_of_path(slashes: bool) -> Kind[str]:
-    """A text of which names of files are made, which must not lead out of their folder.
+    """A text for file names, which must not lead out of their folder.
 
     Args:
-        slashes: It may have some.
+        slashes: Whether slashes are allowed.
     """
     pattern, words = (
-        (r'^(?![/\\])(?!(.*[/\\])?\.\.?([/\\]|$)).', 'the name of a folder, inside the one that it is written to')
+        (r'^(?![/\\])(?!(.*[/\\])?\.\.?([/\\]|$)).', 'a folder name that does not lead out of its parent folder')
         if slashes
-        else (r'^(?!\.\.?$)[^/\\]+$', 'a name of one folder, without slashes')
+        else (r'^(?!\.\.?$)[^/\\]+$', 'a folder name without slashes')
     )
     return Kind({'type': 'string', 'pattern': pattern, 'errorMessage': f'it should be {words}'})
 
@@ -92,7 +92,7 @@ def either(one: Kind[Any], other: Kind[Any]) -> Kind[Any]:
 
 def or_none(kind: Kind[Value]) -> Kind[Value | None]:
     """A value of a kind, or ~."""
-    if kind.schema.get('type') == 'object':  # with anyOf, mistakes inside the section would not be named
+    if kind.schema.get('type') == 'object':  # with anyOf, mistakes inside the section would not be reported
         return Kind({**kind.schema, 'type': ['object', 'null']}, takes_none=True)
     message = {key: f'{value}, or ~' for key, value in kind.schema.items() if key == 'errorMessage'}
     return Kind({'anyOf': [kind.schema, {'type': 'null'}], **message}, takes_none=True)
@@ -112,24 +112,24 @@ def typed_section(*types: str) -> Kind[Options]:
 
 
 def component(definition: str) -> Kind[Options]:
-    """A section that names a class or function (`type`) and has its arguments.
+    """A section with the name of a class or function (`type`) and its arguments.
 
     Args:
-        definition: Of the schema, which knows the classes that there are.
+        definition: Definition in the schema that lists the known classes.
     """
     return Kind({'type': 'object', **refer(definition)})
 
 
 def components(definition: str) -> Kind[Options]:
-    """A section of sections as `component` describes them, under any names."""
+    """A section of named sections as in `component`."""
     return Kind({'type': 'object', 'additionalProperties': component(definition).schema})
 
 
 def name_of(definition: str) -> Kind[str]:
-    """A name that a definition of the schema knows."""
+    """A name that is listed in a definition of the schema."""
     return Kind({'type': 'string', **refer(definition)})
 
 
 def refer(definition: str) -> Schema:
-    """Schema that is a definition; in an `allOf`, beside which draft 7 allows other keywords."""
+    """Reference to a definition, in an `allOf`, because draft 7 ignores keywords beside `$ref`."""
     return {'allOf': [{'$ref': f'#/definitions/{definition}'}]}

@@ -1,4 +1,4 @@
-"""The metrics of a validation, held against the images that they will measure."""
+"""Check the metrics of a validation on its images."""
 
 import warnings
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ from .schema import registered
 from .signatures import is_known, needed
 
 ENOUGH = 512
-"""Pixels without the border; an image that is larger is measured alike."""
+"""Largest tested side without the border, in pixels; larger images behave alike."""
 
 
 def check_metrics(opt: Options) -> Iterator[Problem]:
-    """Check that every metric can measure the smallest image of the validation, by measuring one of its size."""
+    """Check every metric on an image of the size of the smallest one in the validation."""
     metrics = {name: dict(metric) for name, metric in mapping(opt, 'val', 'metrics').items()}
     known = registered(METRIC_REGISTRY)
     ready = {name: metric for name, metric in metrics.items() if is_known(known.get(str(metric.get('type')), dict))}
@@ -38,7 +38,7 @@ def check_metrics(opt: Options) -> Iterator[Problem]:
             continue
         height, width, file = smallest
         if min(height, width) <= 2 * border:
-            yield Problem((*key, 'crop_border'), f'{border} leaves nothing of {file}, {width}x{height} pixels')
+            yield Problem((*key, 'crop_border'), f'{border} leaves no pixels of {file}, {width}x{height} pixels')
             continue
         yield from _try(key, kind, metric, [min(side, ENOUGH + 2 * border) for side in (height, width)], file)
 
@@ -50,15 +50,15 @@ def _try(key: tuple[str, ...], kind: str, arguments: Options, size: list[int], f
         with np.errstate(all='ignore'), warnings.catch_warnings():
             warnings.simplefilter('ignore')
             value = float(registered(METRIC_REGISTRY)[kind](**images, **arguments))
-    except Exception as error:  # whatever a metric makes of images that it is not for
+    except Exception as error:  # a metric may raise any error on unsuitable images
         yield refused(key, f'{kind} cannot measure {file}', error)
         return
     if np.isnan(value):
-        yield Problem(key, f'{kind} cannot measure {file}, which is too small for it')
+        yield Problem(key, f'{kind} cannot measure {file}, which is too small')
 
 
 def _smallest_sizes(opt: Options) -> Iterator[tuple[int, int, str]]:
-    """Height, width and name of the smallest GT image of each dataset of pairs that is validated or tested."""
+    """Height, width and name of the smallest GT image of each dataset of pairs for validation or testing."""
     scale = opt.get('scale', 1)
     for dataset in mapping(opt, 'datasets').values():
         if (
@@ -70,7 +70,7 @@ def _smallest_sizes(opt: Options) -> Iterator[tuple[int, int, str]]:
         try:
             sizes = list(_sizes(dataset))
         except (ASIDError, OSError, ValueError):
-            continue  # which check_datasets tells
+            continue  # reported by check_datasets
         if sizes:
             height, width, file = min(sizes, key=lambda size: min(size[:2]))
             yield height // scale * scale, width // scale * scale, file

@@ -1,4 +1,4 @@
-"""The network of an option file, and the files that it starts from."""
+"""Check the network of an option file, and the files to start from."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -28,19 +28,19 @@ REAL = (DEGRADED, DEGRADED_IMAGES, REAL_PAIRED)
 
 
 def network_class(network: Options) -> Callable[..., Any] | None:
-    """The class that the section `network_g` names, if there is one of this name."""
+    """The class of the section `network_g`, if known."""
     return registered(ARCH_REGISTRY).get(str(network.get('type')))
 
 
 def argument(network: Options, name: str) -> Any:
-    """An argument of the section `network_g`, or else its default; None where the class has no such argument."""
+    """An argument of the section `network_g`, or else its default; None if the class has no such argument."""
     net_class = network_class(network)
     parameter = parameters(net_class).get(name) if net_class else None
     return network.get(name, parameter.default if parameter else None)
 
 
 def check_network(opt: Options) -> Iterator[Problem]:
-    """Check the section `network_g` alone: by the schema, and by building the network without memory."""
+    """Check the section `network_g` alone, by the schema and by building the network on the meta device."""
     problems = structural_problems(mapping(opt, 'network_g'), network_schema(), ('network_g',))
     yield from problems
     yield from check_built_network(without(opt, [problem.key for problem in problems]))
@@ -52,7 +52,7 @@ def check_built_network(opt: Options) -> Iterator[Problem]:
 
 
 def check_upscale(opt: Options) -> Iterator[Problem]:
-    """Check that the network's scale is that of the images."""
+    """Check that the scales of network and images are equal."""
     network = mapping(opt, 'network_g')
     if 'type' not in network or 'scale' not in opt:
         return
@@ -64,7 +64,7 @@ def check_upscale(opt: Options) -> Iterator[Problem]:
 
 
 def check_channels(opt: Options) -> Iterator[Problem]:
-    """Check that the network takes and gives the channels that the images have, if its arguments say which."""
+    """Check that network and images have the same channels, if the arguments of the network name them."""
     network, datasets = mapping(opt, 'network_g'), mapping(opt, 'datasets')
     for key in ('num_in_ch', 'num_out_ch'):
         for name, dataset in datasets.items():
@@ -76,14 +76,14 @@ def check_channels(opt: Options) -> Iterator[Problem]:
 
 
 def is_windowed(kind: object) -> bool:
-    """Whether a class is a network of ours that works on windows."""
+    """Whether a class is one of our networks with windows."""
     return isinstance(kind, type) and issubclass(kind, WindowedSR)
 
 
 def check_path(opt: Options) -> Iterator[Problem]:
     """Check `path`: the files to start from."""
     path, reads_any = PathOptions(mapping(opt, 'path')), _reads_any(opt)
-    goes_on = find_state(opt)  # with weights of its own
+    goes_on = find_state(opt)  # it has its own weights
     weights = None if goes_on else path.pretrain_network_g
     for key, file, kind in (
         ('pretrain_network_g', weights, 'weights'),
@@ -97,30 +97,32 @@ def check_path(opt: Options) -> Iterator[Problem]:
         yield from _check_resumed_weights(goes_on, opt)
     if opt.get('auto_resume') and not goes_on:
         experiment = Path('experiments', str(opt.get('name')))
-        for result in experiment.glob('models/net_g_latest.pth'):  # BasicSR would begin anew, and move it away
-            message = f'there is {result}, but no training state beside it to go on from; leave --auto_resume out'
+        for result in experiment.glob(
+            'models/net_g_latest.pth'
+        ):  # BasicSR would start from scratch and rename the folder
+            message = f'{result} exists, but there is no training state to resume from; omit --auto_resume'
             yield Problem(('path', 'resume_state'), message)
 
 
 def _check_resumed_weights(state: Path, opt: Options) -> Iterator[Problem]:
-    """Check the weights that were saved with a training state, which BasicSR looks for in the experiment's folder."""
+    """Check the weights of a training state, which BasicSR expects in the folder of the experiment."""
     try:
         iteration = read_state(state).iteration
     except StateError:
-        return  # which check_resume tells
+        return  # reported by check_resume
     folder = Path(mapping(opt, 'path').get('models') or Path('experiments', str(opt.get('name')), 'models'))
     folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     weights, key = folder / f'net_g_{iteration}.pth', ('path', 'resume_state')
     if not weights.is_file():
-        message = f'{state} goes on with {weights}, which is missing; remove the state, or name another'
+        message = f'{state} needs {weights}, which is missing; remove the state, or name another'
         yield Problem(key, message)
         return
     for problem in _check_weights(key, str(weights), opt):
-        yield Problem(key, f'{state} goes on with {problem.message}; remove both, or name another state')
+        yield Problem(key, f'{state} needs {problem.message}; remove both, or name another state')
 
 
 def _check_weights(key: Key, file: str, opt: Options) -> Iterator[Problem]:
-    """Check that the weights to start from are those of the network, where it is ours."""
+    """Check that the weights to start from fit the network, if it is ours."""
     network, path = mapping(opt, 'network_g'), PathOptions(mapping(opt, 'path'))
     net_class = network_class(network)
     if net_class is None or not is_windowed(net_class) or not _reads_any(opt):
@@ -129,7 +131,7 @@ def _check_weights(key: Key, file: str, opt: Options) -> Iterator[Problem]:
         with without_memory():
             net = net_class(**{name: value for name, value in network.items() if name != 'type'})
     except (TypeError, ValueError, RuntimeError):
-        return  # which check_built_network is for
+        return  # reported by check_built_network
     if not isinstance(net, WindowedSR):
         return
     try:
@@ -141,12 +143,12 @@ def _check_weights(key: Key, file: str, opt: Options) -> Iterator[Problem]:
     except CheckpointError as error:
         yield Problem(key, str(error))
     except RuntimeError as error:
-        yield Problem(key, printable(f'{file}: {error}; strict_load_g: false takes what fits'))
+        yield Problem(key, printable(f'{file}: {error}; strict_load_g: false skips weights that do not fit'))
     except ValueError as error:
         yield Problem(key, printable(f'{file}: {error}'))
 
 
 def _reads_any(opt: Options) -> bool:
-    """Whether the model reads weights by a function of ours: `ASIDModel`, or one that has its reading from BasicSR."""
+    """Whether our function reads the weights of the model: for `ASIDModel`, and models with BasicSR's method."""
     model = registered(MODEL_REGISTRY).get(str(opt.get('model_type')))
     return opt.get('model_type') == 'ASIDModel' or getattr(model, 'load_network', None) is BaseModel.load_network

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from asid_plugin.errors import ASIDError
+from asid_plugin.extras import how_to_install
 
 
 class OptimizerError(ASIDError):
@@ -39,7 +40,7 @@ def soap(
     try:
         from pytorch_optimizer import SOAP
     except ImportError:
-        raise OptimizerError("SOAP needs pytorch-optimizer: pip install 'asid-plugin[optimizers]'") from None
+        raise OptimizerError(f'pytorch_optimizer is not installed: {how_to_install("optimizers")}') from None
     built: torch.optim.Optimizer = SOAP(
         params,
         lr=lr,

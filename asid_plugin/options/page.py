@@ -1,4 +1,4 @@
-"""The page of documentation on option files, made of the declarations."""
+"""Generate the documentation of option files from the declarations."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -17,15 +17,15 @@ from .words import SECTION_WORDS, in_words
 
 _INTRODUCTION = """# Keys of option files
 
-Option files are BasicSR's, in YAML; those in [options/](../options) are examples. This page lists the keys that are
-checked before a run starts, for these models: {models}.
-A section that names a class (`type`) has the arguments of that class besides; `~` is no value.
+Option files have BasicSR's form, in YAML; [options/](../options) has examples. This page lists the keys that are
+checked before a run starts, for these models: {models}. A section with the name of a class (`type`) also takes the
+arguments of that class; `~` means no value.
 
-The page is made of the declarations in `asid_plugin/options` by `asid schema --page docs/options.md`.
+`asid schema --page docs/options.md` generates this page from the declarations in `asid_plugin/options`.
 """
 _KINDS = (('Networks', ARCH_REGISTRY), ('Losses', LOSS_REGISTRY), ('Metrics', METRIC_REGISTRY))
 _GIVEN = {'img', 'img2'}
-"""Arguments that BasicSR gives, not the option file."""
+"""Arguments that BasicSR passes, not the option file."""
 
 
 def to_markdown() -> str:
@@ -49,7 +49,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _components() -> Iterator[str]:
-    """The arguments of this package's classes and functions."""
+    """The arguments of the classes and functions of this package."""
     for title, registry in _KINDS:
         yield f'## {title} of asid_plugin\n'
         for name, function in sorted(registered(registry).items()):
@@ -81,6 +81,6 @@ def _values(schema: Schema) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """A default as it is written in YAML."""
+    """A default in YAML."""
     plain = {None: '~', True: 'true', False: 'false'}
     return f'`{plain[value] if value is None or isinstance(value, bool) else value}`'

@@ -1,4 +1,4 @@
-"""Training on images that BasicSR degrades itself: whether its keys agree, and with the images that they name."""
+"""Check a training on images that BasicSR degrades: the consistency of its keys, and its images."""
 
 import os
 import shlex
@@ -18,11 +18,11 @@ from .problems import Key, Options, Problem, located, mapping
 from .real_world_keys import CROP, DEGRADED, DEGRADING, GANS, DegradationOptions, DegradedDatasetOptions
 
 _SAMPLED = ('blur_sigma', 'blur_sigma2')
-"""Ranges whose first number BasicSR wants below the second."""
+"""Ranges that must have a first number below the second."""
 
 
 def check_degradations(opt: Options) -> Iterator[Problem]:
-    """Check the keys at the top by which a model degrades images, and the data set that it needs for that."""
+    """Check the keys at the top for degradation, and the required data set."""
     if not opt['is_train'] or opt.get('model_type') not in DEGRADING:
         return
     yield from check_ranges((), opt)
@@ -30,14 +30,14 @@ def check_degradations(opt: Options) -> Iterator[Problem]:
     right = DEGRADED if options.high_order_degradation else 'a data set of pairs'
     if 'type' in train and (train['type'] == DEGRADED) != options.high_order_degradation:
         given = f'{train["type"]}, but high_order_degradation is {str(options.high_order_degradation).lower()}'
-        yield Problem(('datasets', 'train', 'type'), f'{given}; right is {right}')
+        yield Problem(('datasets', 'train', 'type'), f'{given}; use {right}')
     if not options.high_order_degradation:
         return
     scale, per_gpu = opt.get('scale', 1), train.get('batch_size_per_gpu', 0)
-    gpus = 1 if opt.get('dist') else max(1, opt.get('num_gpu', 1))  # of one process, whose batches are mixed
+    gpus = 1 if opt.get('dist') else max(1, opt.get('num_gpu', 1))  # of one process, with a common pool of batches
     if CROP % scale:
         fitting = [str(k) for k in range(2, 9) if CROP % k == 0]
-        message = f'{scale} does not divide {CROP}, the side of the images that {DEGRADED} gives; right is'
+        message = f'{scale} does not divide {CROP}, the side of images from {DEGRADED}; use'
         yield Problem(('scale',), f'{message} {", ".join(fitting)}')
     elif 'gt_size' in opt and (opt['gt_size'] % scale or opt['gt_size'] > CROP):
         yield Problem(('gt_size',), f'{opt["gt_size"]} should be a multiple of scale, {scale}, up to {CROP}')
@@ -47,7 +47,7 @@ def check_degradations(opt: Options) -> Iterator[Problem]:
 
 
 def check_discriminator(opt: Options) -> Iterator[Problem]:
-    """Check that the averaged network is there with which `ldl_opt` compares."""
+    """Check that the averaged network for `ldl_opt` exists."""
     train = mapping(opt, 'train')
     if opt.get('model_type') in GANS and train.get('ldl_opt') and not TrainOptions(train).ema_decay:
         yield Problem(('train', 'ema_decay'), 'missing; ldl_opt compares with the averaged network')
@@ -77,7 +77,7 @@ def _count_lmdb(root: Path, share: Share) -> int:
     try:
         shapes, is_raw = read_shapes(root)
         if is_raw:
-            raise ImagesError(('dataroot_gt', f'{root} holds raw pixels, and {DEGRADED} reads PNG files'))
+            raise ImagesError(('dataroot_gt', f'{root} holds raw pixels, but {DEGRADED} reads PNG files'))
         check_whole(root, shapes, 'make it anew', share.of(sorted(shapes)))
     except LMDBError as error:
         raise ImagesError(('dataroot_gt', str(error))) from error
@@ -85,12 +85,12 @@ def _count_lmdb(root: Path, share: Share) -> int:
 
 
 def _count_files(root: Path, dataset: Options, share: Share) -> int:
-    """Count the images of a list, and check those of this process's share."""
+    """Count the images of a list, and check the share of this process."""
     listed = DegradedDatasetOptions(dataset).meta_info
     if not listed or not os.path.isfile(listed):
         there = 'missing' if not listed else f'no file {located(listed)}'
         folder, target = (shlex.quote(str(path)) for path in (root, listed or f'{root}.txt'))
-        how = f'it lists the images, one a line; (cd {folder} && find * -type f) > {target} makes it'
+        how = f'it should list the images, one a line; create it by (cd {folder} && find * -type f) > {target}'
         raise ImagesError(('meta_info', f'{there}; {how}'))
     try:
         names = [line.strip().split(' ')[0] for line in read_lines(Path(listed))]  # as BasicSR reads them
@@ -106,27 +106,27 @@ def _count_files(root: Path, dataset: Options, share: Share) -> int:
     _, faults = check_files([root / name for name in share.of(names)])
     lines = [('dataroot_gt', f'{path}: {fault}') for path, fault in faults.items()]
     if len(lines) > MOST:
-        lines[MOST:] = [('dataroot_gt', f'and so on: {len(lines)} images cannot be used')]
+        lines[MOST:] = [('dataroot_gt', f'and more: {len(lines)} images in all cannot be used')]
     if lines:
         raise ImagesError(*lines)
     return len(names)
 
 
 def check_weights(key: Key, options: Options, lists: Iterable[tuple[str, str]]) -> Iterator[Problem]:
-    """Check that each of some lists of kinds has as many weights, in the key named with it."""
+    """Check that each list of kinds has a list of as many weights, in the key beside it."""
     for kinds, weights in lists:
         if kinds in options and weights in options:
             num_kinds, num_weights = len(options[kinds]), len(options[weights])
             if num_kinds != num_weights:
                 yield Problem((*key, weights), f'{num_weights} numbers, but {kinds} has {num_kinds} kinds')
             elif not sum(options[weights]):
-                yield Problem((*key, weights), 'one number at least must be above 0')
+                yield Problem((*key, weights), 'at least one number must be above 0')
 
 
 def check_ranges(key: Key, options: Mapping[str, object]) -> Iterator[Problem]:
-    """Check that ranges of two numbers ascend."""
+    """Check that ranges have ascending numbers."""
     for name, value in options.items():
         if ('_range' not in name and name not in _SAMPLED) or not isinstance(value, list) or len(value) != 2:
             continue
         if value[0] > value[1] or (value[0] == value[1] and name in _SAMPLED):
-            yield Problem((*key, name), f'{value} should ascend')
+            yield Problem((*key, name), f'{value} should be in ascending order')

@@ -1,6 +1,6 @@
-"""BasicSR's keys for training with a discriminator, and on images that it degrades itself (Real-ESRGAN).
+"""BasicSR's keys for training with a discriminator, and on images that it degrades (Real-ESRGAN).
 
-The defaults are those that BasicSR has in its code.
+The defaults are those in BasicSR's code.
 """
 
 from .declaration import Needed, Option, Section
@@ -9,20 +9,20 @@ from .kinds import FLAG, TEXT, Kind, component, count, number, numbers, or_none,
 GANS = ('ESRGANModel', 'RealESRGANModel', 'SRGANModel')
 """Models with a discriminator."""
 DEGRADING = ('RealESRGANModel', 'RealESRNetModel')
-"""Models that make LQ images of the GT images while they train."""
+"""Models that make LQ images from GT images during training."""
 DEGRADED = 'RealESRGANDataset'
-"""The data set for them: GT images, and kernels to blur them with."""
+"""The data set for these models: GT images and blur kernels."""
 REAL_PAIRED = 'RealESRGANPairedDataset'
-"""`PairedImageDataset` with another list of the images."""
+"""`PairedImageDataset` with another kind of list of images."""
 LOADED = (
     *('name', 'type', 'dataroot_gt', 'io_backend', 'use_hflip', 'use_rot', 'use_shuffle', 'num_worker_per_gpu'),
     *('batch_size_per_gpu', 'dataset_enlarge_ratio', 'prefetch_mode', 'num_prefetch_queue', 'pin_memory'),
     'persistent_workers',
 )
-"""Keys of `DatasetOptions` that `RealESRGANDataset` has, too."""
+"""Keys of `DatasetOptions` that `RealESRGANDataset` also has."""
 KERNELS = ('iso', 'aniso', 'generalized_iso', 'generalized_aniso', 'plateau_iso', 'plateau_aniso')
 CROP = 400
-"""Side in pixels of the crops that `RealESRGANDataset` gives; no key changes it."""
+"""Side in pixels of the crops of `RealESRGANDataset`; no key changes it."""
 
 _PROBABILITY = number(minimum=0, maximum=1)
 _THREE = numbers({'type': 'number', 'minimum': 0}, 3, 3)
@@ -49,8 +49,8 @@ class GANPathOptions(Section):
     read_by = GANS
 
     pretrain_network_d = Option(or_none(TEXT), "The discriminator's weights to start from.", default=None)
-    param_key_d = Option(or_none(TEXT), "Which of a checkpoint's state dicts to take for it.", default='params')
-    strict_load_d = Option(FLAG, 'All its weights must be there and fit.', default=True)
+    param_key_d = Option(or_none(TEXT), 'Key of its state dict in the checkpoint.', default='params')
+    strict_load_d = Option(FLAG, 'All its weights must be present and fit.', default=True)
 
 
 class GANTrainOptions(Section):
@@ -60,40 +60,46 @@ class GANTrainOptions(Section):
     read_by = GANS
 
     optim_d = Option(component('adam'), "The discriminator's optimizer: type and arguments.", Needed.TRAINING)
-    gan_opt = Option(component('loss'), 'Loss of the discriminator, and against it.', Needed.TRAINING)
+    gan_opt = Option(component('loss'), 'Adversarial loss of discriminator and generator.', Needed.TRAINING)
     ldl_opt = Option(
-        or_none(component('loss')), 'Loss where the output has artifacts; needs ema_decay above 0.', default=None
+        or_none(component('loss')), 'Loss on artefacts of the output; needs ema_decay above 0.', default=None
     )
-    net_d_iters = Option(whole(1), 'The generator is trained in each such iteration only.', default=1)
-    net_d_init_iters = Option(count(0), 'Iterations at the beginning that train the discriminator alone.', default=0)
+    net_d_iters = Option(
+        whole(1), 'Train the generator only in every iteration that is a multiple of this number.', default=1
+    )
+    net_d_init_iters = Option(count(0), 'Initial iterations that train only the discriminator.', default=0)
 
 
 class DegradationOptions(Section):
-    """Keys at the top: how LQ images are made of GT images, in two passes."""
+    """Keys at the top: degradation of GT images to LQ images, in two passes."""
 
     place = ''
     read_by = DEGRADING
 
     high_order_degradation = Option(
-        FLAG, 'Degrade the images; false trains on pairs, and needs none of the keys of degradations.', default=True
+        FLAG, 'Degrade images; false trains on pairs, without the keys of degradation.', default=True
     )
-    queue_size = Option(whole(1), 'Pairs from which batches are mixed, a multiple of batch_size_per_gpu.', default=180)
+    queue_size = Option(
+        whole(1), 'Number of pairs in the pool for batches, a multiple of batch_size_per_gpu.', default=180
+    )
     gt_size = Option(whole(1), f'Side of the GT patches in pixels, a multiple of scale, up to {CROP}.', Needed.TRAINING)
-    resize_prob = Option(_THREE, 'Weights of enlarging, reducing and keeping the size.', Needed.TRAINING)
-    resize_range = Option(_POSITIVE_RANGE, 'Smallest factor of reducing, largest of enlarging.', Needed.TRAINING)
-    gaussian_noise_prob = Option(_PROBABILITY, 'How often noise is Gaussian; else it is Poisson.', Needed.TRAINING)
-    noise_range = Option(_RANGE, 'Standard deviations of Gaussian noise, of 255.', Needed.TRAINING)
-    poisson_scale_range = Option(_RANGE, 'Factors of Poisson noise.', Needed.TRAINING)
-    gray_noise_prob = Option(_PROBABILITY, 'How often noise is alike in all channels.', Needed.TRAINING)
+    resize_prob = Option(_THREE, 'Weights of enlarging, reducing, and not resizing.', Needed.TRAINING)
+    resize_range = Option(_POSITIVE_RANGE, 'Smallest factor of reducing and largest of enlarging.', Needed.TRAINING)
+    gaussian_noise_prob = Option(
+        _PROBABILITY, 'Probability of Gaussian noise; else it is Poisson noise.', Needed.TRAINING
+    )
+    noise_range = Option(_RANGE, 'Range of standard deviations of Gaussian noise, on a scale of 255.', Needed.TRAINING)
+    poisson_scale_range = Option(_RANGE, 'Range of factors of Poisson noise.', Needed.TRAINING)
+    gray_noise_prob = Option(_PROBABILITY, 'Probability of equal noise in all channels.', Needed.TRAINING)
     jpeg_range = Option(_QUALITIES, "JPEG's qualities.", Needed.TRAINING)
-    second_blur_prob = Option(_PROBABILITY, 'How often the second pass blurs.', Needed.TRAINING)
-    resize_prob2 = Option(_THREE, 'As resize_prob, of the second pass.', Needed.TRAINING)
-    resize_range2 = Option(_POSITIVE_RANGE, 'As resize_range, of the second pass.', Needed.TRAINING)
-    gaussian_noise_prob2 = Option(_PROBABILITY, 'As gaussian_noise_prob, of the second pass.', Needed.TRAINING)
-    noise_range2 = Option(_RANGE, 'As noise_range, of the second pass.', Needed.TRAINING)
-    poisson_scale_range2 = Option(_RANGE, 'As poisson_scale_range, of the second pass.', Needed.TRAINING)
-    gray_noise_prob2 = Option(_PROBABILITY, 'As gray_noise_prob, of the second pass.', Needed.TRAINING)
-    jpeg_range2 = Option(_QUALITIES, 'As jpeg_range, of the second pass.', Needed.TRAINING)
+    second_blur_prob = Option(_PROBABILITY, 'Probability of blur in the second pass.', Needed.TRAINING)
+    resize_prob2 = Option(_THREE, 'As resize_prob, for the second pass.', Needed.TRAINING)
+    resize_range2 = Option(_POSITIVE_RANGE, 'As resize_range, for the second pass.', Needed.TRAINING)
+    gaussian_noise_prob2 = Option(_PROBABILITY, 'As gaussian_noise_prob, for the second pass.', Needed.TRAINING)
+    noise_range2 = Option(_RANGE, 'As noise_range, for the second pass.', Needed.TRAINING)
+    poisson_scale_range2 = Option(_RANGE, 'As poisson_scale_range, for the second pass.', Needed.TRAINING)
+    gray_noise_prob2 = Option(_PROBABILITY, 'As gray_noise_prob, for the second pass.', Needed.TRAINING)
+    jpeg_range2 = Option(_QUALITIES, 'As jpeg_range, for the second pass.', Needed.TRAINING)
 
 
 class RealESRNetOptions(Section):
@@ -123,24 +129,26 @@ class DegradedDatasetOptions(Section):
     read_by = (DEGRADED,)
 
     meta_info = Option(
-        or_none(TEXT), 'List of the images, one a line: the name in dataroot_gt. An LMDB has its own.', default=None
+        or_none(TEXT),
+        'File with the names of the images in dataroot_gt, one a line; not needed for an LMDB.',
+        default=None,
     )
-    gt_size = Option(whole(1), "Not read: the model's gt_size counts.", default=None)
-    blur_kernel_size = Option(whole(1), 'Needed, and changes nothing: kernels have 7 to 21 pixels.', Needed.ALWAYS)
+    gt_size = Option(whole(1), 'Ignored: gt_size at the top is used.', default=None)
+    blur_kernel_size = Option(whole(1), 'Required, but without effect: kernels have 7 to 21 pixels.', Needed.ALWAYS)
     kernel_list = Option(_KERNELS, 'Kinds of kernels.', Needed.ALWAYS)
     kernel_prob = Option(_WEIGHTS, 'A weight for each kind.', Needed.ALWAYS)
-    sinc_prob = Option(_PROBABILITY, 'How often the kernel is a sinc filter.', Needed.ALWAYS)
-    blur_sigma = Option(_POSITIVE_RANGE, 'Standard deviations of the kernels in pixels.', Needed.ALWAYS)
-    betag_range = Option(_POSITIVE_RANGE, 'Exponents of generalized kernels.', Needed.ALWAYS)
-    betap_range = Option(_POSITIVE_RANGE, 'Exponents of plateau kernels.', Needed.ALWAYS)
-    blur_kernel_size2 = Option(whole(1), 'As blur_kernel_size, of the second pass.', Needed.ALWAYS)
-    kernel_list2 = Option(_KERNELS, 'As kernel_list, of the second pass.', Needed.ALWAYS)
-    kernel_prob2 = Option(_WEIGHTS, 'As kernel_prob, of the second pass.', Needed.ALWAYS)
-    sinc_prob2 = Option(_PROBABILITY, 'As sinc_prob, of the second pass.', Needed.ALWAYS)
-    blur_sigma2 = Option(_POSITIVE_RANGE, 'As blur_sigma, of the second pass.', Needed.ALWAYS)
-    betag_range2 = Option(_POSITIVE_RANGE, 'As betag_range, of the second pass.', Needed.ALWAYS)
-    betap_range2 = Option(_POSITIVE_RANGE, 'As betap_range, of the second pass.', Needed.ALWAYS)
-    final_sinc_prob = Option(_PROBABILITY, 'How often a sinc filter comes last.', Needed.ALWAYS)
+    sinc_prob = Option(_PROBABILITY, 'Probability of a sinc filter as kernel.', Needed.ALWAYS)
+    blur_sigma = Option(_POSITIVE_RANGE, 'Range of standard deviations of the kernels in pixels.', Needed.ALWAYS)
+    betag_range = Option(_POSITIVE_RANGE, 'Range of exponents of generalized kernels.', Needed.ALWAYS)
+    betap_range = Option(_POSITIVE_RANGE, 'Range of exponents of plateau kernels.', Needed.ALWAYS)
+    blur_kernel_size2 = Option(whole(1), 'As blur_kernel_size, for the second pass.', Needed.ALWAYS)
+    kernel_list2 = Option(_KERNELS, 'As kernel_list, for the second pass.', Needed.ALWAYS)
+    kernel_prob2 = Option(_WEIGHTS, 'As kernel_prob, for the second pass.', Needed.ALWAYS)
+    sinc_prob2 = Option(_PROBABILITY, 'As sinc_prob, for the second pass.', Needed.ALWAYS)
+    blur_sigma2 = Option(_POSITIVE_RANGE, 'As blur_sigma, for the second pass.', Needed.ALWAYS)
+    betag_range2 = Option(_POSITIVE_RANGE, 'As betag_range, for the second pass.', Needed.ALWAYS)
+    betap_range2 = Option(_POSITIVE_RANGE, 'As betap_range, for the second pass.', Needed.ALWAYS)
+    final_sinc_prob = Option(_PROBABILITY, 'Probability of a final sinc filter.', Needed.ALWAYS)
 
 
 class RealPairedDatasetOptions(Section):
@@ -151,7 +159,7 @@ class RealPairedDatasetOptions(Section):
 
     meta_info = Option(
         or_none(TEXT),
-        "List of the pairs, one a line: 'GT, LQ', names in the two folders; without it, all of the folder.",
+        "File with the pairs, one a line: 'GT, LQ', names in the two folders; by default all images of the folder.",
         default=None,
     )
 

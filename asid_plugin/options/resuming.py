@@ -1,7 +1,7 @@
-"""An option file compared with the state of the training that it resumes.
+"""Compare an option file with the state of the training to resume.
 
-BasicSR takes the schedule from the state, whatever the file says, and the number of the epoch, however many batches an
-epoch has now.
+BasicSR takes the schedule and the number of the epoch from the state, and ignores changes in the option file and in the
+number of batches.
 """
 
 import functools
@@ -24,12 +24,12 @@ from .signatures import needed, parameters
 
 
 class StateError(ASIDError):
-    """A file that is not a whole training state; the message is one line."""
+    """A file that is not a complete training state; the message is one line."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Of a training state: when it was saved, the states of scheduler and optimizer, and the place in the epoch."""
+    """A training state: its time, the states of scheduler and optimizer, and the place in the epoch."""
 
     epoch: int
     iteration: int
@@ -39,19 +39,19 @@ class State:
 
 
 def find_state(opt: Options) -> Path | None:
-    """The training state that BasicSR will resume from, if any."""
+    """The training state from which BasicSR will resume, if any."""
     if opt.get('auto_resume'):
         states = Path('experiments', str(opt.get('name')), 'training_states').glob('*.state')
         return max((path for path in states if path.stem.isdigit()), key=lambda path: int(path.stem), default=None)
     file = mapping(opt, 'path').get('resume_state')
-    return Path(file) if file and os.path.isfile(file) else None  # whatever the length of its name
+    return Path(file) if file and os.path.isfile(file) else None  # for names of any length
 
 
 def read_state(file: Path) -> State:
-    """Read a training state; one that several checks read in turn is unpickled once.
+    """Read a training state; repeated reads unpickle it once.
 
     Raises:
-        StateError: It is not one, or damaged.
+        StateError: It is not a training state, or damaged.
     """
     try:
         read = _read(file, _stamp(file))
@@ -63,13 +63,13 @@ def read_state(file: Path) -> State:
 
 
 def forget_state() -> None:
-    """Free the memory of the state that was read last."""
+    """Free the memory of the last state."""
     _read.cache_clear()
 
 
 @functools.lru_cache(maxsize=1)
 def _read(file: Path, _version: tuple[int, ...]) -> State | str:
-    """A state, or the message that it is none."""
+    """A state, or the message on a wrong file."""
     try:
         content = load_pickled(file)
         state = State(
@@ -89,11 +89,11 @@ def _stamp(file: Path) -> tuple[int, ...]:
 
 def _message(file: Path, error: Exception) -> str:
     said = ' '.join(str(error).split())[:100]
-    return f'{file} is not a whole training state ({said}); remove it, or name another'
+    return f'{file} is not a complete training state ({said}); remove it, or name another'
 
 
 def check_resume(opt: Options) -> Iterator[Problem]:
-    """Check that the schedule is the one that the training began with."""
+    """Check that the schedule equals the original one."""
     file, schedule = find_state(opt), mapping(opt, 'train', 'scheduler')
     if not opt['is_train'] or file is None:
         return
@@ -108,16 +108,16 @@ def check_resume(opt: Options) -> Iterator[Problem]:
     try:
         given = _build(kind, schedule).state_dict()
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError):
-        return  # which check_train is for
+        return  # reported by check_train
     names = [name for name in parameters(kind) if name in given and name != 'last_epoch']
     if not saved.keys() >= set(names):
-        message = f'{file} goes on by another; write the one that it began with, or begin anew from its weights'
+        message = f'{file} has another; restore the original one, or start from its weights'
         yield Problem(('train', 'scheduler', 'type'), message)
         return
     for name in names:
         was, now = _plain(saved[name]), _plain(given[name])
         if was != now:
-            message = f'{now}, but {file} goes on by {was}; write {was}, or begin anew from its weights'
+            message = f'{now}, but {file} resumes with {was}; write {was}, or start from its weights'
             yield Problem(('train', 'scheduler', name), message)
 
 
@@ -127,7 +127,7 @@ def _build(kind: type, schedule: Options) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A tuple, or the `Counter` of milestones, as the list that an option file has."""
+    """A tuple, or the `Counter` of milestones, as a list like in an option file."""
     if isinstance(value, dict):
         return sorted(step for step, times in value.items() for _ in range(times))
     return list(value) if isinstance(value, tuple | list) else value

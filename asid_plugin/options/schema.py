@@ -1,6 +1,6 @@
-"""The JSON Schema of option files: the keys that are declared, and the signatures of whatever is registered.
+"""The JSON Schema of option files: the declared keys, and the signatures of all registered classes and functions.
 
-`schema.json` is the schema without the parts of others; editors read that (`asid schema`).
+`schema.json` is the schema without classes of other packages, for editors (`asid schema`).
 """
 
 import json
@@ -55,7 +55,7 @@ from .real_world_keys import (
 from .sections import ADDED
 from .signatures import component, of_type
 
-# Models whose every key is known here. Of others (of videos, say) only the parts that all models share are checked.
+# Models with known keys. For others, such as video models, only the common keys are checked.
 KNOWN_MODELS = (
     *('ASIDModel', 'ESRGANModel', 'RealESRGANModel', 'RealESRNetModel', 'SRGANModel', 'SRModel', 'SwinIRModel'),
 )
@@ -66,12 +66,12 @@ SCHEDULERS = {
 }
 SHIPPED = Path(__file__).with_name('schema.json')
 READ_BY = 'read by '
-"""Begins the message on a key that other models read."""
+"""Beginning of the message on a key of other models."""
 _SECTION = SECTION.schema
 
 
 def registered(registry: Registry) -> dict[str, Callable[..., Any]]:
-    """The classes and functions in one of BasicSR's registries, by every name that finds them there."""
+    """The classes and functions in one of BasicSR's registries, by all their names."""
     items = list(registry)
     return {name.removesuffix('_basicsr'): item for name, item in items} | dict(items)
 
@@ -80,7 +80,7 @@ def options_schema(is_train: bool | None = None) -> Schema:
     """Schema (draft 7) of the options in a YAML file.
 
     Args:
-        is_train: For training or for testing; if None, a file that has a section `train` is for training.
+        is_train: For training or testing; if None, a file with a section `train` is for training.
     """
     phases = {True: refer('training'), False: refer('testing')}
     by_file = {'if': {'required': ['train']}, 'then': phases[True], 'else': phases[False]}
@@ -99,7 +99,7 @@ def options_schema(is_train: bool | None = None) -> Schema:
 
 
 def to_json() -> str:
-    """The schema as it is written to a file; its optimizers are those of the installed torch."""
+    """The schema as JSON; its optimizers come from the installed torch."""
     return json.dumps(options_schema(), indent=1, ensure_ascii=False) + '\n'
 
 
@@ -138,7 +138,7 @@ def _optimizers(names: Iterable[str]) -> Schema:
 def _training() -> Schema:
     now = (Needed.ALWAYS, Needed.TRAINING)
     data = {'train': 'trained_data', 'val(_.*)?': 'tested_data'}
-    datasets = _datasets(data, 'training, which knows train and val (val_1, val_2 ...)')
+    datasets = _datasets(data, 'training; use train and val (val_1, val_2 ...)')
     datasets['allOf'] = [{'title': 'training', 'required': ['train']}]
     train = {
         **_SECTION,
@@ -169,7 +169,7 @@ def _testing() -> Schema:
         'then': {'required': ['suffix'], 'properties': {'suffix': ValOptions.suffix.schema}},
     }
     data = {'test(_.*)?|val(_.*)?': 'tested_data'}
-    datasets = _datasets(data, 'testing, which knows test and val (test_1, test_2 ...)')
+    datasets = _datasets(data, 'testing; use test and val (test_1, test_2 ...)')
     return {'required': GeneralOptions.needed(Needed.TESTING), 'properties': {'datasets': datasets, 'val': val}}
 
 
@@ -177,8 +177,8 @@ def _datasets(names: Mapping[str, str], phase: str) -> Schema:
     """Schema of the section `datasets`.
 
     Args:
-        names: Patterns of the datasets' names, and the definitions that such a dataset fits.
-        phase: What they are for, in words.
+        names: Patterns of the names of datasets, with the definitions of such datasets.
+        phase: Their use, in words.
     """
     return {
         'patternProperties': {f'^({name})$': refer(definition) for name, definition in names.items()},
@@ -187,7 +187,7 @@ def _datasets(names: Mapping[str, str], phase: str) -> Schema:
 
 
 def _dataset(*when: Needed) -> Schema:
-    """Schema of a dataset, with the keys that it needs at these times."""
+    """Schema of a dataset, with the keys that are required at these times."""
     every = _properties(DatasetOptions)
     others: dict[str, Any] = every | {'type': True}
     degraded = {name: others[name] for name in LOADED} | _properties(DegradedDatasetOptions)
@@ -209,7 +209,7 @@ def _dataset(*when: Needed) -> Schema:
         **_SECTION,
         'required': ['type'],
         'properties': {'type': {'enum': sorted(registered(DATASET_REGISTRY))}},
-        'allOf': [  # only another class knows the keys that it reads
+        'allOf': [  # the keys of other classes are unknown
             {
                 'if': of_type(types),
                 'then': {
@@ -224,21 +224,21 @@ def _dataset(*when: Needed) -> Schema:
 
 
 def _by_model() -> list[Schema]:
-    """The rules that depend on `model_type`: known keys, keys that are read, and optimizers."""
+    """The rules that depend on `model_type`: known keys, read keys, and optimizers."""
     models = registered(MODEL_REGISTRY)
     basicsr = {name for name, model in models.items() if model.__module__.startswith('basicsr.')}
-    basicsr |= set(KNOWN_MODELS) - {'ASIDModel'}  # of which another tree may have its own
+    basicsr |= set(KNOWN_MODELS) - {'ASIDModel'}  # another project may have its own
     added = [section for section in ADDED if section.place in _COMMON]
     closed = _closed(*_COMMON[''], *(section for section in added if not section.place))
     closed['properties'] |= {
         place: _closed(*sections, *(section for section in added if section.place == place))
         for place, sections in _COMMON.items()
-        if place not in ('', 'logger')  # `logger` is closed where it is read, in training
+        if place not in ('', 'logger')  # `logger` is closed in the schema of training, which reads it
     }
     return [
         {'if': of_type(models.keys() - KNOWN_MODELS, 'model_type'), 'else': closed},
         {
-            'if': of_type(basicsr, 'model_type'),  # which know no optimizer but Adam
+            'if': of_type(basicsr, 'model_type'),  # they support only Adam
             'then': _at('train', {'properties': {'optim_g': refer('adam')}}),
             'else': _at('train', {'properties': {'optim_g': refer('optimizer')}}),
         },
@@ -260,21 +260,21 @@ _COMMON: dict[str, list[type[Section]]] = {
     'val': [ValOptions],
     'logger': [LoggerOptions],
 }
-"""The sections that all models read, by their places."""
+"""The sections of all models, by place."""
 
 
 def _at(place: str, schema: Schema) -> Schema:
-    """Schema of all options that is this one of the section at a place."""
+    """Schema of all options that applies this one to the section at a place."""
     return {'properties': {place: schema}} if place else schema
 
 
 def _closed(*sections: type[Section]) -> Schema:
-    """Schema of a section that has no other keys than these."""
+    """Schema of a section with only these keys."""
     return {'properties': dict.fromkeys(_properties(*sections), True), 'additionalProperties': False}
 
 
 def _unread(section: type[Section], models: Iterable[str]) -> Schema:
-    """Rule for those of some models that do not read the keys of a section."""
+    """Rule for models that do not read the keys of a section."""
     *others, last = section.read_by
     readers = f'{", ".join(others)} and {last}' if others else last
     unread = {'enum': [None, False, 0], 'errorMessage': f'{READ_BY}{readers} only'}
@@ -285,7 +285,7 @@ def _unread(section: type[Section], models: Iterable[str]) -> Schema:
 
 
 def _needed(section: type[Section], model: str) -> Iterator[Schema]:
-    """The rule for the keys of a section that a model needs in training, if it needs any."""
+    """The rule for the required keys of a section in training, if any."""
     names = section.needed(Needed.TRAINING)
     if not names or model not in section.read_by:
         return

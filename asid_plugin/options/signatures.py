@@ -1,6 +1,6 @@
 """JSON Schemas of the arguments of classes and functions, from their signatures.
 
-What no signature says is declared: in `basicsr_arguments` types and choices, in `asid_arguments` sentences.
+Other facts are declared: types and choices in `basicsr_arguments`, sentences in `asid_arguments`.
 """
 
 import functools
@@ -28,13 +28,13 @@ _JSON_TYPES: dict[Any, str] = {
 def component(
     kinds: Mapping[str, Callable[..., Any]], given: Iterable[str] = (), extra: Mapping[str, Schema] | None = None
 ) -> Schema:
-    """Schema of the keys of a section that names a class or function (`type`) and its arguments, as BasicSR reads it.
+    """Schema of a section with the name of a class or function (`type`) and its arguments, as in BasicSR.
 
     Args:
         kinds: The classes and functions by name.
-        given: Arguments that the caller of the class or function gives it.
-        extra: Further keys. BasicSR's metrics take `**kwargs` only to overlook theirs (`better`); a mistyped argument
-            would be overlooked with it, so with further keys no others are let through.
+        given: Arguments from the caller of the class or function.
+        extra: Further keys. BasicSR's metrics take `**kwargs` only to ignore such keys (`better`). A mistyped argument
+            would be ignored too, so with further keys no others are allowed.
     """
     return {
         'required': ['type'],
@@ -58,7 +58,7 @@ def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def needed(function: Callable[..., Any]) -> set[str]:
-    """The parameters that have no default."""
+    """The parameters without default."""
     return {name for name, parameter in parameters(function).items() if parameter.default is parameter.empty}
 
 
@@ -69,12 +69,12 @@ def takes_any(function: Callable[..., Any]) -> bool:
 
 
 def is_known(function: Callable[..., Any]) -> bool:
-    """Whether a class or function is BasicSR's or ours, so that it is known how it may be tried."""
+    """Whether a class or function is BasicSR's or ours, so that it can be tried safely."""
     return function.__module__.startswith(('asid_plugin.', 'basicsr.'))
 
 
 def sentences(function: Callable[..., Any]) -> Sentences:
-    """The sentences on a class or function of ours and on its arguments; none for those of others."""
+    """The sentences on one of our classes or functions and on its arguments; empty for others."""
     is_ours = function.__module__.startswith('asid_plugin.')
     return SENTENCES.get(function.__name__, Sentences()) if is_ours else Sentences()
 
@@ -116,7 +116,7 @@ def _declared(function: Callable[..., Any]) -> Mapping[str, Schema]:
 
 
 def _kinds(parameter: inspect.Parameter) -> Schema:
-    """Schema of a parameter's values; {}, anything, where the signature does not say it."""
+    """Schema of the values of a parameter; {}, anything, if the signature does not define it."""
     annotation, default = parameter.annotation, parameter.default
     if get_origin(annotation) is Literal:
         return {'enum': list(get_args(annotation))}
@@ -124,13 +124,13 @@ def _kinds(parameter: inspect.Parameter) -> Schema:
         kinds = list(dict.fromkeys(_annotated(annotation)))
     elif default is None or type(default) not in _JSON_TYPES:
         kinds = []
-    else:  # where nothing is annotated, 1 may stand for 1.0
+    else:  # without annotation, 1 may mean 1.0
         kinds = [_JSON_TYPES[type(default)].replace('integer', 'number')]
     return {'type': kinds if len(kinds) > 1 else kinds[0]} if kinds else {}
 
 
 def _annotated(annotation: Any) -> Iterator[str]:
-    """JSON types of an annotation that YAML can express: of `float | Tensor`, numbers."""
+    """JSON types of an annotation in YAML: numbers for `float | Tensor`."""
     if get_origin(annotation) in (Union, types.UnionType):
         for member in get_args(annotation):
             yield from _annotated(member)

@@ -1,4 +1,4 @@
-"""A training state compared with the network and the optimizer that it is for; torch does so after minutes or never."""
+"""Compare a training state with its network and optimizer; torch does so after minutes or never."""
 
 import warnings
 from collections.abc import Iterator
@@ -20,24 +20,24 @@ from .schema import SCHEDULERS, registered
 
 
 def check_state(opt: Options) -> Iterator[Problem]:
-    """Check that the optimizer and its schedule can continue from their states: they take one step, without memory."""
+    """Check that optimizer and schedule can continue from their states by one step on the meta device."""
     file = find_state(opt)
     if not opt['is_train'] or file is None or not _is_optimized_as_usual(opt):
         return
     try:
         state = read_state(file)
     except StateError:
-        return  # which check_resume is for
+        return  # reported by check_resume
     try:
         optimizer, scheduler = _optimizer_and_scheduler(opt)
-    except Exception:  # whatever is wrong with the options, other checks are for it
+    except Exception:  # other checks report wrong options
         return
     try:
         optimizer.load_state_dict(dict(state.optimizer))
         check_optimizer(optimizer)
         scheduler.load_state_dict(deepcopy(state.scheduler))
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch warns of a schedule that steps before the optimizer
+            warnings.simplefilter('ignore')  # torch warns if a schedule steps before the optimizer
             scheduler.step()
     except Exception as error:  # torch does not check the state
         said = f'{type(error).__name__}: {" ".join(str(error).split())[:150]}'
@@ -45,13 +45,13 @@ def check_state(opt: Options) -> Iterator[Problem]:
 
 
 def _is_optimized_as_usual(opt: Options) -> bool:
-    """Whether the model gives all weights that are trained to one optimizer, in one group, as `SRModel` does."""
+    """Whether the model passes all trained weights to one optimizer in one group, like `SRModel`."""
     model = registered(MODEL_REGISTRY).get(str(opt.get('model_type')))
     return getattr(model, 'setup_optimizers', None) is SRModel.setup_optimizers
 
 
 def _optimizer_and_scheduler(opt: Options) -> tuple[torch.optim.Optimizer, Any]:
-    """As BasicSR builds them, for a network without memory."""
+    """Optimizer and schedule as in BasicSR, for a network on the meta device."""
     network, train = mapping(opt, 'network_g'), mapping(opt, 'train')
     with without_memory():
         net = registered(ARCH_REGISTRY)[network['type']](**_arguments(network))

@@ -1,4 +1,4 @@
-"""Options compared with their JSON Schema, and the differences in words."""
+"""Compare options with their JSON Schema, and describe the differences in words."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from .sections import SECTIONS
 from .words import in_words
 
 _extend: Any = validators.extend  # which jsonschema does not annotate
-# As in draft 4, and as most code has it, 8.0 is no integer; and numbers that torch has no type for are none.
+# As in draft 4 and most programs, 8.0 is not an integer; numbers beyond torch's types are not numbers.
 _TYPES = Draft4Validator.TYPE_CHECKER.redefine_many(
     {'integer': lambda _, value: is_int(value), 'number': lambda _, value: is_number(value)}
 )
@@ -23,8 +23,8 @@ def structural_problems(options: Any, schema: Schema, key: Key = ()) -> list[Pro
 
     Args:
         options: Any value.
-        schema: Draft 7; `errorMessage`, where it has one, is the message.
-        key: Where the options stand.
+        schema: Draft 7; its `errorMessage`, if any, is the message.
+        key: Key of the options.
 
     Returns:
         At most one problem for each key.
@@ -48,7 +48,7 @@ def without(options: Options, keys: Iterable[Key]) -> dict[str, Any]:
 
 
 def elsewhere(name: str, options: Any, place: Key = ()) -> Iterator[str]:
-    """The places in options where a key of this name stands, as `--force_yml` writes them."""
+    """The places of keys with this name in options, in the form of `--force_yml`."""
     if isinstance(options, Mapping):
         for key, value in options.items():
             if key == name:
@@ -57,7 +57,7 @@ def elsewhere(name: str, options: Any, place: Key = ()) -> Iterator[str]:
 
 
 def _keys(path: Iterable[str | int]) -> Iterator[str]:
-    """The keys of a path, without the places in lists."""
+    """The keys of a path, without indexes of lists."""
     for part in path:
         if isinstance(part, int):
             return
@@ -76,7 +76,7 @@ def _unknown(key: Key, known: Iterable[str], options: Any, base: Key) -> str:
 
 
 def _problems(error: Any, base: Key, options: Any) -> Iterator[Problem]:
-    """The problems that one `ValidationError` of jsonschema stands for, in options that stand at `base`."""
+    """The problems in one `ValidationError` of jsonschema, for options at `base`."""
     key = (*base, *_keys(error.absolute_path))
     schema, value = error.schema, error.instance
     message, title = schema.get('errorMessage'), schema.get('title')
@@ -96,7 +96,7 @@ def _problems(error: Any, base: Key, options: Any) -> Iterator[Problem]:
 
 def _missing(name: str, schema: Schema) -> str:
     rule = schema.get('properties', {}).get(name, {})
-    if name == 'type' and 'enum' in rule:  # nothing, `type:` and a mistyped name are one mistake to those who make it
+    if name == 'type' and 'enum' in rule:  # a missing, an empty and a mistyped type are reported alike
         return _wrong(None, rule, name)
     return f'missing; {schema["title"]} needs it' if 'title' in schema else f'missing; it must be {in_words(rule)}'
 

@@ -1,4 +1,4 @@
-"""The section `train` of an option file: losses, teacher, optimizer and schedule."""
+"""Check the section `train` of an option file: losses, teacher, optimizer and schedule."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ from .schema import SCHEDULERS, registered
 from .signatures import is_known, needed
 
 PIXEL_LOSSES = ('pixel_opt', 'fft_opt', 'distill_opt')
-"""Keys of losses between images that cost nothing to build."""
+"""Keys of losses between images that are cheap to build."""
 _PERCEPTUAL = 'PerceptualLoss'
 
 
@@ -41,17 +41,17 @@ def _check_losses(train: Options, model: Any) -> Iterator[Problem]:
         yield from _check_pixel_loss(('train', name), mapping(train, name), losses)
     yield from _check_perceptual_loss(mapping(train, 'perceptual_opt'), losses)
     kind = registered(MODEL_REGISTRY).get(model)
-    adversarial = isinstance(kind, type) and issubclass(kind, SRGANModel)  # which needs no other loss
+    adversarial = isinstance(kind, type) and issubclass(kind, SRGANModel)  # it needs no other loss
     if options.pixel_opt is None and options.perceptual_opt is None and not adversarial:
         yield Problem(('train', 'pixel_opt'), 'missing; a loss is needed, such as type: L1Loss')
 
 
 def _check_pixel_loss(key: Key, loss: Options, losses: Mapping[str, Callable[..., Any]]) -> Iterator[Problem]:
-    """Check a loss by taking it of two images, if it is BasicSR's or ours, which need little for that."""
+    """Check a loss by computing it on two images, if it is BasicSR's or ours."""
     arguments = dict(loss)
     kind = str(arguments.pop('type', None))
     if kind == _PERCEPTUAL:  # it would download VGG's weights when built
-        yield Problem((*key, 'type'), f'{kind} is for perceptual_opt')
+        yield Problem((*key, 'type'), f'{kind} belongs to perceptual_opt')
         return
     wrong = list(check_built(key, loss, losses))
     yield from wrong
@@ -59,17 +59,17 @@ def _check_pixel_loss(key: Key, loss: Options, losses: Mapping[str, Callable[...
         return
     try:
         value = losses[kind](**arguments)(torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16))
-    except Exception as error:  # a loss of something else
+    except Exception as error:  # a loss on other inputs
         yield refused(key, kind, error)
         return
     if not (isinstance(value, torch.Tensor) and value.numel() == 1):
-        yield Problem(key, f'{kind} gives more than one number; a loss is one, such as with reduction: mean')
+        yield Problem(key, f'{kind} returns more than one number; use a reduction, such as mean')
 
 
 def _check_perceptual_loss(loss: Options, losses: Mapping[str, Callable[..., Any]]) -> Iterator[Problem]:
     key, kind = ('train', 'perceptual_opt'), str(loss.get('type'))
     if kind in losses and kind != _PERCEPTUAL and is_known(losses[kind]):
-        yield Problem((*key, 'type'), f'{kind} is no loss between features; right is {_PERCEPTUAL}')
+        yield Problem((*key, 'type'), f'{kind} is not a loss between features; use {_PERCEPTUAL}')
     if kind != _PERCEPTUAL:
         return
     net = loss.get('vgg_type', 'vgg19')
@@ -86,7 +86,7 @@ def _check_perceptual_loss(loss: Options, losses: Mapping[str, Callable[..., Any
 
 
 def _check_parts(train: Options, batch: Any) -> Iterator[Problem]:
-    """Check that a batch can go through the network in parts."""
+    """Check that a batch can be divided into parts."""
     parts = ASIDTrainOptions(train).accumulate
     if is_number(batch) and batch % parts:
         yield Problem(('train', 'accumulate'), f'{parts} does not divide batch_size_per_gpu, {batch}')
@@ -96,7 +96,7 @@ def _check_parts(train: Options, batch: Any) -> Iterator[Problem]:
 
 
 def _check_teacher(train: ASIDTrainOptions, scale: Any) -> Iterator[Problem]:
-    """Check that there is a teacher if and only if something is to be learnt from it, and that it fits."""
+    """Check that there is a teacher if and only if there is a distillation loss, and that it fits."""
     key, file = ('train', 'teacher'), train.teacher
     if not file:
         if train.distill_opt:
@@ -113,7 +113,7 @@ def _check_teacher(train: ASIDTrainOptions, scale: Any) -> Iterator[Problem]:
         yield Problem(key, str(error))
         return
     if upscale != scale:
-        yield Problem(key, f'{file} is of scale {upscale}, but scale is {scale}')
+        yield Problem(key, f'{file} has scale {upscale}, but scale is {scale}')
 
 
 def _check_optimizer(train: Options) -> Iterator[Problem]:
@@ -123,13 +123,13 @@ def _check_optimizer(train: Options) -> Iterator[Problem]:
     wrong = list(check_built(('train', 'scheduler'), scheduler, SCHEDULERS, given))
     yield from wrong
     periods, total = scheduler.get('periods'), train.get('total_iter', 0)
-    if periods and not wrong and sum(periods) < total:  # BasicSR fails when they have passed
+    if periods and not wrong and sum(periods) < total:  # BasicSR fails after the last one
         message = f'{periods} end before total_iter, {total}; their sum must reach it'
         yield Problem(('train', 'scheduler', 'periods'), message)
 
 
 def _check_step(options: Options) -> Iterator[Problem]:
-    """Check an optimizer by a step; some of its arguments exclude each other, or devices, and it says so only then."""
+    """Check an optimizer by a step, which reports arguments that exclude each other or a device."""
     key, arguments = ('train', 'optim_g'), dict(options)
     kind = str(arguments.pop('type', None))
     parameter = torch.nn.Parameter(torch.zeros(2, 2, 1, 1, device='cuda' if torch.cuda.is_available() else 'cpu'))
@@ -141,5 +141,5 @@ def _check_step(options: Options) -> Iterator[Problem]:
         optimizer: Any = OPTIMIZERS[kind]([parameter], **arguments)
         parameter.grad = torch.ones_like(parameter)
         optimizer.step()
-    except Exception as error:  # as each optimizer has it
+    except Exception as error:  # optimizers raise different errors
         yield refused(key, kind, error)

@@ -1,4 +1,4 @@
-"""Values that a JSON Schema allows, in words."""
+"""Describe the values of a JSON Schema in words."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _ITEM_WORDS = {'integer': 'whole numbers', 'number': 'numbers', 'string': 'texts
 
 
 def in_words(schema: Schema) -> str:
-    """Describe the values that fit a schema: 'a whole number of at least 16, or ~'."""
+    """Describe the valid values of a schema: 'a whole number of at least 16, or ~'."""
     choices = schema.get('anyOf') or [{**schema, 'type': kind} for kind in _list(schema.get('type', 'object'))]
     words = [_in_words(choice) for choice in choices if choice.get('type') != 'null']
     return ' or '.join(words) + (', or ~' if len(words) < len(choices) else '')

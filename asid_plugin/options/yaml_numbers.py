@@ -1,4 +1,4 @@
-"""Numbers that YAML takes for text."""
+"""Convert numbers that YAML reads as text."""
 
 import re
 from collections.abc import Mapping
@@ -10,22 +10,22 @@ from .sections import SECTIONS
 TEXT_KEYS = {'type', 'path', 'wandb', 'plugin'} | {
     name for section in SECTIONS for name, option in section.declared().items() if option.kind.is_text
 }
-"""Keys where digits are text all the same."""
+"""Keys whose digits are text."""
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?', re.IGNORECASE)
 
 
 def read_numbers(value: Any, problems: list[Problem], key: Key = ()) -> Any:
-    """Turn numbers that YAML took for text into numbers.
+    """Convert numbers that YAML read as text.
 
-    YAML 1.1 reads 5e-4 as text (it wants 5.0e-4), and `--force_yml` passes all but digits on as text.
+    YAML 1.1 reads 5e-4 as text (it expects 5.0e-4), and `--force_yml` passes everything except digits as text.
 
     Args:
         value: Options, or any value in them; not changed.
         problems: Receives one problem for every such number.
-        key: Where `value` stands.
+        key: Key of `value`.
 
     Returns:
-        A copy of `value` with the numbers put right, and keys that are text.
+        A copy of `value` with converted numbers, and with text keys.
     """
     if isinstance(value, Mapping):
         items = ((str(k), v) for k, v in value.items())

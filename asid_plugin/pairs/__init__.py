@@ -1,4 +1,4 @@
-"""Pairs of images to train and test on, in folders and LMDBs: whether they can be used, looked at before a run."""
+"""Check image pairs for training and testing, in folders and LMDBs, before a run."""
 
 from .decoding import SampleError, check_file, decode
 

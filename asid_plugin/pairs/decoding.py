@@ -1,4 +1,4 @@
-"""Image files as OpenCV decodes them, which is how BasicSR and mmcv read."""
+"""Decode image files by OpenCV, like BasicSR and mmcv."""
 
 import io
 from dataclasses import replace
@@ -12,21 +12,21 @@ from asid_plugin.images import UNREADABLE, Header, ImageError, read_header, read
 from asid_plugin.images.readers.png import damaged_chunks
 from asid_plugin.images.readers.quiet import quiet
 
-TRANSPARENT = 'it has transparency, which would be dropped; save it without'
+TRANSPARENT = 'it has transparency, which would be dropped; save it without transparency'
 USUAL = ('JPEG', 'PNG', 'WEBP')
-"""Formats, by Pillow's names, of which OpenCV reads every kind: one that it does not read is damaged."""
+"""Formats, by Pillow's names, that OpenCV supports completely: an unreadable file is damaged."""
 LOSSY = ('AVIF', 'HEIF', 'JPEG', 'JPEG2000', 'JXL', 'WEBP')
-"""Formats whose decoders differ a little."""
+"""Formats with small differences between decoders."""
 _METADATA = 2**17
-"""Bytes at a file's start and at its end that are searched for metadata."""
+"""Bytes at the start and the end of a file that are searched for metadata."""
 _TURNING = (b'eXIf', b'iTXt', b'zTXt', b'Raw profile')
-"""Signs of metadata that may turn a PNG; of these OpenCV knows EXIF, in newer versions."""
+"""Markers of metadata that may rotate a PNG; newer versions of OpenCV apply EXIF."""
 
 
 class SampleError(ImageError):
-    """An image of a data set that cannot be used; the message names it.
+    """An unusable image of a data set; the message names it.
 
-    A DataLoader makes a worker's error anew, with the worker's traceback as the message. This takes the end of it.
+    A DataLoader recreates an error of a worker with its traceback as the message; only its end is used.
     """
 
     def __init__(self, message: str) -> None:
@@ -37,8 +37,8 @@ def decode(content: bytes | memoryview | None, name: str) -> NDArray[np.uint8]:
     """Decode the bytes of an image file to (H, W, 3) BGR, as `imfrombytes` of BasicSR and of mmcv.
 
     Args:
-        content: The bytes; None for a file or value that is not there.
-        name: Of the file, for errors.
+        content: The bytes; None for a missing file or value.
+        name: Name of the file, for errors.
 
     Raises:
         SampleError: There are no bytes, or OpenCV cannot decode them.
@@ -55,18 +55,18 @@ def decode(content: bytes | memoryview | None, name: str) -> NDArray[np.uint8]:
 
 
 def check_file(path: Path) -> Header:
-    """Check that an image file is whole, and that OpenCV reads the picture that it holds.
+    """Check that an image file is complete, and that OpenCV reads its picture correctly.
 
-    All of the file is read: of a PNG its checksums are compared, and pictures of other formats, which have none, are
-    decoded. A JPEG has no sign of some damages, such as a changed bit that leaves the number of blocks as it was; its
-    colours are then others without a word from any decoder.
+    The whole file is read: the checksums of a PNG are verified, and pictures of other formats, which have none, are
+    decoded. Some damage to a JPEG cannot be detected, such as a changed bit that does not change the number of blocks;
+    its colours are then wrong without an error from any decoder.
 
     Returns:
         Its header.
 
     Raises:
-        ImageError: It is no image, is damaged, has transparency (BasicSR and mmcv drop it, and the colours that it hid
-            come out), or OpenCV does not read it or reads another picture from it.
+        ImageError: It is not an image, is damaged, has transparency (BasicSR and mmcv drop it and show hidden colours),
+            or OpenCV cannot read it or reads another picture.
     """
     header = read_header(path)
     if header.format == 'PNG' and header.channels in (1, 3):
@@ -77,12 +77,12 @@ def check_file(path: Path) -> Header:
 
 
 def _may_be_turned(content: bytes) -> bool:
-    """Whether a PNG has metadata of which one may turn the picture, at its beginning or end."""
+    """Whether a PNG has metadata at its start or end that may rotate the picture."""
     return any(sign in part for sign in _TURNING for part in (content[:_METADATA], content[-_METADATA:]))
 
 
 def _compare(path: Path, header: Header) -> Header:
-    """The header with the channels; an ImageError unless OpenCV reads the picture that there is, and it is opaque."""
+    """The header with the channels; raises an ImageError unless OpenCV reads the same, opaque picture."""
     image = read_image(path)
     if image.has_alpha and image.pixels[..., -1].min() < image.top:
         raise SampleError(f'{path}: {TRANSPARENT}')

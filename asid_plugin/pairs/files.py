@@ -1,4 +1,4 @@
-"""Many image files checked at once."""
+"""Check many image files at once."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +10,15 @@ from asid_plugin.images import READABLE, Header, ImageError
 
 from .decoding import check_file
 
-GREY = 'it is grey, among images that have colours; save it as RGB, or remove the pair'
-THREADS = 8  # a file server answers several at once
+GREY = 'it is grey, but other images have colours; save it as RGB, or remove the pair'
+THREADS = 8  # a file server answers several requests at once
 
 
 def check_files(paths: Sequence[Path]) -> tuple[dict[Path, Header], dict[Path, str]]:
-    """Check image files, with a progress bar where it takes long.
+    """Check image files, with a progress bar if it takes long.
 
     Returns:
-        The headers of those that can be used; and why the others cannot, in words that do not name the file.
+        The headers of usable files, and the reasons for the others, without the names of the files.
     """
     headers, faults = {}, {}
     with ThreadPoolExecutor(THREADS) as executor:
@@ -33,24 +33,24 @@ def check_files(paths: Sequence[Path]) -> tuple[dict[Path, Header], dict[Path, s
 
 
 def no_image(name: str) -> bool:
-    """Whether a file's name is not an image's, such as Thumbs.db."""
+    """Whether the name does not belong to an image, such as Thumbs.db."""
     return Path(name).suffix.lower() not in READABLE
 
 
 def find_grey(headers: dict[Path, Header]) -> list[Path]:
-    """The grey images among those that have colours; none where all are grey."""
+    """The grey images among colour images; empty if all are grey."""
     grey = [path for path, header in headers.items() if header.channels in (1, 2)]
     return grey if len(grey) < len(headers) else []
 
 
 def fits(gt: tuple[int, int], lq: tuple[int, int], scale: int, exact: bool) -> bool:
-    """Whether two images' (height, width) are a pair's.
+    """Whether the sizes (height, width) of two images fit each other.
 
     Args:
-        gt: Of the GT image.
-        lq: Of the LQ image.
+        gt: Size of the GT image.
+        lq: Size of the LQ image.
         scale: k.
-        exact: GT is k times LQ, as training needs it; else it may have a rest, less than k, that is cut off.
+        exact: GT must be k times LQ, as for training; else it may have up to k - 1 more pixels, which are cropped.
     """
     rest = [large - scale * small for large, small in zip(gt, lq, strict=True)]
     return min(rest) >= 0 and max(rest) < (1 if exact else scale)

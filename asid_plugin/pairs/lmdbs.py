@@ -1,4 +1,4 @@
-"""LMDBs of images, of BasicSR's kind: `data.mdb` with the images by key, and `meta_info.txt` with their shapes."""
+"""Check LMDBs of images in BasicSR's form: `data.mdb` with the images by key, and `meta_info.txt` with their shapes."""
 
 import io
 import math
@@ -17,17 +17,17 @@ from .meta_info import LMDBError, Shape, read_checksums
 from .opening import open_shared, try_reading
 
 READ_WHOLE = 2**32
-"""Bytes: LMDBs up to this size are read whole before a run. Of larger ones every value is looked at by its beginning
-and its end; a damage between them is found when the image is first used."""
+"""Largest LMDB in bytes that is read completely before a run. Of larger ones the beginning and end of every value are
+read; damage in between is found at the first use of the image."""
 _PNG = b'\x89PNG\r\n\x1a\n'
 _PNG_END = b'IEND\xaeB`\x82'
 RAW_SUFFIX = '_raw'
-"""With it ends the name of an LMDB of raw pixels, which lies beside that of the same images as PNG files."""
-NOT_THERE = 'listed in meta_info.txt, but it is not there'
+"""Suffix of the name of an LMDB of raw pixels, beside the LMDB of the same images as PNG files."""
+NOT_THERE = 'listed in meta_info.txt, but missing'
 
 
 def beside(root: Path) -> Path:
-    """Where the raw pixels of an LMDB of PNG files are looked for; an LMDB of raw pixels itself.
+    """The expected LMDB of raw pixels for an LMDB of PNG files; an LMDB of raw pixels is returned unchanged.
 
     >>> beside(Path('datasets/DIV2K/DIV2K_train_HR_sub.lmdb')).name
     'DIV2K_train_HR_sub_raw.lmdb'
@@ -36,34 +36,34 @@ def beside(root: Path) -> Path:
 
 
 def raw_lmdb(root: Path) -> Path:
-    """The LMDB to read raw pixels from: that beside `root`, or `root` where it alone is there."""
+    """The LMDB of raw pixels: the one beside `root`, or `root` if only it exists."""
     return root if root.is_dir() and not beside(root).is_dir() else beside(root)
 
 
 def check_whole(root: Path, shapes: Mapping[str, Shape], again: str, keys: Sequence[str] | None = None) -> None:
-    """Check that an LMDB can be read, is not cut short, and has as many images as are listed.
+    """Check that an LMDB is readable and not truncated, and has as many images as are listed.
 
     Args:
         root: Its folder.
-        shapes: Those listed.
+        shapes: The listed shapes.
         again: The remedy, in words such as 'asid prepare div2k makes it'.
-        keys: Which images to read; None for all.
+        keys: The images to read; None for all.
 
     Raises:
-        LMDBError: It is not so.
+        LMDBError: The check fails.
     """
     entries = try_reading(root, shapes if keys is None else keys, again)
     if entries != len(shapes) or not shapes:
-        raise LMDBError(f'{root} holds {entries} images, its meta_info.txt lists {len(shapes)}; {again} anew')
+        raise LMDBError(f'{root} holds {entries} images, but its meta_info.txt lists {len(shapes)}; {again} anew')
 
 
 def find_faults(root: Path, shapes: Mapping[str, Shape], keys: Iterable[str], raw: bool) -> dict[str, str]:
-    """Say of each image that cannot be used why, without decoding PNG files whose checksums are right.
+    """The reason for each unusable image; PNG files with right checksums are not decoded.
 
     Args:
-        root: The LMDB's folder, which `check_whole` has found to be whole.
-        shapes: By key.
-        keys: Which images to look at.
+        root: The folder of the LMDB, after `check_whole`.
+        shapes: Shapes by key.
+        keys: The images to check.
         raw: The values are pixels, not PNG files.
 
     Raises:
@@ -89,12 +89,12 @@ def find_faults(root: Path, shapes: Mapping[str, Shape], keys: Iterable[str], ra
 
 
 def raw_fault(value: bytes | memoryview, shape: Shape, crc32: int | None) -> str | None:
-    """Say why raw pixels cannot be used; their checksum is compared if it is known."""
+    """The reason why raw pixels are unusable, if any; their checksum is verified if it is known."""
     length = math.prod(shape)
     if len(value) != length:
-        return f'{len(value)} bytes, where {shape[1]}x{shape[0]} pixels have {length}'
+        return f'{len(value)} bytes instead of {length} for {shape[1]}x{shape[0]} pixels'
     if crc32 is not None and zlib.crc32(value) != crc32:
-        return 'damaged: its pixels have another checksum than when they were written'
+        return 'damaged: the checksum of its pixels is wrong'
     return None
 
 

@@ -1,13 +1,13 @@
-"""The command that makes a data set, by the folder that is missing."""
+"""The command that makes a data set, by its missing folder."""
 
 from itertools import pairwise
 from pathlib import PurePath
 
-UNKNOWN = 'asid prepare div2k or asid prepare photos makes such'
-"""Of folders that no command writes to by default."""
+UNKNOWN = 'asid prepare div2k or asid prepare photos makes training data'
+"""Remedy for folders that no command writes to by default."""
 
 BENCHMARK = 'docs/data.md (Benchmarks) names its source'
-"""Of folders of test images that no command makes."""
+"""Remedy for folders of test images that no command makes."""
 
 _WAYS = {
     'DIV2K': 'asid prepare div2k',
@@ -19,7 +19,7 @@ _PHOTOS = 'asid prepare photos FOLDER'
 
 
 def maker(root: PurePath) -> str | None:
-    """Say which command makes a folder or LMDB, by the names that the commands give; None if none of them does.
+    """Name the command that makes a folder or LMDB by its default name; None if there is none.
 
     >>> maker(PurePath('datasets/RealSR/GTmod3'))
     'asid prepare realsr makes it'
@@ -36,7 +36,7 @@ def maker(root: PurePath) -> str | None:
 
 
 def _elsewhere(name: str) -> str:
-    """The options that write to another folder than `datasets/photos`; of photos128, the least side is its name's."""
+    """The options for another folder than `datasets/photos`; for photos128, the least side is in the name."""
     side = name.removeprefix('photos')
     least = f' --least-side {side}' if side.isdecimal() else ''
     return f' -o datasets/{name}{least}' if side else ''

@@ -1,4 +1,4 @@
-"""The texts that list images: BasicSR's `meta_info.txt` of an LMDB, that of a folder, and our checksums."""
+"""Read lists of images: BasicSR's `meta_info.txt` of an LMDB or a folder, and our checksums."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ Shape = tuple[int, int, int]
 
 META_INFO = 'meta_info.txt'
 CHECKSUMS = 'checksums.txt'
-"""Beside the `meta_info.txt` of raw pixels, in a file of its own as BasicSR knows no checksums."""
+"""File beside the `meta_info.txt` of raw pixels, separate because BasicSR has no checksums."""
 
 _LINE = re.compile(r'(?P<key>[^.]+)\..*\((?P<height>\d{1,6}), ?(?P<width>\d{1,6}), ?(?P<channels>[1-4])\)')
 _CHECKSUM = re.compile(r'(?P<key>[^.]+) (?P<crc32>[0-9a-f]{8})')
@@ -20,34 +20,34 @@ _BOM = '\ufeff'
 
 
 class LMDBError(ASIDError):
-    """An LMDB that cannot be read, or a text that lists images; the message says why."""
+    """An unreadable LMDB or list of images; the message has the reason."""
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read a text of one line for each image, as BasicSR takes it.
+    """Read a list with one line for each image, like BasicSR.
 
     Raises:
-        LMDBError: It cannot be read, is no text, begins with a byte order mark, or has a blank line: BasicSR takes
-            both for part of a name.
+        LMDBError: It cannot be read, is not text, begins with a byte order mark, or has a blank line; BasicSR treats
+            both as part of a name.
     """
     try:
         with path.open(encoding='utf-8') as file:
             lines = [line.removesuffix('\n') for line in file]
     except UnicodeDecodeError as error:
         raise LMDBError(
-            f'{path} is no text in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x})'
+            f'{path} is not text in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x})'
         ) from error
     except OSError as error:
         raise LMDBError(f'{path}: {error.strerror}') from error
     if lines and lines[0].startswith(_BOM):
         raise LMDBError(
-            f'{path} begins with a byte order mark, which BasicSR takes for part of a name; save it without'
+            f'{path} begins with a byte order mark, which BasicSR treats as part of a name; save it without the mark'
         )
     for number, line in enumerate(lines, 1):
         if not line.strip():
-            raise LMDBError(f'{path}, line {number} is blank, which BasicSR takes for a name; remove it')
+            raise LMDBError(f'{path}, line {number} is blank, which BasicSR treats as a name; remove it')
         if '\0' in line:
-            raise LMDBError(f'{path}, line {number} has a NUL byte; it is no text')
+            raise LMDBError(f'{path}, line {number} has a NUL byte, so it is not text')
     return lines
 
 
@@ -58,7 +58,7 @@ def read_shapes(root: Path) -> tuple[dict[str, Shape], bool]:
         The shapes of its images by key, and whether they are raw pixels.
 
     Raises:
-        LMDBError: A line is not as BasicSR writes it, or two are of one image.
+        LMDBError: A line is malformed, or an image is listed twice.
     """
     path = root / META_INFO
     shapes: dict[str, Shape] = {}
@@ -73,7 +73,7 @@ def read_shapes(root: Path) -> tuple[dict[str, Shape], bool]:
         if not all(shape):
             raise LMDBError(f'{where}: {_short(line)} has a side of 0 pixels')
         if not key.isascii():
-            raise LMDBError(f'{where}: {key!r} is not ASCII, as BasicSR and MMEngine want keys to be')
+            raise LMDBError(f'{where}: {key!r} is not ASCII, but BasicSR and MMEngine need ASCII keys')
         if key in shapes:
             raise LMDBError(f'{where}: {key} is listed twice')
         shapes[key] = shape
@@ -84,10 +84,10 @@ def read_shapes(root: Path) -> tuple[dict[str, Shape], bool]:
 
 
 def read_checksums(root: Path, keys: Iterable[str]) -> dict[str, int]:
-    """Read the checksums of an LMDB of raw pixels, by key; none if it was made without, as before 0.2.
+    """Read the checksums of an LMDB of raw pixels, by key; empty if it has none, as before 0.2.
 
     Raises:
-        LMDBError: They are not those of the images that are listed.
+        LMDBError: They do not belong to the listed images.
     """
     path = root / CHECKSUMS
     if not path.exists():
@@ -104,7 +104,7 @@ def read_checksums(root: Path, keys: Iterable[str]) -> dict[str, int]:
 
 
 def write_checksums(root: Path, checksums: Mapping[str, int]) -> None:
-    """Write the checksums of an LMDB: of each value the CRC-32."""
+    """Write the checksums of an LMDB: the CRC-32 of each value."""
     with whole_file(root / CHECKSUMS) as unfinished:
         unfinished.write_text(''.join(f'{key} {crc32:08x}\n' for key, crc32 in checksums.items()))
 

@@ -1,4 +1,4 @@
-"""LMDBs opened to read: tried out by another process, and opened once in this one, whoever asks."""
+"""Open LMDBs for reading: tested by another process, and opened once in this process."""
 
 import os
 import signal
@@ -21,10 +21,10 @@ _one_at_a_time = Lock()
 
 
 def open_shared(path: str | os.PathLike[str], **settings: Any) -> lmdb.Environment:
-    """Open an LMDB as `lmdb.open`, or return the one that this process has open, which lmdb refuses to open again.
+    """Open an LMDB like `lmdb.open`, or return the one that is already open, because lmdb refuses to open it again.
 
-    Only LMDBs that are read without locks are shared. The file decides, not the path: one LMDB under two spellings or
-    links is the same, and one that was written anew is another. It is closed when nobody holds it any more.
+    Only LMDBs that are read without locks are shared. They are identified by file, not by path: two spellings or links
+    mean the same LMDB, and a rewritten one is different. It is closed when it is no longer used.
     """
     if not settings.get('readonly') or settings.get('lock', True):
         return _open(os.fspath(path), **settings)
@@ -39,7 +39,7 @@ def open_shared(path: str | os.PathLike[str], **settings: Any) -> lmdb.Environme
 
 
 def try_reading(root: Path, keys: Iterable[str], again: str) -> int:
-    """Let another process open an LMDB and touch values, as damaged pages can end the process that follows them.
+    """Let another process open an LMDB and read values, because damaged pages can kill the process that reads them.
 
     Args:
         root: Its folder.
@@ -50,7 +50,7 @@ def try_reading(root: Path, keys: Iterable[str], again: str) -> int:
         The number of values in it.
 
     Raises:
-        LMDBError: It cannot be opened, is cut short, or the process did not come to the end.
+        LMDBError: It cannot be opened, is truncated, or the process did not finish.
     """
     names = list(keys)
     done = subprocess.run(

@@ -1,8 +1,8 @@
 """A program that reads from an LMDB: PROBE FOLDER, with the keys in lines on stdin.
 
-A damaged LMDB may end the process that reads it, which should not be a training. It prints the size of a page, the
-number of entries and the last page, then a dot for each value that it has touched at both ends. It needs nothing of
-the package, whose import would take longer than the reading.
+A damaged LMDB may kill the process that reads it, which should not be a training. The program prints the size of a
+page, the number of entries and the last page, then a dot for each value after reading both of its ends. It does not
+import the package, which would take longer than the reading.
 """
 
 import sys
@@ -11,7 +11,7 @@ import lmdb
 
 
 def main(folder: str) -> None:
-    """Read the LMDBs; an error of lmdb ends the process by an exit status, a damaged page by a signal."""
+    """Read the LMDB; an error of lmdb ends the process with an exit status, a damaged page with a signal."""
     try:
         env = lmdb.open(folder, readonly=True, lock=False)
         stat = env.stat()
@@ -21,7 +21,7 @@ def main(folder: str) -> None:
             value = transaction.get(line.rstrip(b'\n'))
             if value:
                 bytes(value[:1]), bytes(value[-1:])
-            print(end='.', flush=True)  # at once, as the next may be the last
+            print(end='.', flush=True)  # immediately, because the next value may kill the process
     except lmdb.Error as error:
         sys.exit(str(error))
 

@@ -1,1 +1,1 @@
-"""The tables and figures of the paper, counted, measured and drawn here beside the reported figures."""
+"""Reproduce the tables and figures of the paper, next to the reported values."""

@@ -1,7 +1,8 @@
-"""Figure 6: the pixels to which one pixel attends in each spatial attention layer that computes a matrix.
+"""Figure 6: the attention of one pixel to others in each spatial attention layer that computes a matrix.
 
-A network without sharing shows its meso layers, as the paper's figure does: nine, three blocks x three depths. One that
-shares shows the matrices that it computes: with 'inter' six, of the first block, with 'intra' two of every block.
+For a network without sharing it shows the meso layers, as in the paper: nine, three blocks x three depths. For a
+network with sharing it shows the computed matrices: six of the first block with 'inter', two of every block with
+'intra'.
 """
 
 import argparse
@@ -35,7 +36,7 @@ CMAP = 'viridis'
 
 
 class Layer(NamedTuple):
-    """A spatial attention layer; block and depth count from 1, as in the paper. `level` is 'meso' or 'global'."""
+    """A spatial attention layer; block and depth start at 1, as in the paper. `level` is 'meso' or 'global'."""
 
     block: int
     depth: int
@@ -47,11 +48,11 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class AttentionRow:
-    """The row of an attention matrix that belongs to one pixel: how much it takes from each token of its group.
+    """The row of an attention matrix for one pixel: its weight on each token of its group.
 
     Attributes:
         weights: (P, P), not negative, with sum 1.
-        y: (P,), rows of the padded input in which the tokens lie, in pixels.
+        y: (P,), rows of the tokens in the padded input, in pixels.
         x: (P,), the columns.
     """
 
@@ -61,7 +62,7 @@ class AttentionRow:
 
 
 def spatial_layers(net: ASID) -> dict[Layer, SpatialLayer]:
-    """All spatial attention layers in the order in which they run."""
+    """All spatial attention layers in execution order."""
     return {
         Layer(block, depth, level): layer
         for block, idb in enumerate(net.body, start=1)
@@ -76,12 +77,12 @@ def spatial_layers(net: ASID) -> dict[Layer, SpatialLayer]:
 def collect_matrices(
     net: ASID, image: Tensor, keep: Callable[[Layer, Tensor], Tensor] = lambda layer, matrix: matrix
 ) -> dict[Layer, Tensor]:
-    """Run a network and collect the attention matrices that it computes, not those that it uses a second time.
+    """Run a network and collect its computed attention matrices, without the shared ones.
 
     Args:
         net: In any mode.
         image: (B, C, H, W), in [0, 1].
-        keep: What to keep of each matrix, for images of which all would take too much memory.
+        keep: Function that reduces each matrix, for images whose full matrices need too much memory.
 
     Returns:
         By (block, depth, level), each (B * HW/P², P², P²) with H and W as padded; groups in the order of the layer's
@@ -106,7 +107,7 @@ def collect_matrices(
 
 
 def rows_of_pixel(net: ASID, image: Tensor, y: int, x: int) -> dict[Layer, AttentionRow]:
-    """The row of each computed matrix that belongs to one pixel of an image.
+    """The row of each computed matrix for one pixel of an image.
 
     Args:
         net: The network.
@@ -116,7 +117,7 @@ def rows_of_pixel(net: ASID, image: Tensor, y: int, x: int) -> dict[Layer, Atten
     """
     layers = spatial_layers(net)
     height, width = net.padded_size(*image.shape[2:])
-    # Every pixel's number goes through the layer's own partition: where it comes out, that pixel is.
+    # The layer's partition is applied to the indexes of the pixels, to find the token of the pixel.
     numbers = torch.arange(height * width).reshape(1, height, width, 1)
     groups = {layer: module.attn.partition(numbers, module.attn.group)[..., 0] for layer, module in layers.items()}
     places = {layer: (group == y * width + x).nonzero()[0].tolist() for layer, group in groups.items()}
@@ -137,10 +138,10 @@ def rows_of_pixel(net: ASID, image: Tensor, y: int, x: int) -> dict[Layer, Atten
 
 
 def busiest_window(grey: NDArray[np.float32], p: int) -> tuple[int, int]:
-    """Row and column, counted in windows, of the P x P window whose pixels differ most (by standard deviation).
+    """Row and column, in windows, of the P x P window with the largest standard deviation.
 
     Args:
-        grey: (H, W), both at least P. Windows that stick out of the image don't count.
+        grey: (H, W), both at least P. Windows beyond the border are ignored.
         p: P.
     """
     rows, columns = (side // p for side in grey.shape)
@@ -149,7 +150,7 @@ def busiest_window(grey: NDArray[np.float32], p: int) -> tuple[int, int]:
 
 
 def shown(net: ASID) -> list[list[Layer]]:
-    """The layers of the figure, row by row: meso by block and depth, or of a sharing network those that it computes."""
+    """The layers of the figure, row by row: meso by block and depth, or the computed ones of a sharing network."""
     layers = spatial_layers(net)
     computed = [layer for layer, module in layers.items() if not module.attn.shared]
     if len(computed) == len(layers):
@@ -158,16 +159,16 @@ def shown(net: ASID) -> list[list[Layer]]:
 
 
 def draw(net: ASID, image: NDArray[np.float32], window: tuple[int, int], title: str) -> Figure:
-    """Draw the rows of a window's centre pixel: at the left where it is, at the right each layer's heat map.
+    """Draw the rows for the centre pixel of a window: its place at the left, heat maps of all layers at the right.
 
     Args:
         net: The network, for 3 channels.
         image: (H, W, 3), in [0, 1].
-        window: Row and column in windows of the network's P x P pixels, whole inside the image.
-        title: For the top.
+        window: Row and column in windows of P x P pixels, completely inside the image.
+        title: Title of the figure.
 
     Raises:
-        FigureError: There is no such window, or the attention is not finite.
+        FigureError: The window does not exist, or the attention is not finite.
     """
     p = net.window_size
     top, left = (index * p for index in window)
@@ -182,11 +183,11 @@ def draw(net: ASID, image: NDArray[np.float32], window: tuple[int, int], title: 
     if not all(np.isfinite(row.weights).all() for row in rows.values()):
         raise FigureError("the network's attention is not finite (damaged weights)")
     grid = shown(net)
-    # One weight that is far above the others must not leave these without differences.
+    # A weight far above the others must not hide their differences.
     norm = PowerNorm(0.5, 0, max(rows[layer].weights.max() for line in grid for layer in line))
 
     columns = max(map(len, grid))
-    # A panel is a square window, or as tall beside its width as the image, within reason.
+    # A panel is a square window, or has the aspect ratio of the image within limits.
     tall = [1 if line[0].level == 'meso' else min(max(height / width, 0.4), 1.6) for line in grid]
 
     with rc_context(RC):
@@ -198,7 +199,7 @@ def draw(net: ASID, image: NDArray[np.float32], window: tuple[int, int], title: 
             for ax, layer in zip(line, layers, strict=True):
                 _draw_row(ax, image, rows[layer], query, norm, fill=0.86 if layer.level == 'meso' else 0.6)
                 ax.set_title(str(layer))
-        # As high as the panels are. With a panchor, narrow panels would be pushed to the right.
+        # As high as the panels. With a panchor, narrow panels would move to the right.
         bar = at_right.colorbar(
             ScalarMappable(norm, CMAP), ax=axes, fraction=0.15 / columns, aspect=12 * sum(tall), pad=0.02, panchor=False
         )
@@ -227,7 +228,7 @@ def _draw_place(
 def _draw_row(
     ax: Axes, image: NDArray[np.float32], row: AttentionRow, query: tuple[int, int], norm: Normalize, fill: float
 ) -> None:
-    """Coloured squares at the tokens, over the part of the image that they spread over, which shows between them."""
+    """Coloured squares at the tokens, over the part of the image that they span."""
     dy, dx = row.y[1] - row.y[0], row.x[1] - row.x[0]
     top, left = row.y[0] // dy * dy - 0.5, row.x[0] // dx * dx - 0.5
     side = fill * min(dy, dx)
@@ -235,7 +236,7 @@ def _draw_row(
     ax.imshow(image.mean(axis=2), cmap='gray', vmin=0, vmax=1)
     ax.set(xlim=(left, left + len(row.x) * dx), ylim=(top + len(row.y) * dy, top))
     squares = [Rectangle((x - side / 2, y - side / 2), side, side) for y in row.y for x in row.x]
-    # At the border of the image, squares may reach over it.
+    # Squares at the border of the image may exceed it.
     ax.add_collection(
         PatchCollection(squares, cmap=CMAP, norm=norm, array=row.weights.ravel(), linewidth=0, clip_on=False)
     )
@@ -248,8 +249,8 @@ def main(args: argparse.Namespace) -> None:
     """Write Figure 6.
 
     Raises:
-        FigureError: An argument or the image is not as it must be, or the figure cannot be written.
-        CheckpointError: The weights are not those of an ASID.
+        FigureError: An argument or the image is unsuitable, or the figure cannot be written.
+        CheckpointError: The weights do not belong to an ASID.
         ImageError: The image cannot be read.
     """
     check_output(args.output)
@@ -257,7 +258,7 @@ def main(args: argparse.Namespace) -> None:
     image = read_image(args.image).rgb if args.image else skimage.data.chelsea().astype(np.float32) / 255
     p = net.window_size
     if min(image.shape[:2]) < p:
-        raise FigureError(f'{args.image}: {image.shape[1]}x{image.shape[0]} pixels, a window is {p}x{p}')
+        raise FigureError(f'{args.image}: {image.shape[1]}x{image.shape[0]} pixels, less than a window of {p}x{p}')
     window = args.window or busiest_window(image.mean(axis=2), p)
     save(draw(net, image, tuple(window), f'Spatial attention, {name}'), args.output)
 
@@ -272,8 +273,8 @@ def _network(args: argparse.Namespace) -> tuple[ASID, str]:
             torch.manual_seed(args.seed)
             return ASID(sharing=sharing).eval(), f'untrained ASID (sharing {sharing}, seed {args.seed})'
     if args.sharing:
-        raise FigureError(f'--sharing {args.sharing}: {args.weights} says what it shares; leave --sharing out')
+        raise FigureError(f'--sharing {args.sharing}: {args.weights} determines the sharing; omit --sharing')
     net = load_asid(args.weights)
     if net.conv_first.in_channels != 3:
-        raise FigureError(f'{args.weights}: a network for {net.conv_first.in_channels} channels; images here have 3')
+        raise FigureError(f'{args.weights}: the network takes {net.conv_first.in_channels} channels, but images have 3')
     return net, f'{args.weights.name} (sharing {net.arguments["sharing"]})'

@@ -1,4 +1,4 @@
-"""Figure 5 and the supplement's Figure 2: one detail of an image, as several methods make it, side by side."""
+"""Figure 5 and the supplement's Figure 2: one detail of an image from several methods, side by side."""
 
 import argparse
 import math
@@ -37,7 +37,7 @@ _CAPTION, _GAP = 0.32, 0.06
 
 @dataclass(frozen=True)
 class Result:
-    """The picture that a method made, (H, W, 3) uint8 RGB, and its figures on the whole of it."""
+    """The picture from a method, (H, W, 3) uint8 RGB, and the figures of the whole picture."""
 
     name: str
     pixels: Pixels
@@ -45,7 +45,7 @@ class Result:
 
 
 def run(sample: Sample, candidates: Sequence[Candidate], scale: int) -> list[Result]:
-    """Upscale an image by each candidate and measure, with a bar if that takes long.
+    """Upscale an image by each candidate and measure, with a progress bar if it takes long.
 
     Raises:
         EvaluationError: A candidate fails; the message names it.
@@ -61,15 +61,15 @@ def run(sample: Sample, candidates: Sequence[Candidate], scale: int) -> list[Res
 
 
 def worst_box(hr: Pixels, sr: Pixels, border: int) -> Box:
-    """The square in which an SR image differs most from HR, by squared error.
+    """The square with the largest squared error between an SR image and HR.
 
     Args:
         hr: (H, W, 3).
         sr: Of the same size.
-        border: Pixels on each side that don't count, as in PSNR. (The square may reach into them.)
+        border: Ignored pixels on each side, as in PSNR. (The square may include them.)
 
     Returns:
-        A square with a quarter of the shorter side, but at least 24 pixels, or that side if it is shorter.
+        A square with a quarter of the shorter side, at least 24 pixels, at most that side.
     """
     height, width = hr.shape[:2]
     side = min(max(min(height, width) // 4, 24), height, width)
@@ -86,15 +86,15 @@ def worst_box(hr: Pixels, sr: Pixels, border: int) -> Box:
 def draw(
     sample: Sample, results: Sequence[Result], box: Box, scale: int, columns: int | None = None, how: str = ''
 ) -> Figure:
-    """Draw HR whole with the box on it, and beside it the box of HR and of every result, as pixels.
+    """Draw the whole HR image with the box, and beside it the box of HR and of every result.
 
     Args:
         sample: The image.
-        results: Of it, at least one.
-        box: What is shown of them, inside the image.
+        results: Results for the image, at least one.
+        box: The shown detail, inside the image.
         scale: k, for the caption.
-        columns: Of details; default: in two rows.
-        how: How networks ran, for the caption: ', by tiles'.
+        columns: Columns of details; by default as many as two rows need.
+        how: Way of running networks, for the caption: ', by tiles'.
     """
     crops = [('HR', 'PSNR / SSIM', sample.hr)]
     crops += [(r.name, str(r.figures), r.pixels) for r in results]
@@ -140,7 +140,7 @@ def _show(
 
 
 def _caption(figure: Figure, centre: float, top: float, width: float, *lines: str) -> None:
-    """Lines below an image, in a smaller type if need be, and if that is not enough with an ellipsis in the middle."""
+    """Lines below an image, in a smaller font if needed, and shortened by an ellipsis if still too long."""
     total_width, total_height = figure.get_size_inches()
     for i, line in enumerate(lines):
         y = 1 - (top + 0.12 + 0.13 * i) / total_height
@@ -153,7 +153,7 @@ def _caption(figure: Figure, centre: float, top: float, width: float, *lines: st
 
 
 def _width_of(text: Text, figure: Figure) -> float:
-    """The width of a text as it is drawn, in inches."""
+    """The width of a drawn text in inches."""
     return text.get_window_extent().width / figure.dpi
 
 
@@ -161,7 +161,7 @@ def main(args: argparse.Namespace) -> None:
     """Write Figure 5.
 
     Raises:
-        FigureError: An argument is not as it must be, or the figure cannot be written.
+        FigureError: An argument is invalid, or the figure cannot be written.
         EvaluationError: An image or a network cannot be used.
     """
     check_output(args.output)
@@ -192,7 +192,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _packaged(scale: int) -> list[str]:
-    """The weights in the package, as a list of SPECs; none at a scale that has none."""
+    """The packaged weights of a scale as a list of SPECs; empty if there are none."""
     return [packaged_name(scale)] if scale in packaged_scales() else []
 
 
@@ -201,7 +201,7 @@ def _sample(args: argparse.Namespace) -> Sample:
         return load_sample(Pair(args.gt.stem, args.gt, args.lq), args.scale)
     photograph = skimage.data.chelsea()
     if args.scale > 8:
-        raise FigureError(f'--scale {args.scale}: too much for the photograph; with --gt FILE it may be more than 8')
+        raise FigureError(f'--scale {args.scale}: at most 8 for the photograph; --gt FILE allows more')
     height, width = (side - side % args.scale for side in photograph.shape[:2])
     hr = np.ascontiguousarray(photograph[:height, :width])
     return Sample('chelsea', '', hr, downscale(hr, args.scale))

@@ -1,4 +1,4 @@
-"""Figure 7 and the supplement's Figure 1: how a network's size, and where measured its PSNR, follow one argument.
+"""Figure 7 and the supplement's Figure 1: size of a network, and its PSNR if measured, as a function of one argument.
 
 The paper draws the PSNR of both figures without printing the values, so none are reported here.
 """
@@ -22,12 +22,12 @@ from .tables import Counts, count, series_table
 
 
 def draw(label: str, series: Mapping[float, Counts], psnr: Mapping[float, float]) -> Figure:
-    """Parameters, multiply-adds and, if there are any, PSNR over the argument.
+    """Plot parameters, multiply-adds and, if available, PSNR over the argument.
 
     Args:
-        label: Of the horizontal axis.
-        series: Counts by the argument's value.
-        psnr: In dB, by the argument's value; may lack values.
+        label: Label of the horizontal axis.
+        series: Counts by the value of the argument.
+        psnr: In dB, by the value of the argument; may be incomplete.
     """
     with rc_context(RC):
         figure = Figure(figsize=(7.8 if psnr else 5.2, 2.5), layout='constrained')
@@ -63,7 +63,7 @@ def main(title: str, label: str, series: Mapping[float, Variant], args: argparse
 
     Raises:
         FigureError: The figure cannot be written.
-        MeasuredError: A file of `--measured` is not an evaluation's, or has nothing for this figure.
+        MeasuredError: A file of `--measured` is not an evaluation, or has no values for this figure.
     """
     check_output(args.output)
     psnr = _measured_psnr(series, args.measured)
@@ -73,7 +73,7 @@ def main(title: str, label: str, series: Mapping[float, Variant], args: argparse
 
 
 def _measured_psnr(series: Mapping[float, Variant], paths: Sequence[Path]) -> dict[float, float]:
-    """PSNR on Urban100 x2 by the argument's value; that of the 200-epoch training where a name says so."""
+    """PSNR on Urban100 x2 by the value of the argument; from the 200-epoch training if its name is given."""
     psnr: dict[float, float] = {}
     for mean in read_all(paths):
         at = [x for x, variant in series.items() if mean.method.name in _names(variant)]
@@ -83,12 +83,12 @@ def _measured_psnr(series: Mapping[float, Variant], paths: Sequence[Path]) -> di
             psnr[at[0]] = mean.figures['Urban100'].psnr
     if paths and not psnr:
         names = ', '.join(sorted(name for variant in series.values() for name in _names(variant)))
-        raise MeasuredError(f'{paths[0]}: none of {names} was measured there by tiles on Urban100 x2')
+        raise MeasuredError(f'{paths[0]}: no results by tiles on Urban100 x2 for {names}')
     return psnr
 
 
 def _names(variant: Variant) -> set[str]:
-    """Names that an evaluation may give it; a network of the whole recipe is none of the ablation study's."""
+    """Valid names in an evaluation; a network of the full recipe does not count for the ablation study."""
     return {variant.ablation} if variant.full else {variant.ablation, variant.name}
 
 

@@ -1,4 +1,4 @@
-"""Means that `asid evaluate` has measured, read back from its CSV file."""
+"""Read the means in a CSV file of `asid evaluate`."""
 
 import csv
 import math
@@ -14,17 +14,17 @@ from asid_plugin.published.reported import Figures
 
 
 class MeasuredError(ASIDError):
-    """A file that is not an evaluation's; the message names it."""
+    """A file that is not an evaluation; the message names it."""
 
 
 @dataclass(frozen=True)
 class Means:
-    """A method's means at a scale.
+    """Means of a method at a scale.
 
     Attributes:
         scale: k.
         method: The method.
-        figures: By set.
+        figures: Figures by set.
     """
 
     scale: int
@@ -33,15 +33,15 @@ class Means:
 
 
 def read_all(paths: Sequence[Path]) -> list[Means]:
-    """The means of several files; see `read_means`."""
+    """The means in several files; see `read_means`."""
     return [mean for path in paths for mean in read_means(path)]
 
 
 def read_means(path: str | Path) -> list[Means]:
-    """The means in an evaluation's CSV file, in its order.
+    """The means in the CSV file of an evaluation, in file order.
 
     Raises:
-        MeasuredError: The file is missing, has other columns, or something else where a number should be.
+        MeasuredError: The file is missing, has other columns, or has an invalid number.
     """
     if is_special(path):
         raise MeasuredError(f'{path}: not a regular file but a pipe, a socket or a device')
@@ -51,7 +51,7 @@ def read_means(path: str | Path) -> list[Means]:
     except (OSError, UnicodeDecodeError) as error:
         raise MeasuredError(f'{path}: {getattr(error, "strerror", None) or "not a CSV file"}') from None
     if not rows:
-        raise MeasuredError(f'{path}: there are no rows in it')
+        raise MeasuredError(f'{path}: it has no rows')
     missing = {*COLUMNS} - {'source', *rows[0]}
     if missing:
         raise MeasuredError(f'{path}: no column {", ".join(sorted(missing))}; asid evaluate writes such a file')

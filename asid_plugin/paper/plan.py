@@ -1,4 +1,4 @@
-"""The paper's price: every training behind its tables and figures, how far each is, and the hours that are left."""
+"""The cost of the paper: the trainings behind its tables and figures, their progress, and the remaining hours."""
 
 import argparse
 import json
@@ -23,12 +23,12 @@ HEADER = ('option file', 'network', 'for', 'iterations', 'done', 's an iteration
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print the plan, or do the part of it that is asked for.
+    """Print the plan, or run the requested part of it.
 
     Raises:
-        PlanError: The plan cannot be read or carried out.
+        PlanError: The plan cannot be read or run.
         RateError: A rate cannot be measured.
-        UsageError: An argument cannot be carried out.
+        UsageError: An argument is invalid.
     """
     plan = read_plan(args.parts, args.options, args.iterations, args.force_yml)
     for planned in plan:
@@ -48,25 +48,25 @@ def main(args: argparse.Namespace) -> None:
 
 
 def next_training(plan: Sequence[Planned]) -> Planned:
-    """The training to continue, or else to begin.
+    """The next training to continue or else to begin.
 
     Raises:
-        PlanError: There is none.
+        PlanError: There is no such training.
     """
     candidates = [planned for planned in plan if planned.is_open]
     if not candidates:
         if all(planned.finished for planned in plan):
             raise PlanError(f'nothing to do: all {len(plan)} trainings are done')
         running = ', '.join(planned.name for planned in plan if planned.running) or 'none'
-        raise PlanError(f'nothing to begin now; running: {running}')
+        raise PlanError(f'no training can start now; running: {running}')
     return next((planned for planned in candidates if planned.iteration), candidates[0])
 
 
 def run(plan: Sequence[Planned]) -> None:
-    """Train one after another whatever is not done.
+    """Run the remaining trainings one after another.
 
     Raises:
-        PlanError: A training failed, or cannot be begun.
+        PlanError: A training failed or cannot start.
     """
     for number, planned in enumerate(plan, 1):
         if planned.finished:
@@ -80,21 +80,21 @@ def run(plan: Sequence[Planned]) -> None:
 
 
 def _run(words: Sequence[str]) -> int:
-    """Run a program; an interruption of this one ends it and its workers, without lines of their own."""
+    """Run a program; an interruption ends it with its workers."""
     process = subprocess.Popen(words, start_new_session=os.name == 'posix')
     try:
         return process.wait()
     except BaseException:
         try:
             _end(process)
-        except BaseException:  # a second interruption does not wait until the training has ended by itself
+        except BaseException:  # a second interruption does not wait for the end of the training
             _end(process, at_once=True)
             raise
         raise
 
 
 def _end(process: subprocess.Popen[bytes], at_once: bool = False) -> None:
-    """End a program of `_run` and its workers, and wait until it has ended."""
+    """End a program of `_run` with its workers, and wait for its end."""
     if os.name == 'posix':
         with suppress(ProcessLookupError):  # they have ended
             os.killpg(process.pid, signal.SIGKILL if at_once else signal.SIGTERM)
@@ -118,11 +118,11 @@ def _print(plan: Sequence[Planned], args: argparse.Namespace) -> None:
     print(markdown.table(HEADER, map(_cells, rows)))
     iterations = sum(planned.left for planned in plan)
     hours = '' if total is None else f': {total:,.0f} hours ({total / 24:,.0f} days)'
-    print(f'\n{iterations:,} iterations left{hours} on one {rates.where}; data and validation are not counted.')
+    print(f'\n{iterations:,} iterations left{hours} on one {rates.where}; without loading data and validation.')
 
 
 def _facts(planned: Planned, seconds: float | None) -> dict[str, Any]:
-    """A training as `--json` has it."""
+    """A training in the form of `--json`."""
     if planned.finished:
         hours: float | None = 0.0
     else:

@@ -1,4 +1,4 @@
-"""The trainings of the paper in `experiments/`: how far each has come, and the command that continues it."""
+"""The trainings of the paper in `experiments/`: their progress, and the commands that continue them."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ from .trainings import PARTS, Training, trainings_for
 
 EXPERIMENTS = Path('experiments')
 LATEST = 'net_g_latest.pth'
-"""The weights that BasicSR writes at the end."""
+"""BasicSR's file of the final weights."""
 COMPARED = (
     ('scale',),
     ('network_g',),
@@ -27,12 +27,16 @@ COMPARED = (
     ('train', 'scheduler'),
     ('train', 'total_iter'),
 )
-"""Options in which a training in `experiments/` has to be the plan's. Batch and data may be divided otherwise."""
-_OWN = {'name': 'each training has its own', 'train:total_iter': '--iterations gives every training a smaller budget'}
+"""Options that must be equal in a training in `experiments/` and the plan. Batch and data may be divided
+differently."""
+_OWN = {
+    'name': 'each training has its name',
+    'train:total_iter': 'use --iterations for a smaller number in all trainings',
+}
 
 
 class PlanError(ASIDError):
-    """A plan that cannot be read or carried out; the message gives the reason."""
+    """A plan that cannot be read or run; the message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,16 @@ class Planned:
     """A training of the plan.
 
     Attributes:
-        training: Its row.
+        training: Its row in the plan.
         file: Its option file.
         opt: The options, with the changes of the command line.
-        forced: These changes, as `--force_yml` takes them.
+        forced: These changes, in the form of `--force_yml`.
         workload: The work of a step.
-        after: The training whose weights it begins with, if any.
-        iteration: Where it would continue: that of its latest training state, or of its end.
-        finished: Its last weights are there.
-        running: Another process is training it.
-        fault: The reason why the experiment of its name is another training; '' if it is none.
+        after: The training that provides its initial weights, if any.
+        iteration: The iteration of its latest training state, or of its end.
+        finished: Whether its final weights exist.
+        running: Whether another process is training it.
+        fault: The reason why the experiment with its name is a different training; '' if it is not.
     """
 
     training: Training
@@ -65,28 +69,28 @@ class Planned:
 
     @property
     def name(self) -> str:
-        """Of its experiment."""
+        """Name of its experiment."""
         return str(self.opt['name'])
 
     @property
     def total(self) -> int:
-        """Iterations in all."""
+        """Total number of iterations."""
         return int(self.opt['train']['total_iter'])
 
     @property
     def left(self) -> int:
-        """Iterations that are left."""
+        """Remaining iterations."""
         return self.total - self.iteration
 
     @property
     def network(self) -> str:
-        """The network, as the paper calls it, and the scale."""
+        """The network's name in the paper, and the scale."""
         variant = variants.find(self.opt['network_g'])
         return f'{variant.name if variant else self.opt["network_g"]["type"]} x{self.opt["scale"]}'
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be begun or gone on with now."""
+        """Whether it can start or continue now."""
         ready = self.after is None or self.after.finished
         return ready and not (self.finished or self.running or self.fault)
 
@@ -98,39 +102,39 @@ class Planned:
 
     @property
     def command(self) -> str:
-        """The same as one types it."""
+        """The same as a line for a shell."""
         return shlex.join(self.words)
 
 
 def read_plan(
     parts: Sequence[str], options: Path, iterations: int | None = None, forced: Sequence[str] = ()
 ) -> list[Planned]:
-    """The trainings of some tables and figures, as they stand in the current folder.
+    """The trainings of some tables and figures, with their progress in the current folder.
 
     Args:
-        parts: As `asid paper` calls them; none for all.
+        parts: Names in `asid paper`; empty for all.
         options: The folder of option files.
-        iterations: A smaller budget of each training, which then has an experiment of its own.
-        forced: Further changes of options, as `--force_yml` takes them.
+        iterations: A smaller number of iterations for each training, with separate experiments.
+        forced: Further changes of options, in the form of `--force_yml`.
 
     Raises:
-        PlanError: An option file is missing, or not the paper's.
+        PlanError: An option file is missing, or differs from the paper.
         UsageError: An argument cannot be carried out.
     """
     for part in parts:
         if part not in PARTS:
             near = nearest(part, PARTS)
-            hint = f'did you mean {near}?' if near else f'there are {", ".join(PARTS)}'
-            raise UsageError(f'{part}: no table or figure that is trained for; {hint}')
+            hint = f'did you mean {near}?' if near else f'known are {", ".join(PARTS)}'
+            raise UsageError(f'{part}: not a table or figure with trainings; {hint}')
     if iterations is not None and iterations < 1:
-        raise UsageError(f'--iterations {iterations}: at least 1')
+        raise UsageError(f'--iterations {iterations}: should be at least 1')
     for entry in forced:
         if reason := _OWN.get(entry.partition('=')[0].strip()):
             raise UsageError(f'--force_yml {entry}: {reason}')
     if not options.is_dir():
         raise PlanError(
-            f'no folder {options} in {Path.cwd()}: the option files are in the source of asid_plugin, not in its '
-            'package; go to its folder, or name them after --options'
+            f'no folder {options} in {Path.cwd()}: the option files are in a checkout of asid_plugin, not in the '
+            'package; change to it, or name its folder by --options'
         )
     planned: dict[str, Planned] = {}
     for training in trainings_for(tuple(parts)):
@@ -139,7 +143,7 @@ def read_plan(
 
 
 def missing_data(plan: Iterable[Planned]) -> list[str]:
-    """A line for each data set that is not there, in the words of `asid train`, of the first training that needs it."""
+    """A line for each missing data set, in the words of `asid train`, for the first training that needs it."""
     from asid_plugin.options.absent import absent_benchmarks
     from asid_plugin.options.basicsr_keys import PAIRED
     from asid_plugin.options.images import lacking, root_of  # with BasicSR, which takes seconds
@@ -173,7 +177,7 @@ def _read(
         iteration, finished = progress(EXPERIMENTS / opt['name'], opt)
         fault = other_options(EXPERIMENTS / opt['name'], file.name, opt)
     except FileNotFoundError:
-        raise PlanError(f'{file}: not there; the folder after --options should be that of the source') from None
+        raise PlanError(f'{file}: missing; --options should name the folder options of a checkout') from None
     except (KeyError, TypeError, plain_yaml.YAMLError) as error:
         raise PlanError(f'{file}: not the option file of a training ({error})') from None
     running = not finished and is_held(lock_beside(EXPERIMENTS / opt['name']))
@@ -181,7 +185,7 @@ def _read(
 
 
 def _budget(name: str, iterations: int, after: Planned | None) -> list[str]:
-    """Changes for a small budget: states often enough to be interrupted, and an experiment of its own."""
+    """Changes for fewer iterations: frequent states, and a separate experiment."""
     often = max(1, iterations // 4)
     changes = [f'name={name}_{iterations}_iterations', f'train:total_iter={iterations}']
     changes += [f'logger:{key}={often}' for key in ('print_freq', 'save_checkpoint_freq')]
@@ -194,7 +198,7 @@ def changed(opt: Mapping[str, Any], forced: Sequence[str], file: str) -> Mapping
     """Options with the changes of `--force_yml`.
 
     Raises:
-        ForcedError: A change cannot be carried out.
+        ForcedError: A change is invalid.
     """
     if not forced:
         return opt
@@ -206,8 +210,8 @@ def changed(opt: Mapping[str, Any], forced: Sequence[str], file: str) -> Mapping
 def progress(folder: Path, opt: Mapping[str, Any]) -> tuple[int, bool]:
     """The iteration at which a training would continue, and whether it is finished.
 
-    The last weights alone do not tell, as a shorter training of the same name ends with them too; but states, or
-    weights with a number, that are left from this training's last iterations do.
+    The final weights are not enough, because a shorter training with the same name writes them too. It also takes
+    states, or numbered weights, from the last iterations of this training.
     """
     states = _numbers(folder / 'training_states', r'(\d+)\.state')
     total, every = opt['train']['total_iter'], opt['logger']['save_checkpoint_freq']
@@ -222,14 +226,14 @@ def _numbers(folder: Path, pattern: str) -> list[int]:
 
 
 def other_options(folder: Path, file: str, opt: Mapping[str, Any]) -> str:
-    """The first option in which the training in a folder is another one, in words; '' if it is the same, or unknown.
+    """The first different option of the training in a folder, in words; '' if all are equal or unknown.
 
-    BasicSR puts a copy of the option file into the folder, with the command line that changed it as a comment.
+    BasicSR copies the option file into the folder, with the command line as a comment.
     """
     copy = folder / file
     if not copy.is_file():
         copies = sorted(folder.glob('*.yml'))
-        return f'{folder} was trained by {copies[0].name}; move it away' if copies else ''
+        return f'{folder} was trained with {copies[0].name}; move it away' if copies else ''
     try:
         written = changed(plain_yaml.read(copy), _forced_by(copy.read_text(encoding='utf-8')), str(copy))
     except (ASIDError, OSError, UnicodeDecodeError) as error:
@@ -238,13 +242,14 @@ def other_options(folder: Path, file: str, opt: Mapping[str, Any]) -> str:
         was, now = (mapping(options, *key[:-1]).get(key[-1]) for options in (written, opt))
         if was != now:
             return (
-                f'{folder} was trained with {": ".join(key)}: {_plain(was)}, the plan has {_plain(now)}; move it away'
+                f'{folder} was trained with {": ".join(key)}: {_plain(was)}, but the plan has {_plain(now)}; move it '
+                'away'
             )
     return ''
 
 
 def _forced_by(text: str) -> list[str]:
-    """The changes in the command line that BasicSR writes at the head of its copy of an option file."""
+    """The changes on the command line in BasicSR's copy of an option file."""
     found = re.search(r'^# CMD:\n# .*?--force_yml (.*)$', text, re.MULTILINE)
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""The time that a training step takes on this device, measured in a process of its own and kept in a file."""
+"""Measure the time of a training step on this device in a separate process, and store it in a file."""
 
 import json
 import logging
@@ -26,27 +26,27 @@ from asid_plugin.version import __version__
 
 FILE = 'rates.json'
 STEPS = {'cpu': (1, 3), 'cuda': (10, 50)}
-"""Of a device: steps that do not count, as the first ones are slow, and steps after them of which the median counts."""
+"""For each device: ignored steps, because the first ones are slow, and the steps for the median."""
 BUSY = 0.5
-"""A CPU of which a step gets less than this share is busy with other work."""
+"""A CPU is busy with other work if a step gets less than this share."""
 SECONDS_TO_END = 5
-"""For the process that trains, after its last step."""
+"""Seconds to wait for the end of the process after its last step."""
 _LOSSES = ('pixel_opt', 'perceptual_opt', 'fft_opt', 'distill_opt', 'teacher')
 _OF_A_STEP = ('optim_g', 'amp', 'tf32', 'accumulate', 'grad_clip', 'ema_decay', *_LOSSES)
 _OF_A_MODEL = ('compile', 'channels_last')
 
 
 class RateError(ASIDError):
-    """A rate that cannot be measured or read; the message gives the reason."""
+    """A rate that cannot be measured or read; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A training step: the network, its batch and patches. Trainings that differ otherwise have the same rate.
+    """A training step: the network, its batch and patches. Other differences between trainings do not affect the rate.
 
     Attributes:
-        network_g: Of the option file.
-        batch: Patches.
+        network_g: Section of the option file.
+        batch: Number of patches.
         lq_size: Side of an LR patch in pixels.
         settings: Options that change the work of a step, of `train` and at the top; of `optim_g` all but the rate.
     """
@@ -159,8 +159,8 @@ class Rates:
         share = min(shares, default=0) / torch.get_num_threads()
         if shares and self.device == 'cpu' and share < BUSY:
             say(
-                f'note: the CPU was busy with other work: a training had {share:.0%} of its threads. The hours are too '
-                f'many; to measure again when it is quiet, remove {self.file}',
+                f'note: the CPU was busy with other work: a training got {share:.0%} of its threads, so the hours are '
+                f'too high; to measure again later, remove {self.file}',
                 sys.stderr,
             )
         return self.known()
@@ -191,7 +191,9 @@ def _steps(workload: Workload, device: str) -> Iterator[tuple[float, float]]:
     """
     context = multiprocessing.get_context('spawn')
     receiving, sending = context.Pipe(duplex=False)
-    with temporary(tempfile.gettempdir(), 'asid_rate_') as folder:  # of this process, as that one may be killed
+    with temporary(
+        tempfile.gettempdir(), 'asid_rate_'
+    ) as folder:  # owned by this process, because the other may be killed
         words = workload, device, torch.get_num_threads(), str(folder), sending
         process = context.Process(target=_train, args=words, daemon=True)
         with _interruptions_later():
@@ -205,7 +207,7 @@ def _steps(workload: Workload, device: str) -> Iterator[tuple[float, float]]:
                 yield times
             process.join(SECONDS_TO_END)
         except EOFError:
-            raise RateError(f'{workload.key}: the process that trained it ended, for want of memory?') from None
+            raise RateError(f'{workload.key}: the measuring process was killed, possibly out of memory') from None
         finally:
             process.kill()
             process.join()
@@ -213,7 +215,7 @@ def _steps(workload: Workload, device: str) -> Iterator[tuple[float, float]]:
 
 @contextmanager
 def _interruptions_later() -> Iterator[None]:
-    """Hold Ctrl-C back; a process that is started in this context never gets it, as it goes to all of a terminal's."""
+    """Block Ctrl-C; a process started in this context never receives it, although a terminal sends it to all."""
     if not hasattr(signal, 'pthread_sigmask'):
         yield
         return
@@ -225,7 +227,7 @@ def _interruptions_later() -> Iterator[None]:
 
 
 def _train(workload: Workload, device: str, threads: int, folder: str, results: Connection) -> None:
-    """Train in this process, and send the times of each step, or the reason why it cannot be."""
+    """Train in this process, and send the times of each step, or the reason for a failure."""
     logging.disable(logging.CRITICAL)  # BasicSR's description of the network
     try:
         for times in _timed_steps(workload, device, threads, folder):
@@ -233,7 +235,7 @@ def _train(workload: Workload, device: str, threads: int, folder: str, results: 
     except Exception as error:
         if is_out_of_memory(error):
             results.send('not enough memory for its batch on this device')
-        elif isinstance(error, ASIDError | OSError):  # of the teacher's file, say
+        elif isinstance(error, ASIDError | OSError):  # for example about the file of a teacher
             results.send(str(error))
         else:
             raise
@@ -243,7 +245,7 @@ def _timed_steps(workload: Workload, device: str, threads: int, folder: str) -> 
     from asid_plugin.models import ASIDModel  # with BasicSR, which takes seconds
 
     torch.set_num_threads(threads)
-    torch.backends.cudnn.benchmark = True  # as BasicSR trains
+    torch.backends.cudnn.benchmark = True  # like BasicSR
     model = ASIDModel(workload.options(device, folder))
     size, upscale = workload.lq_size, workload.network_g['upscale']
     lq = torch.rand(workload.batch, 3, size, size)

@@ -1,4 +1,4 @@
-"""Figure 1: PSNR against the number of parameters, as the paper reports them and as measured here."""
+"""Figure 1: PSNR against the number of parameters, reported by the paper and measured here."""
 
 import argparse
 import math
@@ -22,11 +22,11 @@ from .measured import read_means
 
 _OURS = tuple(reported_in(TABLE1))
 _REACHES = (9.0, 13.0, 18.0, 26.0, 36.0, 50.0)  # points from a marker to its name
-# Colour of the face and marker; every kind's marker is another one, so that colours need not be distinguished.
+# Colour of the face and marker; every kind has another marker, so that colours need not be distinguished.
 _KINDS = {
     'CNN, reported': (GREEN, 'o'),
     'Transformer, reported': (ORANGE, 's'),
-    'measured here': ('none', 'D'),  # hollow, as it may lie on the reported one
+    'measured here': ('none', 'D'),  # hollow, because it may cover the reported one
 }
 
 
@@ -62,11 +62,11 @@ def reported_points(scale: int, benchmark: str) -> list[Point]:
 
 
 def measured_points(path: Path, scale: int, benchmark: str) -> list[Point]:
-    """The networks in an evaluation's CSV file by their means on one set; bicubic has no parameters and is left out.
+    """The networks in the CSV file of an evaluation with their means on one set; bicubic is omitted.
 
     Raises:
-        MeasuredError: The file is not an evaluation's.
-        FigureError: No network in it is of this scale and set.
+        MeasuredError: The file is not an evaluation.
+        FigureError: It has no network at this scale and on this set.
     """
     means = read_means(path)
     points = [
@@ -76,15 +76,15 @@ def measured_points(path: Path, scale: int, benchmark: str) -> list[Point]:
     ]
     if not points:
         found = dict.fromkeys(f'{name} x{mean.scale}' for mean in means if mean.method.params for name in mean.figures)
-        raise FigureError(f'{path}: no network on {benchmark} x{scale}; there is {", ".join(found) or "nothing"}')
+        raise FigureError(f'{path}: no network on {benchmark} x{scale}; found {", ".join(found) or "nothing"}')
     return points
 
 
 def lowest_shown(psnr: Sequence[float]) -> float:
-    """Where the scale begins: at the lowest PSNR, or above a few that lie below the rest by over twice its range.
+    """Start of the scale: the lowest PSNR, or above a few points that lie far below the rest.
 
-    Else one point, such as a network that was trained for minutes, would press all others together. A few are at most
-    a third.
+    Few means at most a third, far means over twice the range of the rest. Otherwise one point, such as a network
+    trained for minutes, would compress all others.
     """
     ranked = sorted(psnr)
     gaps = [i for i in range(len(ranked) // 3) if ranked[i + 1] - ranked[i] > 2 * (ranked[-1] - ranked[i + 1])]
@@ -92,11 +92,11 @@ def lowest_shown(psnr: Sequence[float]) -> float:
 
 
 def draw(points: Sequence[Point], title: str) -> Figure:
-    """Plot PSNR against parameters, every point with its name.
+    """Plot PSNR against parameters, with the name of every point.
 
     Args:
-        points: At least one. Those below `lowest_shown` are drawn at the lower edge, with an arrow and their PSNR.
-        title: The set and the scale that the PSNR is of, for the axis.
+        points: At least one. Points below `lowest_shown` are drawn at the lower edge, with an arrow and their PSNR.
+        title: The set and the scale of the PSNR, for the axis.
     """
     with rc_context(RC):
         figure = Figure(figsize=(5.4, 4.2), layout='constrained')
@@ -113,7 +113,7 @@ def draw(points: Sequence[Point], title: str) -> Figure:
                 label = kind.replace('reported', 'reported by the paper')
                 ax.plot([], [], marker, ms=6, mfc=face, mec='black', mew=0.5, label=label)
         figure.legend(loc='outside lower center', ncols=3, frameon=False, columnspacing=1, handletextpad=0.1)
-        figure.draw_without_rendering()  # settles the layout, on which the labels depend
+        figure.draw_without_rendering()  # computes the layout, on which the labels depend
         figure.set_layout_engine('none')
         _label(ax, points)
     return figure
@@ -124,7 +124,7 @@ def _is_bold(point: Point) -> bool:
 
 
 def _floor(ax: Axes) -> float:
-    """PSNR at which those are drawn that are below the scale."""
+    """PSNR at which points below the scale are drawn."""
     low, high = ax.get_ylim()
     return low + 0.03 * (high - low)
 
@@ -149,7 +149,7 @@ def _set_axes(ax: Axes, points: Sequence[Point], title: str) -> None:
 
 
 def _label(ax: Axes, points: Sequence[Point]) -> None:
-    """Write every point's name where it hides neither another name nor a marker, with a line to it if that is far."""
+    """Place the name of every point where it hides no other name or marker, with a line if it is far."""
     floor = _floor(ax)
     labels = [
         ax.annotate(
@@ -178,9 +178,9 @@ def _label(ax: Axes, points: Sequence[Point]) -> None:
 def place(
     centres: NDArray[np.float64], sizes: NDArray[np.float64], frame: NDArray[np.float64], sweeps: int = 4
 ) -> NDArray[np.float64]:
-    """Choose where labels go.
+    """Choose the places of labels.
 
-    Every label in turn takes the best of some places around its marker, given where the others are, a few times over.
+    Each label in turn takes the best of several places around its marker, given the other labels; this is repeated.
 
     Args:
         centres: (n, 2), of the markers, in points.
@@ -196,7 +196,7 @@ def place(
     reach = np.repeat(_REACHES, len(angles))[:, None]
     directions = np.tile(compass, (len(_REACHES), 1))
     markers = np.concatenate([centres - 4, centres + 4], axis=1)
-    # A name that is as near to another marker as to its own could be taken for that one's.
+    # A name as near to another marker as to its own could be misread.
     nearby = np.concatenate([centres - 9, centres + 9], axis=1)
     offsets = np.zeros_like(centres)
     boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1)
@@ -215,7 +215,7 @@ def place(
 
 
 def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Areas, (n, m), that the boxes (n, 4) and (m, 4) have in common."""
+    """Areas of overlap, (n, m), of the boxes (n, 4) and (m, 4)."""
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     return sides.clip(0).prod(axis=2)
 
@@ -224,8 +224,8 @@ def main(args: argparse.Namespace) -> None:
     """Write Figure 1.
 
     Raises:
-        FigureError: An argument is not as it must be, or the figure cannot be written.
-        MeasuredError: A CSV file is not an evaluation's.
+        FigureError: An argument is invalid, or the figure cannot be written.
+        MeasuredError: A CSV file is not an evaluation.
     """
     check_output(args.output)
     points = reported_points(args.scale, args.set)

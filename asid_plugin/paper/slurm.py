@@ -1,4 +1,4 @@
-"""Job arrays of SLURM for the trainings of the paper."""
+"""SLURM job arrays for the trainings of the paper."""
 
 import os
 import shlex
@@ -21,17 +21,17 @@ ARRAY = """\
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@120
 # A training on one GPU for each task, by `asid paper plan --slurm`; {submit} submits it.
-# Two minutes before its time is up a task goes back into the queue, and its next start resumes the training.
+# Two minutes before its time limit a task is requeued, and its next start resumes the training.
 
 case $SLURM_ARRAY_TASK_ID in
 {cases}
-*) echo "there is no training $SLURM_ARRAY_TASK_ID" >&2; exit 2 ;;
+*) echo "no training $SLURM_ARRAY_TASK_ID" >&2; exit 2 ;;
 esac
 trap 'interrupted=yes; scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"' USR1
-srun --cpus-per-task="$SLURM_CPUS_PER_TASK" "${{training[@]}}" &  # srun does not take it from the job
+srun --cpus-per-task="$SLURM_CPUS_PER_TASK" "${{training[@]}}" &  # srun does not inherit it from the job
 step=$!
 interrupted=yes
-while [[ $interrupted ]]; do  # the signal ends a wait, not the training; bash keeps the status of a step that is over
+while [[ $interrupted ]]; do  # the signal ends a wait, not the training; bash stores the status of an ended step
   interrupted=
   wait "$step"
   status=$?
@@ -40,7 +40,7 @@ exit "$status"
 """
 SUBMITTING = """\
 #!/bin/bash
-# Submit the trainings, one array for each level; those of a level begin when the ones before them that they need are
+# Submit the trainings, one array for each level; a training begins when the trainings that it needs are
 # done. Arguments go to sbatch: bash {submit} --partition=PARTITION --time=24:00:00
 set -eu
 cd -- {folder}
@@ -49,19 +49,19 @@ cd -- {folder}
 
 
 def write(plan: Sequence[Planned], folder: Path) -> list[str]:
-    """Write an array of jobs for each level of the trainings that are open or wait for one that is.
+    """Write a job array for each level of the trainings that can start now or after others.
 
     Returns:
-        A line for each script: its name and the number of its tasks, and last the command that submits them. Scripts of
-        further levels, of an earlier plan, are removed.
+        A line for each script with its name and number of tasks, and last the command that submits them. Scripts of
+        further levels from an earlier plan are removed.
 
     Raises:
-        PlanError: Nothing is left to be trained.
+        PlanError: No training is left.
         OSError: A script cannot be written.
     """
     arrays = levels(plan)
     if not arrays:
-        raise PlanError('nothing to submit: every training is done, is running, or waits for one that is')
+        raise PlanError('nothing to submit: every training is done, is running, or waits for a running one')
     folder = folder.absolute()
     lines = []
     with staging(folder) as staged:
@@ -76,7 +76,7 @@ def write(plan: Sequence[Planned], folder: Path) -> list[str]:
 
 
 def levels(plan: Sequence[Planned]) -> list[list[Planned]]:
-    """The trainings that can be submitted, those of a level after all those of the levels before it."""
+    """The trainings to submit, level by level."""
     found: list[list[Planned]] = []
     level_of: dict[str, int] = {}
     for planned in plan:
@@ -94,7 +94,7 @@ def _name(level: int | str) -> str:
 
 
 def _remove_levels(folder: Path, above: int) -> None:
-    """Remove the scripts of an earlier plan with more levels, which nothing submits any more."""
+    """Remove unused scripts of an earlier plan with more levels."""
     for path in folder.glob(_name('*')):
         number = path.stem.removeprefix('level_')
         if number.isdecimal() and int(number) > above:
@@ -108,7 +108,7 @@ def _array(level: int, tasks: Sequence[Planned]) -> str:
 
 
 def _submission(level: int, tasks: Sequence[Planned], arrays: Sequence[Sequence[Planned]], folder: Path) -> str:
-    """The line that submits an array, and puts its number into a variable of the level."""
+    """The line that submits an array and stores its number in a variable."""
     waits = ''
     if level > 1:
         before = [planned.name for planned in arrays[level - 2]]

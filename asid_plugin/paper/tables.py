@@ -1,6 +1,6 @@
 """Tables 1 to 4, and the counts behind Figure 7 and the supplement's Figure 1.
 
-Figures that are counted and measured here stand beside those that the paper reports.
+Counted and measured figures are shown beside those of the paper.
 """
 
 import argparse
@@ -31,9 +31,9 @@ class Counts:
     """Sizes of a network at a 1280x720 output.
 
     Attributes:
-        parameters: Their number.
-        paper_flops: Multiply-adds as the paper counts them, None for networks whose rule is not known here.
-        multiply_adds: All of them, the matrix products of attention too.
+        parameters: Number of parameters.
+        paper_flops: Multiply-adds by the paper's rule, None for networks with an unknown rule.
+        multiply_adds: All multiply-adds, including the matrix products of attention.
     """
 
     parameters: int
@@ -49,7 +49,7 @@ def count(variant: Variant, upscale: int) -> Counts:
 
 
 def count_any(net: nn.Module, upscale: int) -> Counts:
-    """Count any network by running it on torch's meta device, where nothing is computed."""
+    """Count any network by running it on the meta device, without computing."""
     x = torch.empty(1, 3, *input_size(upscale), device='meta')
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.to('meta')(x)
@@ -57,28 +57,28 @@ def count_any(net: nn.Module, upscale: int) -> Counts:
 
 
 def giga(value: int | None) -> str:
-    """Thousands of millions, as the paper's ablations print them."""
+    """Billions, in the form of the paper's ablations."""
     return EMPTY if value is None else f'{value / 1e9:.3f}'
 
 
 def print_table1(args: argparse.Namespace) -> None:
-    """Print Table 1, parameters counted where the network is at hand, with measured rows under the reported ones.
+    """Print Table 1, with counted parameters of available networks, and measured rows under the reported ones.
 
     Raises:
-        MeasuredError: A file of `--measured` is not an evaluation's, or has no rows of the scales that are printed.
+        MeasuredError: A file of `--measured` is not an evaluation, or has no rows of the printed scales.
     """
     scales = [args.scale] if args.scale else [2, 3, 4]
     means = [mean for mean in read_all(args.measured) if mean.scale in scales]
     if args.measured and not means:
-        raise MeasuredError(f'{args.measured[0]}: nothing of x{" or x".join(map(str, scales))} in it')
-    print('Table 1: PSNR in dB / SSIM on Y, reported by the paper unless it says measured here')
+        raise MeasuredError(f'{args.measured[0]}: it has no rows of x{" or x".join(map(str, scales))}')
+    print('Table 1: PSNR in dB / SSIM on Y, reported by the paper unless marked as measured here')
     for upscale in scales:
         rows = table1_rows(upscale, [mean for mean in means if mean.scale == upscale])
         print(f'\nx{upscale}\n')
         print(markdown.table(['network', 'parameters', 'the paper prints', *BENCHMARKS], rows))
     print(f'\n{THOP}')
     if 4 in scales:
-        print("MAFFSRN's 26.62 dB on Set14 at x4 is as printed, most likely for 28.62.")
+        print("MAFFSRN's 26.62 dB on Set14 at x4 is printed in the paper, but is most likely 28.62.")
     if not means:
         print(
             'To measure: asid evaluate datasets --scale K --network WEIGHTS, '
@@ -87,19 +87,19 @@ def print_table1(args: argparse.Namespace) -> None:
 
 
 THOP = (
-    "The paper prints Omni-SR's and SwinIR's parameters as the package thop counts them, which overlooks position "
-    "biases and, of Omni-SR, some LayerNorms and the temperatures; ASID's it prints in full."
+    'For Omni-SR and SwinIR the paper prints the parameters that the package thop counts, without position biases '
+    'and, for Omni-SR, some LayerNorms and the temperatures. For ASID it prints all parameters.'
 )
 AT_HAND: Mapping[str, Callable[[int], nn.Module]] = {
     **{name: v.build for name, v in reported_in(TABLE1).items()},
     'Omni-SR': lambda upscale: OmniSR(upscale=upscale),
     'SwinIR': SwinIRLight,
 }
-"""The networks of Table 1 that are built here, by the paper's names, for a scale."""
+"""Functions that build networks of Table 1 for a scale, by the paper's names."""
 
 
 def table1_rows(upscale: int, means: Sequence[Means]) -> list[list[str]]:
-    """The paper's rows at a scale, each with the measured one of that name below, and at the end the other ones."""
+    """The paper's rows at a scale, each followed by measured rows with its name; other measured rows come last."""
     rows, left = [], list(means)
     for reported in table1():
         if reported.scale == upscale:
@@ -128,7 +128,7 @@ def print_table2(args: argparse.Namespace) -> None:
     """Print Table 2: sizes, memory and time at a 1280x720 output.
 
     Raises:
-        CostError: It cannot be measured as asked.
+        CostError: The measurement is not possible.
     """
     upscale, ours = args.scale, reported_in(TABLE2)
     counts = {name: count(variant, upscale) for name, variant in ours.items()}
@@ -156,13 +156,13 @@ def print_table2(args: argparse.Namespace) -> None:
     header = ['network', *SIZES, 'peak memory, MiB', 'time, s']
     print(markdown.table([*header, 'the paper: parameters, FLOPs', 'Set14 PSNR'], rows))
     print(
-        "\nFLOPs by the paper's rule (asid_plugin/cost/complexity.py), which leaves out the matrix products of "
-        f'attention. The last two columns are the paper’s. {THOP}'
+        "\nFLOPs by the paper's rule (asid_plugin/cost/complexity.py), without the matrix products of attention. The "
+        f'last two columns are from the paper. {THOP}'
     )
 
 
 def table2_cells(name: str, counts: Counts | None, cost: Cost | None, reported: Mapping[str, str]) -> list[str]:
-    """A row of Table 2; an unknown figure is a dash."""
+    """A row of Table 2; unknown figures are dashes."""
     sizes = [f'{counts.parameters:,}', giga(counts.paper_flops), giga(counts.multiply_adds)] if counts else [EMPTY] * 3
     memory = f'{cost.peak_bytes / 2**20:.0f}' if cost and cost.peak_bytes is not None else EMPTY
     printed = f'{reported["params_k"]}K, {reported["flops_g"]}G' if reported else EMPTY
@@ -186,13 +186,13 @@ print_table4 = partial(print_ablations, TABLE4, 'sharing', 'Table 4, attention s
 
 
 def sizes(variant: Variant, upscale: int = 2) -> list[str]:
-    """The columns `SIZES` of a variant."""
+    """The columns `SIZES` for a variant."""
     counts = count(variant, upscale)
     return [f'{counts.parameters:,}', giga(counts.paper_flops), giga(counts.multiply_adds)]
 
 
 def option_file(variant: Variant) -> str:
-    """The option file of the 200-epoch recipe, if it has one."""
+    """The option file of the 200-epoch recipe, if any."""
     return f'options/ablation/train_{variant.ablation}_x2.yml' if variant.ablation else EMPTY
 
 

@@ -1,7 +1,7 @@
-"""Every training behind the paper's tables and figures: the plan of `asid paper plan`, as data.
+"""All trainings behind the tables and figures of the paper, as data for `asid paper plan`.
 
-Figures 2 to 4 are drawings. Figure 6 shows a network without sharing, of which the paper has several in Table 3, and
-Figure 5 and the supplement's Figure 2 show networks of Table 1.
+Figures 2 to 4 are drawings. Figure 6 shows a network without sharing, like several in Table 3. Figure 5 and the
+supplement's Figure 2 show networks of Table 1.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class Training:
 
     Attributes:
         file: Its option file, relative to the folder of option files.
-        parts: The tables and figures that it is for, as `asid paper` calls them.
-        iterations: Of the paper, where it says so; RealSR's are this project's.
-        after: The option file of the training whose last weights it begins with; '' if it begins with random ones.
+        parts: The tables and figures that need it, by their names in `asid paper`.
+        iterations: Iterations from the paper if stated; those of RealSR are from this project.
+        after: The option file of the training that provides its initial weights; '' for random weights.
     """
 
     file: str
@@ -56,14 +56,14 @@ TRAININGS = (
     Training('realsr/train_ASID_RealSR_x3.yml', ('supplement-table1',), FINE_TUNING, 'train_ASID_x3.yml'),
     Training('realsr/train_ASID_RealSR_x4.yml', ('supplement-table1',), FINE_TUNING, 'train_ASID_x4.yml'),
 )
-"""In the order in which they are trained: each stands behind the one that it begins after."""
+"""In training order: each comes after the training that it needs."""
 
 PARTS = tuple(dict.fromkeys(part for training in TRAININGS for part in training.parts))
-"""The tables and figures that are trained for."""
+"""The tables and figures with trainings."""
 
 
 def trainings_for(parts: tuple[str, ...]) -> tuple[Training, ...]:
-    """The trainings of some tables and figures, all if none is named, with those that they begin after."""
+    """The trainings of some tables and figures, by default all, with the trainings that they need."""
     chosen = {training.file for training in TRAININGS if not parts or not set(parts).isdisjoint(training.parts)}
     chosen |= {training.after for training in TRAININGS if training.file in chosen}
     return tuple(training for training in TRAININGS if training.file in chosen)

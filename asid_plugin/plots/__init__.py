@@ -1,1 +1,1 @@
-"""Pictures of figures: their common look, and the curves of trainings."""
+"""The common style of figures, and curves of trainings."""

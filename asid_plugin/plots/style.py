@@ -1,4 +1,4 @@
-"""How the figures look and how they are written."""
+"""The style of figures, and functions to write them."""
 
 from io import BytesIO
 from pathlib import Path
@@ -14,9 +14,9 @@ from asid_plugin.files import whole_file
 from asid_plugin.printable import printable
 
 if TYPE_CHECKING:
-    from matplotlib.typing import RcKeyType  # older matplotlibs lack it
+    from matplotlib.typing import RcKeyType  # older versions of matplotlib lack it
 
-# Okabe and Ito's palette, which colour-blind people can tell apart.
+# Okabe and Ito's palette, for colour-blind readers.
 ORANGE, GREEN, BLUE, VERMILLION = '#E69F00', '#009E73', '#0072B2', '#D55E00'
 
 RC: 'dict[RcKeyType, Any]' = {
@@ -24,22 +24,22 @@ RC: 'dict[RcKeyType, Any]' = {
     'font.size': 8,
     'axes.titlesize': 8,
     'axes.linewidth': 0.6,
-    'text.parse_math': False,  # names come from users, and may have a $
-    'svg.fonttype': 'none',  # text stays text
-    'svg.hashsalt': 'asid',  # the same figure, the same bytes
+    'text.parse_math': False,  # names from users may contain a $
+    'svg.fonttype': 'none',  # write text as text
+    'svg.hashsalt': 'asid',  # reproducible bytes
     'pdf.fonttype': 42,
 }
-"""For `matplotlib.rc_context`."""
+"""Settings for `matplotlib.rc_context`."""
 
 FIGURE_SUFFIXES = ('.png', '.pdf', '.svg')
 
 
 class FigureError(ASIDError):
-    """A figure that cannot be drawn as asked; the message is one line with the reason and the remedy."""
+    """A figure that cannot be drawn; the message is one line with the reason and the remedy."""
 
 
 def check_output(path: Path) -> None:
-    """Raise a `FigureError` if `save` would not know the format, before anything long is computed."""
+    """Raise a `FigureError` for an unknown format, before long computations."""
     if path.suffix.lower() not in FIGURE_SUFFIXES:
         raise FigureError(
             f'{path}: figures are written as {", ".join(FIGURE_SUFFIXES)}, not {path.suffix or "without suffix"}'
@@ -47,7 +47,7 @@ def check_output(path: Path) -> None:
 
 
 def save(figure: Figure, path: Path, dpi: int = 200) -> None:
-    """Write a figure, whole or not at all, in the format of the suffix, and print its path.
+    """Write a figure, complete or not at all, in the format of the suffix, and print its path.
 
     Raises:
         FigureError: The format is not one of `FIGURE_SUFFIXES`, or the file cannot be written.
@@ -55,7 +55,7 @@ def save(figure: Figure, path: Path, dpi: int = 200) -> None:
     check_output(path)
     kind = path.suffix[1:].lower()
     metadata = {'svg': {'Date': None}, 'pdf': {'CreationDate': None}}.get(kind)
-    content = BytesIO()  # matplotlib's PDF writer, where a disk is full, has errors of its own
+    content = BytesIO()  # matplotlib's PDF writer raises different errors for a full disk
     with rc_context(RC):
         figure.savefig(content, format=kind, dpi=dpi, metadata=metadata)
     try:
@@ -67,12 +67,12 @@ def save(figure: Figure, path: Path, dpi: int = 200) -> None:
 
 
 def outline(ax: Axes, left: float, top: float, width: float, height: float, linewidth: float = 0.9) -> None:
-    """Draw a frame around a part of an image in black and white, so that it is seen on any background."""
+    """Draw a frame around a part of an image in black and white, visible on any background."""
     for colour, thickness in (('black', 2.2 * linewidth), ('white', linewidth)):
         frame = Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=thickness, clip_on=False)
         ax.add_patch(frame)
 
 
 def bare(ax: Axes) -> None:
-    """Take the ticks from axes that show an image."""
+    """Remove the ticks from axes with an image."""
     ax.set(xticks=[], yticks=[])

@@ -1,7 +1,7 @@
-"""A training's curve as a small CSV and a picture, from the logs that BasicSR wrote.
+"""The curve of a training as a small CSV and a figure, from the logs of BasicSR.
 
-A line for every iteration that was logged: iter, lr, l_pix, and psnr and ssim where there was a validation. After a
-resume, figures that were logged twice are taken from the later log.
+The CSV has a line for every logged iteration: iter, lr, l_pix, and psnr and ssim after a validation. After a resume,
+repeated values come from the later log.
 """
 
 import csv
@@ -19,14 +19,14 @@ COLUMNS = ('iter', 'lr', 'l_pix', 'psnr', 'ssim')
 STEP = re.compile(r'iter: *([\d,]+), lr:\(([\d.e+-]+),.*\bl_pix: ([\d.e+-]+)')
 METRIC = re.compile(r'# (psnr|ssim): ([\d.]+)')
 SHOWN = 1.5
-"""dB of PSNR below the highest."""
+"""Shown range of PSNR below the highest value, in dB."""
 
 Curve = dict[int, dict[str, float]]
-"""The logged values by iteration, then by column."""
+"""Logged values by iteration, then by column."""
 
 
 def read_log(lines: Iterable[str], curve: Curve) -> None:
-    """Add the values of a log; a validation belongs to the iteration that was logged before it."""
+    """Add the values of a log; a validation belongs to the last logged iteration before it."""
     last = None
     for line in lines:
         if step := STEP.search(line):
@@ -37,21 +37,21 @@ def read_log(lines: Iterable[str], curve: Curve) -> None:
 
 
 def read_curve(experiment: Path) -> Curve:
-    """The curve in the logs of an experiment's folder.
+    """The curve in the logs of an experiment.
 
     Raises:
-        FigureError: There is no log with iterations in it.
+        FigureError: There is no log with iterations.
     """
     curve: Curve = {}
     for log in sorted(filter(Path.is_file, experiment.glob('train_*.log'))):
         read_log(log.read_text(encoding='utf-8', errors='replace').splitlines(), curve)
     if not curve:
-        raise FigureError(f'{experiment}: no train_*.log with iterations in it; name a folder in experiments/')
+        raise FigureError(f'{experiment}: no train_*.log with iterations; name a folder in experiments/')
     return dict(sorted(curve.items()))
 
 
 def write_csv(curve: Curve, path: Path) -> None:
-    """Write the CSV, whole or not at all."""
+    """Write the CSV, complete or not at all."""
     with whole_file(path) as unfinished, unfinished.open('w', newline='', encoding='utf-8') as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
@@ -59,9 +59,9 @@ def write_csv(curve: Curve, path: Path) -> None:
 
 
 def draw(curve: Curve, name: str) -> Figure:
-    """The loss, averaged over the last tenth of the iterations, and the PSNR of the images that are held out.
+    """Draw the loss, averaged over the last tenth of the iterations, and the PSNR of the held-out images.
 
-    PSNR is not shown from its start, when a running average of the weights has only begun.
+    The start of PSNR is cut, where the running average of the weights has only begun.
     """
     window = max(1, len(curve) // 10)
     loss = [values['l_pix'] for values in curve.values()]
@@ -73,7 +73,7 @@ def draw(curve: Curve, name: str) -> Figure:
         left.plot(list(curve), smooth, color=BLUE, linewidth=1)
         left.set(title='L1 loss, averaged', xlabel='iteration')
         right.plot(list(psnr), list(psnr.values()), color=VERMILLION, linewidth=1)
-        right.set(title='PSNR on Y of the images held out, dB', xlabel='iteration')
+        right.set(title='PSNR on Y of the held-out images, dB', xlabel='iteration')
         if psnr:
             right.set_ylim(max(min(psnr.values()), max(psnr.values()) - SHOWN), max(psnr.values()) + SHOWN / 20)
         for ax in (left, right):

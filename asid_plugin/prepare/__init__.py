@@ -1,1 +1,1 @@
-"""Data sets for training and testing, made from photographs and from released sets."""
+"""Make data sets for training and testing from photographs and released sets."""

@@ -1,10 +1,10 @@
-"""Sets in which the LR images are JPEG-compressed or noisy, as photographs often are, to evaluate networks on.
+"""Make sets with JPEG-compressed or noisy LR images, like many photographs, to evaluate networks.
 
     asid prepare degraded datasets/photos/held_out --scale 2 -o datasets/degraded
     asid evaluate datasets/degraded --scale 2 --how whole --network packaged:x2
 
-Written are the sets `clean`, `JPEG_90`, `JPEG_50` (libjpeg's quality) and `noise_5`, `noise_15` (white Gaussian noise
-of this standard deviation on a scale of 255, the same each time), as `GTmodK` and `LRbicxK`.
+The outputs are the sets `clean`, `JPEG_90`, `JPEG_50` (libjpeg's quality) and `noise_5`, `noise_15` (white Gaussian
+noise with this standard deviation on a scale of 255, the same each time), as `GTmodK` and `LRbicxK`.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ def jpeg(image: Pixels, quality: int) -> Pixels:
     """An image after JPEG compression."""
     _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert decoded is not None  # it was encoded just now
+    assert decoded is not None  # just encoded, so never None
     return decoded.astype(np.uint8, copy=False)
 
 
 def noise(image: Pixels, deviation: int) -> Pixels:
-    """An image with noise of this standard deviation, in steps of 1/255."""
+    """An image with noise of this standard deviation, in units of 1/255."""
     added = np.random.default_rng(0).normal(0, deviation, image.shape)
     return np.rint(image + added).clip(0, 255).astype(np.uint8)
 
@@ -42,16 +42,16 @@ DEGRADATIONS: Mapping[str, Callable[[Pixels], Pixels]] = {
 
 
 def degrade(folder: Path, scale: int, out: Path) -> None:
-    """Write the sets from the `GTmodK` and `LRbicxK` of one.
+    """Write the sets from the `GTmodK` and `LRbicxK` of a set.
 
     Raises:
-        PrepareError: It does not have them, or an image cannot be read.
+        PrepareError: The folders are missing, or an image cannot be read.
         LockedError: Another preparation writes to `out`.
     """
     gt, lq = f'GTmod{scale}', f'LRbicx{scale}'
     images, originals = (list_images(folder / kind) if (folder / kind).is_dir() else {} for kind in (lq, gt))
     if not images or originals.keys() != images.keys():
-        raise PrepareError(f'{folder}: {gt} and {lq} with images of the same names are needed')
+        raise PrepareError(f'{folder}: it needs {gt} and {lq} with images of the same names')
     with alone_in(out):
         for name, path in tqdm(images.items(), unit='image', disable=None):
             low, (high, _) = read_bgr(path)[0], read_bgr(originals[name])

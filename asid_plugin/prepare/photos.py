@@ -1,18 +1,18 @@
-"""Training data from folders of photographs: raw LMDBs, and pairs that are held out.
+"""Make training data from folders of photographs: raw LMDBs, and held-out pairs.
 
     asid prepare photos ~/Pictures/best
-    asid prepare photos T91 BSDS400     # the training data of the weights in this package
+    asid prepare photos T91 BSDS400     # the training data of the packaged weights
 
-What is written::
+Outputs::
 
-    datasets/photos/photos_HR_sub_raw.lmdb                 sub-images of the photographs to train on
+    datasets/photos/photos_HR_sub_raw.lmdb                 sub-images of the training photographs
     datasets/photos/photos_LR_bicubic_X2_sub_raw.lmdb      the same at half the size, and so on
-    datasets/photos/photos_checksums.jsonl                 by which a second run verifies them; see `raw_lmdbs`
+    datasets/photos/photos_checksums.jsonl                 for verification by a second run; see `raw_lmdbs`
     datasets/photos/photos_prepare.json                    (the settings; a run with others is refused)
     datasets/photos/held_out/GTmod2/, LRbicx2/             every 48th photograph, whole, and at half the size
 
-Held out are the same photographs each time: the folders' files in order of their names, numbers 24, 72, 120 and so on.
-Photographs are known by the content of their files, so their folder may move.
+The same photographs are held out each time: numbers 24, 72, 120 and so on of the files sorted by name. Photographs are
+identified by the content of their files, so their folder may move.
 """
 
 import math
@@ -43,21 +43,21 @@ from asid_plugin.printable import printable
 EVERY = 48
 NAME = 'photos'
 OPTIONS = 'options/photos'
-"""The folder of the option files that train on the result."""
+"""Folder of the option files for training on the result."""
 TRAINED = (2, 3, 4)
-"""The scales that they are for."""
+"""Scales with option files."""
 
 
 def held_out(photos: Sequence[Path]) -> list[Path]:
-    """The photographs to validate on; of few photographs the last one."""
+    """The photographs for validation; of few photographs the last one."""
     return list(photos[EVERY // 2 :: EVERY]) or list(photos[-1:])
 
 
 def write_pairs(photos: Sequence[Path], out: Path, scale: int) -> None:
-    """Write `GTmodK` and `LRbicxK`, whose images are cropped to a multiple of the scale K.
+    """Write `GTmodK` and `LRbicxK`, with images cropped to a multiple of the scale K.
 
     Raises:
-        PrepareError: A photograph is too small, or there are pairs of photographs that are not held out any more.
+        PrepareError: A photograph is too small, or there are pairs of photographs that are no longer held out.
     """
     wanted = {f'{photo.stem}.png' for photo in photos}
     for kind in (f'GTmod{scale}', f'LRbicx{scale}'):
@@ -65,15 +65,15 @@ def write_pairs(photos: Sequence[Path], out: Path, scale: int) -> None:
             raise PrepareError(f'{out / kind} has images that are not held out: {", ".join(strange[:3])}. Remove {out}')
     for photo in photos:
         gt, _ = read_bgr(photo)
-        if min(gt.shape[:2]) < 2 * scale:  # of one LR pixel, imresize cannot mirror the border
-            raise PrepareError(f'{photo}: {gt.shape[1]}x{gt.shape[0]} pixels, at least {2 * scale} a side are needed')
+        if min(gt.shape[:2]) < 2 * scale:  # imresize cannot mirror the border of one LR pixel
+            raise PrepareError(f'{photo}: {gt.shape[1]}x{gt.shape[0]} pixels; each side needs at least {2 * scale}')
         gt = gt[: gt.shape[0] // scale * scale, : gt.shape[1] // scale * scale]
         update_png(out / f'GTmod{scale}' / f'{photo.stem}.png', gt)
         update_png(out / f'LRbicx{scale}' / f'{photo.stem}.png', downscale(gt, scale))
 
 
 def is_smaller(path: Path, side: int, scales: Sequence[int]) -> bool:
-    """Whether an image's width or height, cropped to a multiple of every scale, is below this many pixels."""
+    """Whether the width or height of an image, cropped to a multiple of every scale, is below `side` pixels."""
     multiple = math.lcm(*scales)
     return side > 0 and min(read_size(path)) // multiple * multiple < side
 
@@ -94,17 +94,19 @@ def find_photographs(folders: Sequence[Path]) -> dict[str, Path]:
             photos[stem] = path
     if len(photos) < 2:
         number = 'one photograph' if photos else 'no photographs'
-        raise PrepareError(f'{", ".join(map(str, folders))}: {number}; at least 2 are needed, one to validate on')
+        raise PrepareError(
+            f'{", ".join(map(str, folders))}: {number}; at least 2 are needed, one of them for validation'
+        )
     return photos
 
 
 def prepare_photos(
     folders: Sequence[Path], out: Path, scales: Sequence[int], crop_size: int, workers: int, least_side: int = 0
 ) -> None:
-    """Run the command, whose options the arguments are. A second call verifies the result.
+    """Run the command with these options. A second call verifies the result.
 
     Raises:
-        PrepareError: `out` was made of other photographs, or see `find_photographs`, `write_pairs` and
+        PrepareError: `out` was made from other photographs, or see `find_photographs`, `write_pairs` and
             `make_raw_lmdbs`.
         LockedError: Another preparation writes to `out`.
     """
@@ -115,40 +117,42 @@ def prepare_photos(
     kept_back = held_out(list(photos.values()))
     small = [path for path in photos.values() if path not in kept_back and is_smaller(path, least_side, scales)]
     if small:
-        print(f'{len(small)} photographs are left out: less than {least_side} pixels wide or high')
+        print(f'{len(small)} photographs are skipped: less than {least_side} pixels wide or high')
     to_train: dict[str, Photo] = {
         key: {1: path} for key, path in sorted(photos.items()) if path not in (*kept_back, *small)
     }
     if not to_train:
-        raise PrepareError(f'--least-side {least_side}: no photograph is as large, and none is left to train on')
+        raise PrepareError(f'--least-side {least_side}: all photographs are smaller, so none is left for training')
     job = RawJob(out, NAME, dict.fromkeys(scales), crop_size, crop_size // 2)
     with alone_in(out), parallel(workers) as each:
         check_settings(job)
         for scale in scales:
             write_pairs(kept_back, out / 'held_out', scale)
-        print(f'{len(to_train)} photographs to train on, {len(kept_back)} held out')
+        print(f'{len(to_train)} photographs for training, {len(kept_back)} held out')
+        if len(kept_back) == 1:
+            print('note: validation is on one photograph: its PSNR says little')
         records = make_raw_lmdbs(job, to_train, each)
-    print('To train, type:', *(f'  {printable(line)}' for line in training_commands(job, scales, records)), sep='\n')
+    print('To train, run:', *(f'  {printable(line)}' for line in training_commands(job, scales, records)), sep='\n')
     if not Path(OPTIONS).is_dir():
-        print(f'in a folder that has {OPTIONS}: that of the project, as the package comes without it')
+        print(f'in a checkout of asid_plugin, which has {OPTIONS}; the package does not include it')
 
 
 def training_commands(job: RawJob, scales: Sequence[int], records: Sequence[Record]) -> Iterator[str]:
-    """The commands that train on the result, each with its purpose."""
+    """The commands for training on the result, each with its purpose."""
     if 2 in scales:
-        yield training_command(job, 'finetune_ASID_x2.yml', 2, records) + '  # starts from the weights in the package'
+        yield training_command(job, 'finetune_ASID_x2.yml', 2, records) + '  # starts from the packaged weights'
     for scale in scales:
         if scale in TRAINED:
-            yield training_command(job, f'train_ASID_photos_x{scale}.yml', scale, records) + '  # from the beginning'
+            yield training_command(job, f'train_ASID_photos_x{scale}.yml', scale, records) + '  # starts from scratch'
         else:
             yield f'# {OPTIONS} has no file for x{scale}: copy another, and change the scale in it'
 
 
 def training_command(job: RawJob, name: str, scale: int, records: Sequence[Record]) -> str:
-    """The command that trains with an option file, and the options that the file has otherwise."""
+    """The command that trains with an option file, and changes options that differ."""
     file = Path(OPTIONS, name)
     options = plain_yaml.read(file) if file.is_file() else {}
-    out = job.out if options else job.out.absolute()  # it is another folder where the command is typed
+    out = job.out if options else job.out.absolute()  # absolute, because the command may run in another folder
     least = min(min(record.height, record.width, job.crop_size) for record in records)
     wanted = {
         'datasets:train:dataroot_gt': str(out / job.lmdb(1).name),
@@ -159,7 +163,7 @@ def training_command(job: RawJob, name: str, scale: int, records: Sequence[Recor
     if least < (_option(options, 'datasets:train:gt_size') or 32 * scale):
         wanted['datasets:train:gt_size'] = str(least // scale * scale)
     start = _option(options, 'path:pretrain_network_g')
-    if start and not Path(start).is_file():  # the network that another option file trains, if it has been trained
+    if start and not Path(start).is_file():  # the weights of another training, if they exist
         wanted['path:pretrain_network_g'] = 'packaged:x2'
     forced = [f'{key}={value}' for key, value in wanted.items() if str(_option(options, key)) != value]
     return shlex.join(['asid', 'train', file.as_posix(), *(['--force_yml', *forced] if forced else [])])

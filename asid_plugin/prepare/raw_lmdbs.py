@@ -1,9 +1,9 @@
-"""LMDBs of raw pixels, made of photographs at once: nothing stays beside them that training does not need.
+"""Make LMDBs of raw pixels directly from photographs, without other files that training does not need.
 
-A photograph's sub-images go into the LMDBs of all scales, and then a line with its checksums into
-`NAME_checksums.jsonl`. As long as photographs are missing, the names of all of these begin with a dot. An interrupted
-run continues after the last line. A finished one is verified by its lines: each has the checksum of the photograph's
-file, and for each scale that of the sub-images, so that no photograph is decoded again and no copies are kept.
+The sub-images of a photograph are written to the LMDBs of all scales, and then a line with its checksums to
+`NAME_checksums.jsonl`. Until all photographs are done, these names begin with a dot. An interrupted run continues after
+the last line. A finished run is verified by its lines: each has the checksum of the file of the photograph, and for
+each scale the checksum of the sub-images, so that no photograph is decoded again and no copies are needed.
 """
 
 import json
@@ -30,7 +30,7 @@ from asid_plugin.printable import printable
 from .sub_images import Each, Job, Photo, Pixels, PrepareError, open_alone, read_photo, read_size
 
 COMMIT = 2**26
-"""Bytes that are written before they are safe; an interruption loses no more."""
+"""Bytes between two flushes to the disk; an interruption loses no more."""
 
 Place = tuple[int, int, int, int]
 """Top, height, left and width in HR pixels."""
@@ -38,14 +38,14 @@ Place = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Record:
-    """A line of the checksums: a photograph that is in the LMDBs.
+    """A line of the checksums: a photograph in the LMDBs.
 
     Attributes:
         key: Its name.
         file: Checksum of its file.
-        height: Rows of its HR image, which is cropped.
+        height: Rows of its cropped HR image.
         width: Columns.
-        pixels: Checksum of its sub-images by scale, 1 being HR. JSON has no numbers as keys, so they are text.
+        pixels: Checksum of its sub-images by scale, 1 being HR. Keys are text, because JSON has no numbers as keys.
     """
 
     key: str
@@ -57,10 +57,10 @@ class Record:
 
 @dataclass(frozen=True)
 class RawJob(Job):
-    """Photographs that become raw LMDBs, without folders of sub-images."""
+    """A job that converts photographs to raw LMDBs, without folders of sub-images."""
 
     def lmdb(self, scale: int, finished: bool = True) -> Path:
-        """The LMDB of a scale, 1 being HR."""
+        """The LMDB of a scale; 1 is HR."""
         path = self.outputs[scale][1]
         assert path is not None
         return path.with_name(f'{"" if finished else "."}{path.stem}_raw.lmdb')
@@ -75,15 +75,15 @@ class RawJob(Job):
 
 
 def make_raw_lmdbs(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]:
-    """Make raw LMDBs of photographs, continue to make them, or verify those that are there.
+    """Make raw LMDBs from photographs, continue an interrupted run, or verify existing ones.
 
     Args:
-        job: Where they go and how they are cut.
+        job: Outputs and cutting.
         photos: The photographs by name.
         each: Maps a function over tasks.
 
     Raises:
-        PrepareError: A photograph cannot be used or has changed, or an LMDB is not as it was made.
+        PrepareError: A photograph is unusable or has changed, or an LMDB has changed.
         OSError: The disk is full.
     """
     with naming(job.out):
@@ -100,7 +100,7 @@ def _make(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]:
     else:
         for scale in scales:
             if job.lmdb(scale).exists():
-                raise PrepareError(f'{job.lmdb(scale)} has no {job.checksums()} beside it: remove {job.out}')
+                raise PrepareError(f'{job.lmdb(scale)} exists without {job.checksums()}: remove {job.out}')
         try:
             records = _write(job, photos, each)
         except lmdb.Error as error:
@@ -118,19 +118,19 @@ def _make(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]:
 
 
 def _publish(job: RawJob, scales: Iterable[int]) -> None:
-    """Give the LMDBs their names, as an interrupted run may have done with some."""
+    """Give the LMDBs their final names; an interrupted run may have renamed some."""
     for scale in scales:
         if job.lmdb(scale, finished=False).is_dir():
             job.lmdb(scale, finished=False).rename(job.lmdb(scale))
         if not job.lmdb(scale).is_dir():
-            raise PrepareError(f'{job.lmdb(scale)} is gone: remove {job.out} and run again')
+            raise PrepareError(f'{job.lmdb(scale)} is missing: remove {job.out} and run again')
     job.checksums(finished=False).unlink(missing_ok=True)
 
 
 def _check_photos(job: RawJob, records: list[Record], photos: Mapping[str, Photo]) -> None:
-    """Refuse photographs that are not those of a finished set."""
+    """Refuse photographs that differ from a finished set."""
     known = {record.key: record.file for record in records}
-    strange = [f'{key} is gone' for key in sorted(known.keys() - photos.keys())]
+    strange = [f'{key} is missing' for key in sorted(known.keys() - photos.keys())]
     for key, photo in photos.items():
         if key not in known:
             strange.append(f'{photo[1]} is new')
@@ -138,11 +138,11 @@ def _check_photos(job: RawJob, records: list[Record], photos: Mapping[str, Photo
             strange.append(f'{photo[1]} has changed')
     if strange:
         more = f', and {len(strange) - 3} more' if len(strange) > 3 else ''
-        raise PrepareError(f'{job.out} was made of other photographs ({", ".join(strange[:3])}{more}): remove it')
+        raise PrepareError(f'{job.out} was made from other photographs ({", ".join(strange[:3])}{more}): remove it')
 
 
 def _write(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]:
-    """Put the sub-images of photographs into LMDBs, but for those that are there; returns their records, in order."""
+    """Add the missing sub-images of photographs to the LMDBs; returns the records of all, in order."""
     wanted = {key: _digest_file(photo[1]) for key, photo in photos.items()}
     _remove_unreadable(job)
     with ExitStack() as stack:
@@ -174,7 +174,7 @@ def _write(job: RawJob, photos: Mapping[str, Photo], each: Each) -> list[Record]
 def _cut(
     job: RawJob, digests: Mapping[str, str], keyed: tuple[str, Photo]
 ) -> tuple[Record | None, dict[int, Pixels], list[str]]:
-    """Read a photograph and make its LR images (in a worker); or say why not."""
+    """Read a photograph and make its LR images (in a worker), or return the problem."""
     key, photo = keyed
     try:
         images, remarks = read_photo(job, photo)
@@ -187,7 +187,7 @@ def _cut(
 
 
 class _Writer:
-    """Puts sub-images into LMDBs, and the records of those that are safe into the file of checksums."""
+    """Writes sub-images to LMDBs, and the records of flushed ones to the file of checksums."""
 
     def __init__(self, job: RawJob, envs: Mapping[int, lmdb.Environment]) -> None:
         self.job = job
@@ -196,7 +196,7 @@ class _Writer:
         self.begin()
 
     def begin(self) -> None:
-        """Begin a transaction, which `commit` ends."""
+        """Begin a transaction; `commit` ends it."""
         self.size = 0
         self.transactions = {scale: env.begin(write=True) for scale, env in self.envs.items()}
 
@@ -212,7 +212,7 @@ class _Writer:
             self.begin()
 
     def commit(self) -> None:
-        """Write all data to the disk."""
+        """Flush all data to the disk."""
         for transaction in self.transactions.values():
             transaction.commit()
         with self.job.checksums(finished=False).open('a') as file:
@@ -221,7 +221,7 @@ class _Writer:
 
 
 def _remove_unreadable(job: RawJob) -> None:
-    """Begin anew if one of the unfinished LMDBs is none, as where the disk was full when it was made."""
+    """Start again if an unfinished LMDB is invalid, for example after a full disk."""
     paths = [job.lmdb(scale, finished=False) for scale in job.outputs]
     try:
         for path in filter(Path.exists, paths):
@@ -233,21 +233,21 @@ def _remove_unreadable(job: RawJob) -> None:
 
 
 def _open(job: RawJob, scale: int, photos: Mapping[str, Photo]) -> lmdb.Environment:
-    """Open an unfinished LMDB to write to, large enough for all sub-images."""
+    """Open an unfinished LMDB for writing, large enough for all sub-images."""
     path = job.lmdb(scale, finished=False)
     size = 2**26  # a value fills whole pages of up to 64 KiB; the file grows only as far as it is used
     for key, photo in photos.items():
         try:
             places = job.tiles(key, *read_size(photo[1]))
         except ImageError:
-            continue  # reading all of it tells why
+            continue  # reading the whole file reports the reason
         size += sum(height * width // scale**2 * 3 + 2 * 65536 for _, height, _, width in places.values())
     there = path / 'data.mdb'
     return open_alone(str(path), map_size=size + (there.stat().st_size if there.exists() else 0))
 
 
 def _take_over(job: RawJob, envs: Mapping[int, lmdb.Environment], wanted: Mapping[str, str]) -> dict[str, Record]:
-    """The photographs of an interrupted run by name; those that are not wanted any more, or have changed, go."""
+    """The records of an interrupted run by name; photographs that are not wanted or have changed are removed."""
     path = job.checksums(finished=False)
     records = _read_records(path) if path.is_file() else []
     kept = {record.key: record for record in records if wanted.get(record.key) == record.file}
@@ -264,9 +264,9 @@ def _take_over(job: RawJob, envs: Mapping[int, lmdb.Environment], wanted: Mappin
 
 
 def _verify(job: RawJob, scale: int, records: list[Record], finished: bool) -> None:
-    """Compare an LMDB with the checksums of the photographs; give it checksums of its images unless it has them."""
+    """Compare an LMDB with the checksums of the photographs, and add checksums of its images if it has none."""
     path = job.lmdb(scale, finished)
-    again = f'{path} is not as it was made: remove {job.out} and run again'
+    again = f'{path} has changed: remove {job.out} and run again'
     try:
         shapes, _ = read_shapes(path)
         check_whole(path, shapes, f'remove {job.out} and run')
@@ -317,6 +317,6 @@ def _line(record: Record) -> str:
 
 
 def _read_records(path: Path) -> list[Record]:
-    """The whole lines of a file of checksums; an interruption may have left half a line at its end."""
+    """The complete lines of a file of checksums; an interruption may leave an incomplete line at its end."""
     lines = path.read_text().splitlines(keepends=True)
     return [Record(**json.loads(line)) for line in lines if line.endswith('\n')]

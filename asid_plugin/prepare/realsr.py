@@ -1,24 +1,24 @@
-"""RealSR (Cai et al. 2019), as BasicSR trains from it and `asid evaluate` measures on it.
+"""Prepare RealSR (Cai et al. 2019) for training in BasicSR and for `asid evaluate`.
 
     asid prepare realsr --realsr 'datasets/RealSR(V3)'
 
-Expected are the folders as released: `Canon/Train/3/Canon_001_HR.png` with `Canon_001_LR3.png` beside it, the same for
-Nikon, Test, and the other scales. What is written for `-o datasets/RealSR --scales 3`::
+It expects the folders as released: `Canon/Train/3/Canon_001_HR.png` with `Canon_001_LR3.png` beside it, the same for
+Nikon, Test, and the other scales. Outputs for `-o datasets/RealSR --scales 3`::
 
     datasets/RealSR/train_x3_HR_sub/Canon_001_s001.png    datasets/RealSR/train_x3_HR_sub.lmdb
     datasets/RealSR/train_x3_LR_sub/Canon_001_s001.png    datasets/RealSR/train_x3_LR_sub.lmdb
     datasets/RealSR/GTmod3/Canon_001.png                  datasets/RealSR/LRbicx3/Canon_001.png    (Test, whole)
     datasets/RealSR/train_x3_prepare.json, test_x3_prepare.json    (the settings; a run with others is refused)
 
-ASID enlarges by k, so its LR input must have 1/k of HR's size. In version 3, the one that the paper names, LR has that
-size and is used as it is. In versions 1 and 2, and in copies brought to one size, LR has HR's size; it is then
-downscaled by k with BasicSR's MATLAB-like `imresize` and rounded to 8 bits, so that the same network can still be
-fine-tuned from its weights for bicubic LR. The first pair of a split tells which it is, and the others must agree. The
-paper does not say how it handles sizes, so its figures may differ from those on LR that was downscaled.
+ASID enlarges by k, so its LR input must have 1/k of the HR size. In version 3, which the paper names, LR has that size
+and is used unchanged. In versions 1 and 2, and in copies with equal sizes, LR has the HR size; it is then downscaled by
+k with BasicSR's MATLAB-like `imresize` and rounded to 8 bits, so that the network can still be fine-tuned from its
+weights for bicubic LR. The first pair of a split determines the version, and the others must agree. The paper does not
+state how it handles sizes, so its figures may differ from figures on downscaled LR.
 
-Where k does not divide HR's sides, both images are cropped at the bottom and right. `LRbicx3` is only the name that is
-usual beside `GTmod3`; it holds RealSR's LR. Sub-images are cut as `asid prepare div2k` cuts them, and as there
-the same command continues an interrupted run and verifies a finished one.
+If k does not divide the sides of HR, both images are cropped at the bottom and right. `LRbicx3` is only the usual name
+beside `GTmod3`; it holds RealSR's LR. Sub-images are cut as in `asid prepare div2k`, and the same command continues an
+interrupted run and verifies a finished one.
 """
 
 from collections.abc import Sequence
@@ -44,11 +44,11 @@ CAMERAS = ('Canon', 'Nikon')
 
 @dataclass(frozen=True)
 class TrainPairs(Job):
-    """The training pairs of one scale, which become sub-images and LMDBs.
+    """The training pairs of one scale, for sub-images and LMDBs.
 
     Attributes:
-        cameras: Whose pairs they are.
-        equal_size: LR files have HR's size and are downscaled.
+        cameras: Cameras of the pairs.
+        equal_size: Whether LR files have the HR size and are downscaled.
     """
 
     cameras: tuple[str, ...]
@@ -56,7 +56,7 @@ class TrainPairs(Job):
 
     @property
     def settings(self) -> dict[str, object]:
-        """Settings that the outputs depend on, with the cameras and the size of LR."""
+        """Settings that determine the outputs, including the cameras and the size of LR."""
         lr = {f'X{scale}': 'files of equal size, imresize' if self.equal_size else 'files' for scale in self.lr}
         return {'crop_size': self.crop_size, 'step': self.step, 'cameras': self.cameras, **lr}
 
@@ -68,16 +68,16 @@ class TrainPairs(Job):
         return {scale: (Path(name), Path(f'{name}.lmdb')) for scale, name in names.items()}
 
     def lr_sizes(self, scale: int, height: int, width: int) -> list[tuple[int, int]]:
-        """HR's own size, or 1/k of it, rounded in any way."""
+        """The HR size, or 1/k of it, rounded in any way."""
         if self.equal_size:
             return [(height, width)]
-        # where k does not divide a side, MATLAB rounds 1/k of it up and others down
+        # if k does not divide a side, MATLAB rounds 1/k of it up, and other programs down
         rows, columns = ({side // scale, -(-side // scale)} for side in (height, width))
         return sorted((row, column) for row in rows for column in columns)
 
 
 class TestPairs(TrainPairs):
-    """The test pairs of one scale, which stay whole."""
+    """The test pairs of one scale, which are not cut."""
 
     @property
     def files(self) -> str:
@@ -92,7 +92,7 @@ class TestPairs(TrainPairs):
         return {1: (self.out / f'GTmod{scale}', None), scale: (self.out / f'LRbicx{scale}', None)}
 
     def tiles(self, key: str, height: int, width: int) -> dict[str, tuple[int, int, int, int]]:
-        """The image itself, whole."""
+        """The whole image."""
         return {key: (0, height, 0, width)}
 
 
@@ -100,13 +100,13 @@ def find_pairs(realsr: Path, split: str, scale: int, cameras: Sequence[str]) -> 
     """Pair the HR and LR images of some cameras.
 
     Args:
-        realsr: RealSR's folder.
+        realsr: Folder of RealSR.
         split: 'Train' or 'Test'.
         scale: k.
         cameras: Names of folders in `realsr`.
 
     Returns:
-        HR (at 1) and LR (at `scale`) by the scene's name, such as 'Canon_001'.
+        HR (at 1) and LR (at `scale`) by the name of the scene, such as 'Canon_001'.
 
     Raises:
         PrepareError: A folder is missing or empty, or an image has no partner.
@@ -117,13 +117,13 @@ def find_pairs(realsr: Path, split: str, scale: int, cameras: Sequence[str]) -> 
         folder = realsr / camera / split / str(scale)
         if not folder.is_dir():
             here = ', '.join(sorted(path.name for path in realsr.iterdir())) if realsr.is_dir() else 'nothing'
-            told = f'--realsr names the folder of Canon and Nikon (in {realsr}: {here})'
-            raise PrepareError(f'{folder}: no such folder; {told}; --cameras and --scales say what is taken')
+            hint = f'--realsr should name the folder of Canon and Nikon (found in {realsr}: {here})'
+            raise PrepareError(f'{folder}: no such folder; {hint}; --cameras and --scales select folders')
         print_left_out(folder)
         for key, path in list_images(folder).items():
             scene, _, role = key.rpartition('_')
             if role not in ('HR', f'LR{scale}') or not scene.startswith(f'{camera}_'):
-                problems.append(f'{path}: the names here should be as {camera}_001_HR and {camera}_001_LR{scale}')
+                problems.append(f'{path}: names should be like {camera}_001_HR and {camera}_001_LR{scale}')
             else:
                 pairs.setdefault(scene, {})[1 if role == 'HR' else scale] = path
         if not any(scene.startswith(f'{camera}_') for scene in pairs):
@@ -152,10 +152,10 @@ def prepare_realsr(
     raw: bool = False,
     workers: int = 1,
 ) -> None:
-    """Run the command, whose options the arguments are; fewer than 2 workers: all in this process.
+    """Run the command with these options; with fewer than 2 workers, all in this process.
 
     Raises:
-        PrepareError: An argument, an image or an existing output is not as it must be.
+        PrepareError: An argument, an image or an existing output is unsuitable.
         OSError: A file cannot be read or written.
         LockedError: Another preparation writes to `out`.
     """
@@ -172,6 +172,6 @@ def prepare_realsr(
         for job, _ in plans:
             check_settings(job)
         for job, pairs in plans:
-            size = "HR's size, downscaled by imresize" if job.equal_size else "1/k of HR's size, used as it is"
+            size = 'the HR size, downscaled by imresize' if job.equal_size else '1/k of the HR size, used unchanged'
             print(f'{job.name}: {len(pairs)} from {", ".join(cameras)}; LR has {size}')
             write_outputs(job, pairs, each, raw)

@@ -1,23 +1,23 @@
-"""DIV2K, or any folder of photographs, as the sub-images and LMDBs that BasicSR trains from.
+"""Make sub-images and LMDBs for BasicSR from DIV2K or any folder of photographs.
 
     asid prepare div2k
     asid prepare div2k --hr my/photographs -o datasets/mine --name mine --scales 2
 
 An HR image is cropped at the bottom and right to a multiple of every scale and cut into 480x480 sub-images that start
-every 240 pixels, the last row and column flush with the border, as BasicSR's `extract_subimages.py` does it. LR
-images are DIV2K's own or, where there are none, made by BasicSR's MATLAB-like `imresize` and rounded to 8 bits as
-MATLAB does; they are cut at the same places. What is written for `-o datasets/DIV2K --name DIV2K_train`::
+every 240 pixels, the last row and column flush with the border, as in BasicSR's `extract_subimages.py`. LR images are
+from DIV2K or, if missing, made by BasicSR's MATLAB-like `imresize` and rounded to 8 bits like MATLAB; they are cut at
+the same places. Outputs for `-o datasets/DIV2K --name DIV2K_train`::
 
     datasets/DIV2K/DIV2K_train_HR_sub/0001_s001.png             datasets/DIV2K/DIV2K_train_HR_sub.lmdb
     datasets/DIV2K/DIV2K_train_LR_bicubic/X2_sub/0001_s001.png  datasets/DIV2K/DIV2K_train_LR_bicubic_X2_sub.lmdb
     datasets/DIV2K/DIV2K_train_prepare.json                     (the settings; a run with others is refused)
 
-With `--raw` there is beside each LMDB another that holds pixels instead of PNG files (`…_sub_raw.lmdb`), from which the
-dataset `RawPairedImageDataset` reads no more than a patch.
+With `--raw`, each LMDB gets another one beside it with pixels instead of PNG files (`…_sub_raw.lmdb`), from which the
+dataset `RawPairedImageDataset` reads only the patch.
 
-Files and LMDBs appear whole or not at all. The same command continues an interrupted run, to the same bytes, and
-verifies a finished one: it cuts the photographs that lack a sub-image or are newer than one, and compares the LMDBs
-with the sub-images. BasicSR needs the LMDBs only, so the `_sub` folders may be removed when all is done.
+Files and LMDBs appear complete or not at all. The same command continues an interrupted run, with the same bytes, and
+verifies a finished one: it cuts photographs that lack a sub-image or are newer than one, and compares the LMDBs with
+the sub-images. BasicSR needs only the LMDBs, so the `_sub` folders may be removed at the end.
 """
 
 import json
@@ -37,7 +37,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-# asid_plugin lets BasicSR be imported on today's stack, so it comes first
+# asid_plugin comes first, because it lets BasicSR be imported
 from asid_plugin.compat.patching import replaced
 from asid_plugin.errors import ASIDError
 from asid_plugin.evaluate.protocol import downscale
@@ -60,10 +60,10 @@ from basicsr.utils.lmdb_util import LmdbMaker
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-PNG_LEVEL = 1  # BasicSR's own choice for LMDBs; the files hold the same bytes
+PNG_LEVEL = 1  # BasicSR's choice for LMDBs; the files hold the same bytes
 
 Photo = dict[int, Path]
-"""A photograph's files by scale, 1 being HR, which is always there; a scale whose LR is to be made is not."""
+"""The files of a photograph by scale; 1 is HR and always present, and scales with LR to be made are absent."""
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3) BGR."""
@@ -78,7 +78,7 @@ class Each(Protocol):
     def __call__(
         self, function: Callable[[Task], Result], tasks: Sequence[Task], description: str, large: bool = False
     ) -> Iterable[Result]:
-        """The results, in the order of the tasks; of `large` ones only a few wait to be taken."""
+        """The results, in the order of the tasks; only a few `large` results are held in memory."""
 
 
 class PrepareError(ASIDError):
@@ -87,7 +87,7 @@ class PrepareError(ASIDError):
 
 @dataclass(frozen=True)
 class Job:
-    """Where outputs go, the LR folder of each scale (None: LR is to be made), and the cutting in HR pixels."""
+    """The outputs, the LR folder of each scale (None: LR is to be made), and the cutting in HR pixels."""
 
     out: Path
     name: str
@@ -97,7 +97,7 @@ class Job:
 
     @property
     def multiple(self) -> int:
-        """The number that divides the sides of a cropped HR image."""
+        """The divisor of the sides of a cropped HR image."""
         return math.lcm(*self.lr)
 
     @property
@@ -107,28 +107,28 @@ class Job:
 
     @property
     def settings(self) -> dict[str, object]:
-        """Settings that the outputs depend on; outputs made with others are refused."""
+        """Settings that determine the outputs; outputs with other settings are refused."""
         lr = {f'X{scale}': 'files' if folder else 'imresize' for scale, folder in self.lr.items()}
         return {'crop_size': self.crop_size, 'step': self.step, **lr}
 
     @property
     def outputs(self) -> dict[int, tuple[Path, Path | None]]:
-        """The folder of sub-images and the LMDB (None: none is wanted) of each scale, 1 being HR."""
+        """The folder of sub-images and the LMDB (or None) of each scale; 1 is HR."""
         names = {1: ('HR', 'HR')} | {scale: (f'LR_bicubic/X{scale}', f'LR_bicubic_X{scale}') for scale in self.lr}
         begin = self.out / self.name
         return {scale: (Path(f'{begin}_{a}_sub'), Path(f'{begin}_{b}_sub.lmdb')) for scale, (a, b) in names.items()}
 
     def lr_sizes(self, scale: int, height: int, width: int) -> list[tuple[int, int]]:
-        """Sizes that an LR file may have for an HR image of this size; one of HR's own size is downscaled."""
+        """Valid sizes of an LR file for an HR image of this size; an LR file with the HR size is downscaled."""
         return [(height // scale, width // scale)]
 
     def tiles(self, key: str, height: int, width: int) -> dict[str, tuple[int, int, int, int]]:
-        """Name the sub-images of an HR image as BasicSR does, row by row; each with top, height, left and width."""
+        """The sub-images of an HR image by BasicSR's names, row by row; each with top, height, left and width."""
         places = [(*row, *column) for row in self.spans(height) for column in self.spans(width)]
         return {f'{key}_s{index:03d}': place for index, place in enumerate(places, start=1)}
 
     def spans(self, side: int) -> list[tuple[int, int]]:
-        """Cut a side into (start, size), the last flush with the border; one shorter than a crop is kept whole."""
+        """Cut a side into (start, size), the last flush with the border; a side shorter than a crop is not cut."""
         side -= side % self.multiple
         if side <= self.crop_size:
             return [(0, side)]
@@ -137,12 +137,12 @@ class Job:
 
 
 def find_lr(hr: Path, lr: Path | None, scales: Sequence[int]) -> dict[int, Path | None]:
-    """Find each scale's LR folder in `lr` or, without, where DIV2K has it: beside `hr`. None: there is none."""
+    """Find the LR folder of each scale in `lr` or, by default, beside `hr` as in DIV2K; None if it is missing."""
     parent = lr or hr.parent / (hr.name.removesuffix('_HR') + '_LR_bicubic')
     found = {scale: folder if (folder := parent / f'X{scale}').is_dir() else None for scale in scales}
-    if lr and None in found.values():  # a misspelt folder must not pass for an absent one
+    if lr and None in found.values():  # a misspelt folder must not be treated as an absent one
         absent = ', '.join(f'X{scale}' for scale, folder in found.items() if folder is None)
-        raise PrepareError(f'--lr {lr} has no {absent}: leave --lr out to have LR images made from HR')
+        raise PrepareError(f'--lr {lr} has no {absent}: omit --lr to make LR images from HR')
     return found
 
 
@@ -155,13 +155,13 @@ def list_images(folder: Path) -> dict[str, Path]:
         if _is_image(path):
             key = re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)
             if key in images:
-                raise PrepareError(f'{images[key]} and {path.name} would both be called {key}: rename one')
+                raise PrepareError(f'{images[key]} and {path.name} would have the same name {key}: rename one')
             images[key] = path
     return images
 
 
 def print_left_out(folder: Path) -> None:
-    """Print which kinds of files of a folder are not taken for images, if there are any."""
+    """Print the kinds of files of a folder that are not images, if any."""
     left = LeftOut()
     for path in folder.iterdir():
         if path.is_dir():
@@ -169,7 +169,7 @@ def print_left_out(folder: Path) -> None:
         else:
             left.takes(path)
     if counts := str(left):
-        print(printable(f'{folder}: left out {counts}'))
+        print(printable(f'{folder}: skipped {counts}'))
 
 
 def _is_image(path: Path) -> bool:
@@ -198,10 +198,10 @@ def find_photos(hr: Path, lr: dict[int, Path | None]) -> dict[str, Photo]:
 
 
 def check_headers(photos: Mapping[str, Photo]) -> None:
-    """Refuse images that cannot be read, as far as their headers tell, before hours are spent on the others.
+    """Refuse images with unreadable headers, before hours are spent on the others.
 
     Raises:
-        PrepareError: There are some; it lists them.
+        PrepareError: There are such images; the message lists them.
     """
     problems = []
     for photo in tqdm(photos.values(), desc='Looking through', leave=False, delay=2):
@@ -215,7 +215,7 @@ def check_headers(photos: Mapping[str, Photo]) -> None:
 
 
 def check_settings(job: Job) -> None:
-    """Write the settings down before anything else; refuse outputs that were made with others, or with unknown ones."""
+    """Write the settings first; refuse outputs with other or unknown settings."""
     path = job.out / f'{job.name}_prepare.json'
     settings = json.dumps(job.settings)
     found = path.read_text().strip() if path.exists() else f'unknown settings (no {path})'
@@ -224,11 +224,11 @@ def check_settings(job: Job) -> None:
             unfinished.write_text(settings + '\n')
     elif found != settings:
         anew = 'remove them, or give another --out'
-        raise PrepareError(f'{job.files} were made with {found}, but asked for is {settings}: {anew}')
+        raise PrepareError(f'{job.files} were made with {found}, not with {settings}: {anew}')
 
 
 def read_bgr(path: Path) -> tuple[Pixels, list[str]]:
-    """Read an image as (height, width, 3) uint8 BGR, 16 bits v as round(v / 257); name the changes."""
+    """Read an image as (height, width, 3) uint8 BGR, 16-bit v as round(v / 257), with a list of the changes."""
     image = read_image(path)
     remarks = ['grey repeated in three channels'] * image.grey + ['alpha dropped'] * image.has_alpha
     remarks += ['16 bits rounded to 8'] * (image.bits == 16)
@@ -236,22 +236,22 @@ def read_bgr(path: Path) -> tuple[Pixels, list[str]]:
 
 
 def encode_png(image: Pixels) -> bytes:
-    """Encode (height, width, 3) uint8 BGR as the LMDBs have it."""
+    """Encode (height, width, 3) uint8 BGR for the LMDBs."""
     return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes()
 
 
 def read_photo(job: Job, photo: Photo) -> tuple[dict[int, Pixels], list[str]]:
-    """Read a photograph and read or make its LR images, by scale, all of the same content; name the changes."""
+    """Read a photograph, and read or make its LR images by scale, with a list of the changes."""
     hr, remarks = read_bgr(photo[1])
     full = hr.shape[:2]
     height, width = (side - side % job.multiple for side in full)
-    # of one LR pixel, imresize cannot mirror the border
+    # imresize cannot mirror the border of one LR pixel
     made = [scale for scale in job.lr if scale not in photo or full in job.lr_sizes(scale, *full)]
     least = max([job.multiple, *(2 * scale for scale in made)])
     if min(height, width) < least:
-        raise PrepareError(f'{photo[1]}: {full[1]}x{full[0]} pixels, at least {least}x{least} are needed')
+        raise PrepareError(f'{photo[1]}: {full[1]}x{full[0]} pixels; at least {least}x{least} are needed')
     if min(height, width) < job.crop_size:
-        remarks.append(f'smaller than {job.crop_size} pixels, kept whole')
+        remarks.append(f'smaller than {job.crop_size} pixels, not cut')
     images = {1: hr[:height, :width]}
     for scale in job.lr:
         if scale not in photo:
@@ -262,7 +262,7 @@ def read_photo(job: Job, photo: Photo) -> tuple[dict[int, Pixels], list[str]]:
         if lr.shape[:2] not in fitting:
             raise PrepareError(
                 f'{photo[scale]} is {lr.shape[1]}x{lr.shape[0]}, but {photo[1]} is {full[1]}x{full[0]}: '
-                f'its x{scale} must be {fitting[0][1]}x{fitting[0][0]}'
+                f'LR must be {fitting[0][1]}x{fitting[0][0]} for x{scale}'
             )
         if lr.shape[:2] == full:
             lr = downscale(lr[:height, :width], scale)
@@ -271,21 +271,21 @@ def read_photo(job: Job, photo: Photo) -> tuple[dict[int, Pixels], list[str]]:
 
 
 def finished_tiles(job: Job, key: str, photo: Photo) -> list[str]:
-    """Name the sub-images of a photograph if all of them are there and none is older than its files."""
+    """The names of the sub-images of a photograph if all exist and none is older than its files, else none."""
     try:
         tiles = list(job.tiles(key, *read_size(photo[1])))
         changed = max(file.stat().st_mtime_ns for file in photo.values())
         written = min((folder / f'{t}.png').stat().st_mtime_ns for folder, _ in job.outputs.values() for t in tiles)
-    except (ImageError, OSError):  # one is missing; or the photograph cannot be read, and reading all of it tells why
+    except (ImageError, OSError):  # a sub-image is missing, or the photograph is unreadable, which is reported later
         return []
     return tiles if written >= changed else []
 
 
 def cut_photo(job: Job, keyed: tuple[str, Photo]) -> tuple[list[str], list[str]]:
-    """Write the sub-images of a photograph unless they are there (in a worker).
+    """Write the sub-images of a photograph unless they exist (in a worker).
 
     Returns:
-        The names of its sub-images, and the changes in words; or no names, and the fault.
+        The names of its sub-images and the changes in words, or no names and the problem.
     """
     if finished := finished_tiles(job, *keyed):
         return finished, ['already done']
@@ -304,7 +304,7 @@ def cut_photo(job: Job, keyed: tuple[str, Photo]) -> tuple[list[str], list[str]]
 
 
 def cut_photos(job: Job, photos: dict[str, Photo], each: Each) -> list[str]:
-    """Write the sub-images of all photographs and name them; photographs that cannot be used are named at the end."""
+    """Write the sub-images of all photographs and return their names; unusable photographs are reported at the end."""
     tiles: list[str] = []
     problems: list[str] = []
     done = Counter[str]()
@@ -325,14 +325,14 @@ def read_size(file: Path) -> tuple[int, int]:
     """(height, width) of an image, from its header.
 
     Raises:
-        ImageError: The file is no image.
+        ImageError: The file is not an image.
     """
     header = read_header(file)
     return header.height, header.width
 
 
 def decode(file: Path, flag: str) -> Pixels:
-    """The pixels of a sub-image, as BasicSR reads them; `flag` is `imfrombytes`'s.
+    """The pixels of a sub-image, read by BasicSR's `imfrombytes` with its `flag`.
 
     Raises:
         PrepareError: The file is damaged.
@@ -344,20 +344,20 @@ def decode(file: Path, flag: str) -> Pixels:
 
 
 def encoded(file: Path, raw: bool) -> bytes:
-    """A sub-image as an LMDB has it: its file's bytes, or its pixels."""
+    """The value of a sub-image in an LMDB: the bytes of its file, or its pixels."""
     return decode(file, 'color').tobytes() if raw else file.read_bytes()
 
 
 open_alone = partial(lmdb.open, lock=False)
-"""Opens an LMDB that no other process uses, without a table of readers: where the disk is full, writing to that is a
-SIGBUS."""
+"""Options to open an LMDB that no other process uses, without a table of readers, because writing this table to a full
+disk causes a SIGBUS."""
 
 
 def fill_lmdb(path: Path, files: Sequence[Path], raw: bool) -> None:
-    """Write an LMDB with its `meta_info.txt` from sub-images: their files' bytes as they are, or their pixels."""
+    """Write an LMDB with its `meta_info.txt` from sub-images: the bytes of their files, or their pixels."""
     shapes = [(*read_size(file), 3) for file in files]
-    # BasicSR's default map is 1 TiB, which a limit on a process's memory refuses. A value fills whole pages of up to
-    # 64 KiB where the system's are that large; the file grows only as far as it is used.
+    # BasicSR's default map of 1 TiB exceeds limits on the memory of a process. A value fills whole pages, which have up
+    # to 64 KiB on some systems; the file grows only as needed.
     lengths = (math.prod(shape) if raw else file.stat().st_size for file, shape in zip(files, shapes, strict=True))
     size = 2**26 + sum(length + 2 * 65536 for length in lengths)
     batch, level = (500, 'raw') if raw else (5000, PNG_LEVEL)
@@ -371,7 +371,7 @@ def fill_lmdb(path: Path, files: Sequence[Path], raw: bool) -> None:
 
 
 def compare(path: Path, folder: Path, raw: bool, line: str) -> str:
-    """Say how an LMDB differs from the sub-image that a line of its `meta_info.txt` names (in a worker)."""
+    """Compare an LMDB with the sub-image in a line of its `meta_info.txt` (in a worker); returns the problem."""
     tile = line.partition('.')[0]
     with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as txn:
         value = txn.get(tile.encode())
@@ -380,27 +380,27 @@ def compare(path: Path, folder: Path, raw: bool, line: str) -> str:
     if found != image.tobytes():
         return f'{tile} is missing or has other pixels'
     right = f'{tile}.png ({image.shape[0]},{image.shape[1]},3) {"raw" if raw else PNG_LEVEL}'
-    return '' if line == right else f'meta_info.txt has {line} where {right} is right'
+    return '' if line == right else f'meta_info.txt has {line} instead of {right}'
 
 
 def verify_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: bool) -> list[str]:
-    """Say how an LMDB differs from the sub-images: in its `meta_info.txt`, in their number, in their pixels."""
+    """List the differences of an LMDB from the sub-images: in its `meta_info.txt`, in number, in pixels."""
     meta_info = path / 'meta_info.txt'
     lines = meta_info.read_text().splitlines() if meta_info.is_file() else []
     if [line.partition('.')[0] for line in lines] != tiles:
-        return [f'meta_info.txt has {len(lines)} lines that are not the {len(tiles)} wanted']
+        return [f'the {len(lines)} lines of meta_info.txt are not the {len(tiles)} sub-images']
     with lmdb.open(str(path), readonly=True, lock=False) as env:
         stat, last_page = env.stat(), env.info()['last_pgno']
     if (path / 'data.mdb').stat().st_size < (last_page + 1) * stat['psize']:
-        return ['data.mdb is cut short']  # reading on would end the process by a bus error
+        return ['data.mdb is cut short']  # further reading would kill the process by a bus error
     if stat['entries'] != len(tiles):
-        return [f'{stat["entries"]} images where {len(tiles)} are wanted']
+        return [f'{stat["entries"]} images instead of {len(tiles)}']
     found = each(partial(compare, path, folder, raw), lines, f'Verifying {path.name.lstrip(".")}')
     return [problem for problem in found if problem]
 
 
 def verify_checksums(path: Path, tiles: Sequence[str]) -> list[str]:
-    """Say how the checksums of an LMDB differ from its pixels; one that has none, as before 0.2, is given them."""
+    """List the differences of the checksums of an LMDB from its pixels; missing checksums (before 0.2) are added."""
     found = compute_checksums(path, tqdm(tiles, desc=f'Adding up {path.name.lstrip(".")}', leave=False, delay=2))
     if not (path / CHECKSUMS).exists():
         write_checksums(path, found)
@@ -413,10 +413,10 @@ def verify_checksums(path: Path, tiles: Sequence[str]) -> list[str]:
 
 
 def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: bool = False) -> None:
-    """Make an LMDB of the sub-images, under a temporary name until it is verified; or verify the one that is there."""
+    """Make an LMDB from the sub-images, under a temporary name until it is verified, or verify the existing one."""
     if strange := sorted({file.stem for file in folder.glob('*.png')} - set(tiles)):
         some = ', '.join(strange[:5])
-        raise PrepareError(f'{folder} has {len(strange)} sub-images that no photograph gives ({some}): remove them')
+        raise PrepareError(f'{folder} has {len(strange)} sub-images of no photograph ({some}): remove them')
     present, unfinished = path.exists(), path.with_name(f'.{path.name}')
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -427,7 +427,7 @@ def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: b
         if raw and not problems:
             problems = verify_checksums(found, tiles)
         if problems:
-            raise PrepareError(f'{path} is not what {folder} holds: {"; ".join(problems[:5])}. Remove it and run again')
+            raise PrepareError(f'{path} does not match {folder}: {"; ".join(problems[:5])}. Remove it and run again')
         if not present:
             unfinished.rename(path)
     except lmdb.Error as error:
@@ -438,7 +438,7 @@ def make_lmdb(path: Path, folder: Path, tiles: Sequence[str], each: Each, raw: b
 
 
 def start_worker() -> None:
-    """Set up a worker: one thread, and an end when the parent ends, however it does (SIGKILL leaves no time for it)."""
+    """Set up a worker: one thread, and an end with the parent in any case (SIGKILL leaves the parent no time)."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     if parent := multiprocessing.parent_process():
@@ -461,10 +461,10 @@ def run_all(
 
     Args:
         executor: Runs the tasks.
-        function: Of one task.
+        function: Function of one task.
         tasks: Any number.
         description: For the progress bar.
-        ahead: The most tasks that are begun before the results of others are taken; 0 for all.
+        ahead: Most tasks that start before earlier results are consumed; 0 for all.
     """
     results: Iterable[Result]
     if executor is None:
@@ -472,7 +472,7 @@ def run_all(
     elif ahead:
         results = _map_few(executor, function, tasks, ahead)
     else:
-        with _interrupts_ignored():  # photographs go one by one, sub-images by the dozen
+        with _interrupts_ignored():  # photographs one by one, sub-images by the dozen
             results = executor.map(function, tasks, chunksize=1 + len(tasks) // 1000)
     return tqdm(results, total=len(tasks), desc=description)
 
@@ -492,7 +492,7 @@ def _map_few(
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C while processes are started, which inherit that: their parent ends them."""
+    """Ignore Ctrl-C while processes start; they inherit this, and their parent ends them."""
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -501,18 +501,18 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def alone_in(out: Path) -> AbstractContextManager[None]:
-    """Context in which no other preparation writes to a folder.
+    """Context that excludes other preparations in a folder.
 
     Raises:
-        LockedError: One does already.
+        LockedError: Another preparation writes there.
     """
     return locked(lock_inside(out), out, 'wait until it ends, or give another folder as -o')
 
 
 def check_cutting(scales: Sequence[int], crop_size: int, step: int) -> None:
-    """Refuse scales below 2, and sub-images that would not begin and end with whole LR pixels."""
+    """Refuse scales below 2, and sub-images without whole LR pixels."""
     if min(scales, default=0) < 2:
-        raise PrepareError(f'--scales {" ".join(map(str, scales))}: a scale is 2 or more')
+        raise PrepareError(f'--scales {" ".join(map(str, scales))}: a scale must be at least 2')
     for option, value in (('--crop-size', crop_size), ('--step', step)):
         if value < 1 or value % math.lcm(*scales):
             raise PrepareError(f'{option} {value}: for these scales it must be a multiple of {math.lcm(*scales)}')
@@ -520,8 +520,8 @@ def check_cutting(scales: Sequence[int], crop_size: int, step: int) -> None:
 
 @contextmanager
 def parallel(workers: int) -> Iterator[Each]:
-    """Yield `run_all` with so many processes; fewer than 2: all in this process."""
-    # multiprocessing.Pool would wait for ever for a worker that the system has killed for want of memory
+    """Yield `run_all` with `workers` processes; with fewer than 2, all in this process."""
+    # multiprocessing.Pool would wait for ever for a worker that the system killed out of memory
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), start_worker) if workers > 1 else None
 
     def each(
@@ -537,7 +537,7 @@ def parallel(workers: int) -> Iterator[Each]:
 
 
 def write_outputs(job: Job, photos: dict[str, Photo], each: Each, raw: bool = False) -> dict[int, Path]:
-    """Write the sub-images of all photographs and the LMDBs of them, raw ones too if asked; returns those by scale."""
+    """Write the sub-images of all photographs and their LMDBs, optionally raw ones too; returns the LMDBs by scale."""
     for folder, _ in job.outputs.values():
         remove_unfinished(folder)
     tiles = cut_photos(job, photos, each)
@@ -560,14 +560,14 @@ def prepare(
     raw: bool = False,
     workers: int = 1,
 ) -> dict[int, Path]:
-    """Run the command, whose options the arguments are; fewer than 2 workers: all in this process.
+    """Run the command with these options; with fewer than 2 workers, all in this process.
 
     Returns:
-        The LMDBs by scale, 1 being HR.
+        The LMDBs by scale; 1 is HR.
 
     Raises:
-        PrepareError: An argument, an image or an existing output is not as it must be.
-        ImageError: A sub-image that was there is damaged.
+        PrepareError: An argument, an image or an existing output is unsuitable.
+        ImageError: An existing sub-image is damaged.
         LockedError: Another preparation writes to `out`.
     """
     check_cutting(scales, crop_size, step)

@@ -1,1 +1,1 @@
-"""The paper's own facts: every network that it trains, and every figure that it prints."""
+"""Facts of the paper: all trained networks, and all printed figures."""

@@ -1,4 +1,4 @@
-"""The figures that the paper prints, read from the CSV files in `data/`."""
+"""The printed figures of the paper, from the CSV files in `data/`."""
 
 import csv
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class Figures:
-    """PSNR in dB and SSIM, on the Y channel, without as many pixels on each side as the scale."""
+    """PSNR in dB and SSIM, on the Y channel, with as many pixels cropped on each side as the scale."""
 
     psnr: float
     ssim: float
 
     def __str__(self) -> str:
-        """To the digits that papers print: '38.17 / 0.9613'."""
+        """With the usual digits: '38.17 / 0.9613'."""
         return f'{self.psnr:.2f} / {self.ssim:.4f}'
 
 
@@ -24,14 +24,14 @@ BENCHMARKS = ('Set5', 'Set14', 'B100', 'Urban100')
 
 @dataclass(frozen=True)
 class Reported:
-    """A method's row of Table 1.
+    """A row of Table 1.
 
     Attributes:
         scale: k.
-        method: As the paper writes it.
-        transformer: Whether the paper counts it as a Transformer; else it is a CNN.
+        method: Name in the paper.
+        transformer: Whether it is a Transformer in the paper; else it is a CNN.
         params_k: Parameters in thousands.
-        figures: By set.
+        figures: Figures by set.
     """
 
     scale: int
@@ -43,7 +43,7 @@ class Reported:
 
 @cache
 def read_table(name: str) -> tuple[dict[str, str], ...]:
-    """The rows of `data/NAME.csv` as they stand there, by column."""
+    """The rows of `data/NAME.csv` as text, by column."""
     text = (files('asid_plugin.published') / 'data' / f'{name}.csv').read_text(encoding='utf-8')
     return tuple(csv.DictReader(text.splitlines()))
 
@@ -67,5 +67,5 @@ def table1() -> tuple[Reported, ...]:
 
 
 def reported_row(scale: int, method: str) -> Reported | None:
-    """The row of Table 1 of a method at a scale, or None if the paper has none."""
+    """The row of a method at a scale in Table 1, or None if there is none."""
     return next((row for row in table1() if (row.scale, row.method.lower()) == (scale, method.lower())), None)

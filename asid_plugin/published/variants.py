@@ -1,7 +1,7 @@
-"""Every network that the paper trains: a row each, with its arguments and where the paper reports it.
+"""All networks of the paper: a row each, with its arguments and its place in the tables.
 
-From these rows `scripts/maintain/make_options.py` makes the option files in `options/ablation`, the others are checked,
-and `asid paper` counts its tables. To add a variant, add a row and run `scripts/maintain/make_options.py`.
+From these rows `scripts/maintain/make_options.py` generates the option files in `options/ablation` and checks the
+others, and `asid paper` counts its tables. To add a variant, add a row and run `scripts/maintain/make_options.py`.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from typing import Any
 from asid_plugin.archs import ASID, OmniSR
 
 NETWORKS: Mapping[str, type[ASID | OmniSR]] = {'ASID': ASID, 'OmniSR': OmniSR}
-"""By the name that `network_g: type` has in option files."""
+"""Classes by the name in `network_g: type` of option files."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,14 @@ class Variant:
     """A network of the paper.
 
     Attributes:
-        name: As the paper calls it where it first appears.
-        arguments: Of the network, without `upscale`.
+        name: Name at its first appearance in the paper.
+        arguments: Arguments of the network, without `upscale`.
         network: Its name in `NETWORKS`.
-        upscales: Scales that the paper trains it at.
-        reported: Its row where the paper has a table of it: {CSV file in `published/data`: value of its first text
-            column}.
-        full: It is trained for 1000 epochs, by `options/train_NAME_xK.yml`.
-        ablation: It is trained for 200 epochs at x2, by `options/ablation/train_ABLATION_x2.yml`; '' if it isn't.
-        depth: N in Figure 7, 0 if it isn't there.
+        upscales: Scales in the paper.
+        reported: Its rows in tables: {CSV file in `published/data`: value of its first text column}.
+        full: Whether it is trained for 1000 epochs, by `options/train_NAME_xK.yml`.
+        ablation: Its name if it is trained for 200 epochs at x2, by `options/ablation/train_ABLATION_x2.yml`, else ''.
+        depth: N in Figure 7, else 0.
     """
 
     name: str
@@ -110,7 +109,7 @@ BY_NAME: Mapping[str, Variant] = MappingProxyType({variant.name: variant for var
 
 
 def reported_in(table: str) -> dict[str, Variant]:
-    """The variants of a table of the paper by their names there, in the order of `VARIANTS`."""
+    """The variants in a table of the paper by their names there, in the order of `VARIANTS`."""
     return {variant.reported[table]: variant for variant in VARIANTS if table in variant.reported}
 
 
@@ -120,7 +119,7 @@ def depths() -> dict[int, Variant]:
 
 
 def channel_splits() -> dict[float, Variant]:
-    """The networks of the supplement's Figure 1 by the ratio of channels that enter attention."""
+    """The networks of the supplement's Figure 1 by the ratio of channels with attention."""
     return {variant.arguments['channel_split']: variant for variant in VARIANTS if variant.network == 'OmniSR'}
 
 

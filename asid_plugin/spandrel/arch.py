@@ -1,7 +1,7 @@
-"""ASID in spandrel, which ComfyUI, chaiNNer and traiNNer-redux load models with.
+"""ASID for spandrel, with which ComfyUI, chaiNNer and traiNNer-redux load models.
 
-`asid_plugin.hosts.spandrel` registers it when spandrel is imported: `spandrel.ModelLoader` knows ASID's checkpoints by
-their keys. The network is imported when the first of them is loaded.
+`asid_plugin.hosts.spandrel` registers it when spandrel is imported: `spandrel.ModelLoader` recognises checkpoints of
+ASID by their keys. The network is imported at the first load.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 MOST_NETWORKS = 8
-"""Of a file that holds more, the others are not looked at."""
+"""Most keys of a file that are checked."""
 
 
 class ASIDArch(Architecture['ASID']):
@@ -36,15 +36,15 @@ class ASIDArch(Architecture['ASID']):
         super().__init__(id='ASID', detect=_holds_asid)
 
     def load(self, state_dict: StateDict) -> 'ImageModelDescriptor[ASID]':
-        """Build the network that a state dict is of, as spandrel's registry asks for it.
+        """Build the network of a state dict, for spandrel's registry.
 
         Args:
-            state_dict: One that `detect` accepts.
+            state_dict: A state dict that `detect` accepts.
 
         Raises:
-            ValueError: There are several networks, weights are missing, or do not fit together.
+            ValueError: It has several networks, or weights are missing or do not fit each other.
         """
-        # only now: most programs that import spandrel never load an ASID
+        # imported here, because most programs that import spandrel never load an ASID
         from asid_plugin.archs import ASID
         from asid_plugin.checkpoints.reading import fitting
 
@@ -60,7 +60,7 @@ class ASIDArch(Architecture['ASID']):
             scale=arguments['upscale'],
             input_channels=arguments['num_in_ch'],
             output_channels=arguments['num_out_ch'],
-            # none: the network pads to whole windows itself, with zeros; by spandrel's mirroring the image is another
+            # none, because the network pads to whole windows with zeros; spandrel's mirroring would change the result
             size_requirements=SizeRequirements(),
             tiling=ModelTiling.SUPPORTED,
         )
@@ -73,7 +73,7 @@ def _holds_asid(state_dict: StateDict) -> bool:
 
 
 def tags(arguments: dict[str, Any]) -> list[str]:
-    """The arguments of an ASID in spandrel's manner, such as ['ASID-D8', '48nf', '8nb', 'w8', 'inter']."""
+    """The arguments of an ASID in spandrel's form, such as ['ASID-D8', '48nf', '8nb', 'w8', 'inter']."""
     from asid_plugin.published.variants import find
 
     variant = find({'type': 'ASID', **arguments})
@@ -84,11 +84,11 @@ def tags(arguments: dict[str, Any]) -> list[str]:
 
 
 def install(registry: ArchRegistry = MAIN_REGISTRY) -> list[ArchSupport]:
-    """Add ASID to a registry of spandrel; where it is already, nothing happens.
+    """Add ASID to a registry of spandrel, unless it is there.
 
     Returns:
-        What was added.
+        The added architectures.
     """
-    # before all others: ASID's keys are its own, and theirs may be looser
+    # before all others, because ASID's keys are unique, and other checks may be looser
     others = tuple(support.architecture.id for support in registry)
     return registry.add(ArchSupport.from_architecture(ASIDArch(), others), ignore_duplicates=True)

@@ -1,4 +1,4 @@
-"""spandrel's reader of checkpoint files, for files from strangers."""
+"""Harden spandrel's reader of checkpoint files for untrusted files."""
 
 import functools
 from pathlib import Path
@@ -8,11 +8,11 @@ from spandrel import ModelLoader
 
 
 def guard_loader(loader: type[ModelLoader] = ModelLoader) -> None:
-    """Let a `ModelLoader` refuse .pth and .ckpt files that cost much more memory than they are large.
+    """Let a `ModelLoader` refuse .pth and .ckpt files that cost much more memory than their size.
 
-    spandrel's own unpickler runs no code, but 3 MB may become gigabytes. The weights of neosr's ASID are refused, too,
-    for its wrapper, which tells it from the paper's, is gone when an architecture is looked for. A second call does
-    nothing.
+    spandrel's unpickler runs no code, but 3 MB may become gigabytes. The weights of neosr's ASID are also refused here,
+    because their wrapper, which distinguishes them from the paper's, is removed before spandrel looks for an
+    architecture. A second call does nothing.
     """
     original = loader._load_pth
     if hasattr(original, '__wrapped__'):
@@ -20,7 +20,9 @@ def guard_loader(loader: type[ModelLoader] = ModelLoader) -> None:
 
     @functools.wraps(original)
     def load_pth(self: ModelLoader, path: str | Path) -> Any:
-        from asid_plugin.checkpoints import CheckpointError  # here, because most who import spandrel load nothing
+        from asid_plugin.checkpoints import (
+            CheckpointError,
+        )  # imported here, because most programs that import spandrel load nothing
         from asid_plugin.checkpoints.archives import check_file
         from asid_plugin.checkpoints.reading import refuse_neosr
         from asid_plugin.checkpoints.unpickling import UnpicklingError

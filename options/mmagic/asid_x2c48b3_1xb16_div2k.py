@@ -6,13 +6,13 @@
     python $tools/test.py options/mmagic/asid_x2c48b3_1xb16_div2k.py \
         work_dirs/asid_x2c48b3_1xb16_div2k/iter_3200000.pth
 
---resume goes on from the last checkpoint. Paths are relative to where the command is run.
+--resume continues from the last checkpoint. Paths are relative to the current folder.
 """
 
 _base_ = '../mmengine/_base_/schedule.py'
 
 default_scope = 'mmagic'
-# the second lets MMEngine read its own checkpoints with today's torch
+# the second lets MMEngine read its checkpoints with recent versions of torch
 custom_imports = dict(imports=['asid_plugin.archs', 'asid_plugin.mmengine'], allow_failed_imports=False)
 scale = 2
 
@@ -33,7 +33,7 @@ augment = [
     dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
 ]
 train_dataloader = dict(
-    batch_size=16,  # the recipe's 16 is the sum: with N GPUs write 16 / N
+    batch_size=16,  # 16 in total: with N GPUs write 16 / N
     num_workers=6,
     persistent_workers=True,
     pin_memory=True,
@@ -68,7 +68,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# of whole images, and not rounded to 8 bits, which the paper's are
+# on whole images, without rounding to 8 bits, unlike the paper
 val_evaluator = dict(
     type='Evaluator',
     metrics=[

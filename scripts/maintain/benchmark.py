@@ -240,10 +240,10 @@ def main() -> None:
     parser.add_argument('--repeat', type=int, default=7, help='rounds that count (default: 7)')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument('--settings', nargs='+', choices=SETTINGS, default=[], help='besides float32, on a CPU')
+    parser.add_argument('--settings', nargs='+', choices=SETTINGS, default=[], help='further settings on a CPU')
     args = parser.parse_args()
     if unknown := set(args.what) - set(MEASURES):
-        parser.error(f'{", ".join(sorted(unknown))}: no such row; there are {", ".join(MEASURES)}')
+        parser.error(f'{", ".join(sorted(unknown))}: unknown row; choose from {", ".join(MEASURES)}')
     where = torch.cuda.get_device_name() if args.device == 'cuda' else f'{platform.machine()}, {args.threads} threads'
     print(f'{where}, torch {torch.__version__}; ASID x4 has {count_parameters(ASID(upscale=4)):,} parameters')
     for name in args.what or MEASURES:

@@ -2,18 +2,18 @@
 
     bash scripts/gpu_check.sh --out gpu_report                       # everything, in this order
     bash scripts/gpu_check.sh --out gpu_report --only forward training
-    bash scripts/gpu_check.sh --out gpu_report --device cpu --small  # how the check itself is tested, without a GPU
+    bash scripts/gpu_check.sh --out gpu_report --device cpu --small  # a test of the check itself, without a GPU
 
-Parts, and what they need besides torch, numpy and tqdm; a part whose packages are not installed is skipped, and the
+Parts, and the packages they need besides torch, numpy and tqdm. A part with missing packages is skipped, and the
 report says so:
 
 {parts}
 
-OUT/gpu_check.md and OUT/gpu_check.json are written anew after each part. A part runs in a process of its own: one that
-fails, or takes longer than its share of --minutes and what the parts before left of theirs, is recorded, and the next
-begins. docs/gpu.md tells how to read the report.
+OUT/gpu_check.md and OUT/gpu_check.json are rewritten after each part. Each part runs in a separate process. If it
+fails or exceeds its share of --minutes (plus time saved by earlier parts), this is recorded, and the next part begins.
+docs/gpu.md explains the report.
 
-Exit status: 0, no part failed; 1, one did; 2, nothing was tried; 130, interrupted.
+Exit status: 0, no part failed; 1, a part failed; 2, no part was run; 130, interrupted.
 """
 
 import argparse
@@ -52,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         'gpu_check.sh', description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--out', type=Path, required=True, help='folder of the report; made if need be')
+    parser.add_argument('--out', type=Path, required=True, help='folder of the report')
     parser.add_argument('--only', nargs='+', choices=PARTS, metavar='PART', default=list(PARTS), help='run these parts')
-    parser.add_argument('--minutes', type=float, default=20, help='for all parts that run (default: 20)')
+    parser.add_argument('--minutes', type=float, default=20, help='limit for all parts together (default: 20)')
     parser.add_argument('--device', choices=['cuda', 'cpu'], default='cuda')
     parser.add_argument('--small', action='store_true', help='small sizes, which test the check and measure nothing')
     parser.add_argument('--threads', type=int, default=2, help='of the CPU (default: 2)')

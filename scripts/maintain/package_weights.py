@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if nothing was written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('options', type=Path, metavar='OPTIONS', help='option file that trained the weights')
-    parser.add_argument('--data', required=True, help='what it was trained on, in words')
+    parser.add_argument('--data', required=True, help='the training data, in words')
     parser.add_argument('--benchmarks', nargs='+', type=Path, required=True, metavar='SET')
     parser.add_argument(
         '--kind', choices=[REAL], default=CLEAN, help='real: for photographs as they are; without it, for clean images'
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--param-key',
         choices=['params_ema', 'params'],
         default='params_ema',
-        help='the average (the default) or the last weights; in that of a short training there is much of the start',
+        help="the average (default) or the last weights; a short training's average is near the initial weights",
     )
     keep_freed_memory()
     allow_tf32(False)

@@ -102,13 +102,13 @@ fi
 python -m pip list 2>/dev/null | grep -E '^(mmagic|mmcv|mmengine|numpy|opencv-python|torch) '
 tools=$(python -c 'import mmagic; print(*mmagic.__path__)')/.mim/tools
 
-step 'Data: the photographs that scikit-image carries, some held out'
+step 'Data: the photographs of scikit-image, some held out'
 python -m asid_plugin prepare demo -o datasets/demo
 
 step "mmagic trains by $config, $iterations iterations on these photographs"
 mmagic_tool train "$config" --work-dir "$work" --cfg-options "${few_photographs[@]}" "${short_training[@]}"
 
-step 'mmagic tests the checkpoint on those held out'
+step 'mmagic tests the checkpoint on the held-out photographs'
 checkpoint=$work/iter_$iterations.pth
 mmagic_tool test "$config" "$checkpoint" --work-dir "$work" --out "$work/metrics.json" \
     --cfg-options "${few_photographs[@]}"

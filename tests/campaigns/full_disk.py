@@ -47,7 +47,7 @@ class Writer:
         argv: Of `asid`; IN stands for the folder of inputs, OUT for that of outputs, which is the current one.
         modules: To be imported before the trials.
         files: Those that fail one by one.
-        continued: Hidden files stay after an error; the same command goes on with them, and there are no old files.
+        continued: Hidden files stay after an error; the same command continues with them, and there are no old files.
         trials: In the long form, of each kind of disk.
         long: Belongs to the long form only: is slow, or much like another.
     """

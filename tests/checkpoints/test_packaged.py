@@ -112,7 +112,7 @@ def test_they_beat_bicubic_on_another_photograph(scale: int, gain: float):
 
 @pytest.mark.parametrize('name', ['packaged:x5', 'packaged:', 'packaged:2', 'packaged:x2.pth'])
 def test_a_name_that_there_is_not(name: str):
-    with pytest.raises(CheckpointError, match='^' + name + ': no such weights in the package; there are packaged:x2'):
+    with pytest.raises(CheckpointError, match='^' + name + ': no such weights in the package; available: packaged:x2'):
         read_state_dict(name)
 
 
@@ -131,7 +131,7 @@ def test_a_changed_file_is_refused(copy: Path):
     with pytest.raises(CheckpointError, match=r'packaged:x2: .*ASID_x2.safetensors does not have the checksum'):
         load_asid('packaged:x2')
     path.unlink()
-    with pytest.raises(CheckpointError, match='is missing; install the package again'):
+    with pytest.raises(CheckpointError, match='is missing; reinstall the package'):
         load_asid('packaged:x2')
     load_asid('packaged:x3')
 
@@ -142,7 +142,7 @@ def test_upscale_uses_them_and_says_so(tmp_path: Path, capsys: pytest.CaptureFix
     for arguments, scale in (([], 2), (['--scale', '2'], 2), (['--scale', '3'], 3), (['--scale', '4'], 4)):
         assert upscale([str(tmp_path / 'a.png'), '-o', str(tmp_path / 'b.png'), *arguments]) == 0
         assert cv2.imread(str(tmp_path / 'b.png')).shape == (40 * scale, 40 * scale, 3)
-        assert f'packaged:x{scale}, which come with the package' in capsys.readouterr().err
+        assert f'using packaged:x{scale} from the package' in capsys.readouterr().err
         named = [str(tmp_path / 'a.png'), '-o', str(tmp_path / 'c.png'), '--weights', packaged_name(scale)]
         assert upscale(named) == 0
         assert 'note' not in capsys.readouterr().err
@@ -154,7 +154,7 @@ def test_upscale_uses_them_and_says_so(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (['--scale', '5'], 'the package has no weights for x5, only for x2, x3, x4; pass --weights FILE'),
         (['--scale', '3', '--weights', 'packaged:x2'], '--scale 3: packaged:x2 holds a network of scale 2'),
-        (['--backend', 'onnxruntime'], 'asid export packaged:x2 OUT.onnx makes one'),
+        (['--backend', 'onnxruntime'], 'asid export packaged:x2 OUT.onnx writes one'),
     ],
     ids=['scale', 'other-scale', 'backend'],
 )

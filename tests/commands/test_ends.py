@@ -16,7 +16,7 @@ import pytest
 from asid_plugin import files
 from asid_plugin.commands import interruption
 from asid_plugin.commands.interruption import LINE, interruptible
-from asid_plugin.commands.main import GOES_ON, main
+from asid_plugin.commands.main import CONTINUES, main
 from helpers import command
 
 POSIX = pytest.mark.skipif(sys.platform == 'win32', reason='signals, pipes and special files')
@@ -87,7 +87,7 @@ def test_a_signal_in_the_middle_of_a_file_leaves_nothing(name: str, number: int,
     with python(WRITING, name, tmp_path / 'new' / 'a.bin') as process:
         assert process.stdout.readline() == 'begun\n'
         process.send_signal(number)
-        assert (process.wait(10), process.stderr.read()) == (130, f'{GOES_ON.get(name, LINE)}\n')
+        assert (process.wait(10), process.stderr.read()) == (130, f'{CONTINUES.get(name, LINE)}\n')
     assert list(tmp_path.iterdir()) == [], 'the folder that was made for it is gone, too'
 
 
@@ -132,7 +132,7 @@ def test_a_forked_child_ends_as_its_parent_wants() -> None:
                 os.write(writing, b'1')  # Python forgets signals that come while it forks
                 time.sleep(60)
             finally:
-                os._exit(0)  # and never goes on as a process of tests
+                os._exit(0)  # so that the child does not continue as a test process
         os.read(reading, 1)
         os.kill(child, signal.SIGTERM)
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
@@ -184,7 +184,7 @@ def special(tmp_path: Path) -> Callable[[str], Path]:
         ('convert {} out.pth', 'no such file'),
         ('paper table1 --measured {}', 'not a regular file but a pipe, a socket or a device'),
         ('evaluate {} --scale 2 -o out', ''),
-        ('schema {}', 'is there and is no regular file'),
+        ('schema {}', 'exists and is not a regular file'),
     ],
 )
 def test_a_pipe_or_device_is_refused_at_once(
@@ -202,7 +202,7 @@ def test_a_pipe_or_device_is_refused_at_once(
 def test_a_log_that_is_a_pipe_is_passed_over(special, capsys: pytest.CaptureFixture) -> None:
     pipe = special('x/train_a.log')
     assert command('curve')([pipe.parent, '-o', pipe.parent / 'a.csv']) == 2
-    assert 'no train_*.log with iterations in it' in capsys.readouterr().err
+    assert 'no train_*.log with iterations' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

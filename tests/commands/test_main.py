@@ -73,6 +73,27 @@ def test_a_run_wants_one_option_file(name: str, argv: list[str], capsys: pytest.
     assert capsys.readouterr().err == f'error: name one option file{where}: asid {name} options/{name}_ASID_x2.yml\n'
 
 
+@pytest.mark.parametrize(
+    ('file', 'meant'),
+    [
+        ('options/train_ASID_x5.yml', 'options/train_ASID_x2.yml'),
+        ('train_ASID_x2.yml', 'options/train_ASID_x2.yml'),
+        ('mien.yml', 'mine.yml'),
+        ('q.txt', ''),
+    ],
+)
+def test_a_missing_option_file_is_named_with_the_nearest(
+    file: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path('options').mkdir()
+    for name in ('options/train_ASID_x2.yml', 'options/test_ASID_x2.yml', 'mine.yml'):
+        Path(name).touch()
+    hint = f'; did you mean {meant}?' if meant else ''
+    assert main(['train', file]) == 2
+    assert capsys.readouterr().err == f'error: {file} in {tmp_path}: no such file{hint}\n'
+
+
 def test_the_launchers_rank_may_stand_before_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(train, 'run', seen.append)

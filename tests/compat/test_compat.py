@@ -1,4 +1,4 @@
-"""The mends of asid_plugin.compat, each against the breakage it mends, provoked where this environment lacks it."""
+"""The repairs of asid_plugin.compat, each against its breakage, which is simulated if this environment lacks it."""
 
 import importlib.util
 import inspect
@@ -208,7 +208,9 @@ def test_weights_of_features_that_cannot_be_downloaded(
     with torch.device('meta'), pytest.raises(mends.MissingWeightsError) as error:
         build_loss({'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}, 'vgg_type': vgg_type})
     message = str(error.value)
-    assert message.startswith(f'{vgg_type}, whose features are compared, has no weights here, and fetching them failed')
+    assert message.startswith(
+        f'the weights of {vgg_type} for the perceptual loss are missing, and their download failed'
+    )
     file = re.search(r'/([\w.-]+\.pth) as (.*)$', message)
     assert Path(file[2]) == tmp_path / 'hub' / 'checkpoints' / file[1]
 

@@ -68,8 +68,8 @@ def test_one_of_two_nodes_has_the_training_state(nodes: Callable, options: dict)
     before = [files(folder) for folder in folders]
     done = train(folders, '--auto_resume')
     said = f'no state on rank 0 ({HOST}:{folders[0]}) but iteration 3 on rank 1 ({HOST}:{folders[1]})'
-    line = f'the processes would not train the same network: the state to go on from is {said}; '
-    advice = f'copy {folders[0]}/experiments/tiny to every node, or let them share a disk\n'
+    line = f'the processes would not train the same network: the training state is {said}; '
+    advice = f'copy {folders[0]}/experiments/tiny to every node, or use a shared disk\n'
     assert [process.returncode for process in done] == [2, 2]
     assert [process.stderr for process in done] == [line + advice, '']
     assert [files(folder) for folder in folders] == before
@@ -89,7 +89,7 @@ def test_the_weights_of_two_nodes_differ(nodes: Callable, options: dict):
     assert [process.returncode for process in done] == [2, 2]
     line = done[0].stderr.splitlines()[-1]
     assert line.startswith('the processes would not train the same network: the beginning is iteration 3 with weights ')
-    assert line.endswith('; let the files be the same on every node')
+    assert line.endswith('; use the same files on every node')
     assert 'would not' not in done[1].stderr and 'Traceback' not in done[0].stderr + done[1].stderr
 
 
@@ -103,7 +103,7 @@ def test_the_weights_of_one_node_are_damaged(nodes: Callable, options: dict):
     weights.write_bytes(weights.read_bytes()[:1000])
     done = train(folders, '--auto_resume')
     assert [process.returncode for process in done] == [2, 2]
-    assert f'goes on with {weights.relative_to(folders[1])}: damaged or not a checkpoint' in done[0].stderr
+    assert f'needs {weights.relative_to(folders[1])}: damaged or not a checkpoint' in done[0].stderr
     assert 'Traceback' not in done[0].stderr + done[1].stderr
 
 
@@ -228,7 +228,7 @@ def test_one_of_two_nodes_has_the_checkpoint_of_mmengine(mmengine_nodes: list[Pa
     line = done[0].stderr.splitlines()[-1]
     assert line.startswith('the processes would not train the same network: the beginning is iteration 4 with weights ')
     assert 'but iteration 0 with weights ' in line
-    assert line.endswith(f'; copy {mmengine_nodes[0]}/work to every node, or let them share a disk')
+    assert line.endswith(f'; copy {mmengine_nodes[0]}/work to every node, or use a shared disk')
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def train(
         clock[0] += between
 
 
-def line(first: int, last: int, share: int, advice: str = 'a faster disk, or memory that holds all of the data') -> str:
+def line(first: int, last: int, share: int, advice: str = 'a faster disk, or enough memory for all data') -> str:
     return f'iterations {first} to {last}: {share}% of the time was spent waiting for data. Remedies: {advice}.'
 
 
@@ -124,7 +124,7 @@ def test_short_intervals_are_put_together(clock: list[float], warnings: list[str
         ),
         (
             {'type': 'RawPairedImageDataset', 'num_worker_per_gpu': 8, 'persistent_workers': True},
-            ['a faster disk, or memory that holds all of the data'],
+            ['a faster disk, or enough memory for all data'],
         ),
         (
             {'type': 'PairedImageDataset', 'io_backend': {'type': 'disk'}, 'num_worker_per_gpu': 0},

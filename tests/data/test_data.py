@@ -122,7 +122,7 @@ def test_folders_can_be_cached(dataset: Callable, lmdbs: Path) -> None:
 def test_an_lmdb_of_png_files_is_not_raw(dataset: Callable, lmdbs: Path, tmp_path: Path) -> None:
     alone = shutil.copytree(lmdbs / 'x_HR_sub.lmdb', tmp_path / 'x_HR_sub.lmdb')
     png = dataset('RawPairedImageDataset', dataroot_gt=str(alone))
-    with pytest.raises(ValueError, match=r'x_HR_sub\.lmdb: 0_s001: \d+ bytes, where 64x64 pixels have 12288'):
+    with pytest.raises(ValueError, match=r'x_HR_sub\.lmdb: 0_s001: \d+ bytes instead of 12288 for 64x64 pixels'):
         png[0]
 
 

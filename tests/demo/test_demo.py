@@ -223,12 +223,12 @@ HUGE_PNG = b'\x89PNG\r\n\x1a\n' + b''.join(
 @pytest.mark.parametrize(
     ('name', 'content', 'expected'),
     [
-        ('text.png', b'not a picture', 'text.png: .*not an image of a format that is read'),
+        ('text.png', b'not a picture', 'text.png: .*not an image in a supported format'),
         ('empty.jpg', b'', r'empty\.jpg: the file is empty'),
         (
             'huge.png',
             HUGE_PNG,
-            r'huge\.png: 20000x30000 is too large; pictures of up to 0\.05 megapixels are taken, such as 273x183',
+            r'huge\.png: 20000x30000 is too large; pictures of up to 0\.05 megapixels are accepted, such as 273x183',
         ),
     ],
     ids=['text', 'empty', 'huge'],
@@ -267,7 +267,7 @@ TIME = r'about \d+ (second|minute|hour)s?'
 
 
 def test_the_page_says_how_large_how_long_and_what_for_before_the_button_is_pressed(page: Chrome, picture: Path):
-    limit = r'Pictures of up to 0\.05 megapixels are taken, such as 273x183\.'
+    limit = r'Pictures of up to 0\.05 megapixels are accepted, such as 273x183\.'
     says(page, '#forecast p', rf'{limit} At x2, a megapixel takes {TIME} here\.')
     says(page, '#purpose p', r'Your checkpoint two\.pth: ASID of .*')
     choose(page, picture)
@@ -285,7 +285,7 @@ def test_the_page_says_how_large_how_long_and_what_for_before_the_button_is_pres
 
 def test_the_example_picture_is_enlarged_like_any_other(page: Chrome, weights: list[Path], tmp_path: Path):
     there = sorted(EXAMPLE.parent.iterdir())
-    button(page, 'Take the example picture').click()
+    button(page, 'Use the example picture').click()
     says(page, '#forecast p', rf'240x180 \(0\.043 megapixels\) becomes 480x360, in {TIME}\.')
     eventually(page, button(page, 'Enlarge').is_enabled)
     button(page, 'Enlarge').click()
@@ -337,7 +337,7 @@ def fails(weights: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_path, monkeypatch):
     assert fails('--weights', tmp_path / 'none.pth') == f'{tmp_path / "none.pth"}: no such file'
-    assert fails('--weights', weights[0], '--tile', 8).endswith('the overlap must be smaller')
+    assert fails('--weights', weights[0], '--tile', 8).endswith('the overlap must be smaller than the tile')
     assert fails('--weights', weights[0], '--max-pixels', 0) == '--max-pixels 0: should be 1 or more'
     assert fails('--weights', weights[0], '--port', 99999).startswith('--host, --port: ')
     assert fails('--weights', weights[0], '--host', '192.0.2.1').startswith('--host, --port: Cannot assign')
@@ -348,7 +348,7 @@ def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_p
     monkeypatch.delitem(sys.modules, 'asid_plugin.demo.page', raising=False)
     monkeypatch.setitem(sys.modules, 'gradio', None)
     assert fails('--weights', weights[0]) == (
-        "asid demo needs gradio, which is not installed: pip install 'asid-plugin[demo]'"
+        "asid demo needs gradio, which is not installed: pip install '.[demo]' in a checkout of asid_plugin"
     )
 
 
@@ -393,6 +393,6 @@ def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path, tmp_
 
     offers = {'doubled': Offer(Upscaler(net, 2, tile=16, overlap=15), '')}
     page = Page(offers, MAX_PIXELS, Kept(tmp_path, 2**30))
-    with pytest.raises(gradio.Error, match='Nobody waits'):
+    with pytest.raises(gradio.Error, match='was cancelled'):
         page._enlarge(str(picture), 'doubled', SimpleNamespace(session_hash='closed'))
     assert seen == [256]

@@ -111,7 +111,7 @@ LONG_PNG = cv2.imencode('.png', np.zeros((1, 300_000), np.uint8))[1].tobytes()
 @pytest.mark.parametrize(
     ('name', 'content', 'message'),
     [
-        ('a.gif', HUGE_GIF, '60000x5000 is too large; pictures of up to 4 megapixels are taken, such as 2449x1633'),
+        ('a.gif', HUGE_GIF, '60000x5000 is too large; pictures of up to 4 megapixels are accepted, such as 2449x1633'),
         ('a.png', LONG_PNG, 'PNG ends at 1000000 a side'),
     ],
     ids=['pixels', 'side'],
@@ -156,8 +156,8 @@ def test_the_strips_of_the_bicubic_enlargement_are_seamless(pixels: np.ndarray):
 
 
 def test_sizes_in_words():
-    assert limit(4_000_000) == 'pictures of up to 4 megapixels are taken, such as 2449x1633'
-    assert limit(16_777_216) == 'pictures of up to 16.8 megapixels are taken, such as 5016x3344'
+    assert limit(4_000_000) == 'pictures of up to 4 megapixels are accepted, such as 2449x1633'
+    assert limit(16_777_216) == 'pictures of up to 16.8 megapixels are accepted, such as 5016x3344'
     assert [megapixels(pixels, 2) for pixels in (1, 2304, 307_200, 1_000_000, 123_456_789)] == [
         '0.000001 megapixels',
         '0.0023 megapixels',

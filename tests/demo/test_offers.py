@@ -19,7 +19,7 @@ from asid_plugin.inference.tiling import Windows
 def test_the_packaged_weights_are_for_clean_photographs():
     for scale in (2, 3, 4):
         said = purpose(Path(f'packaged:x{scale}'))
-        assert said.startswith('For clean photographs: trained on some 480 of them (T91 and BSDS400), ')
+        assert said.startswith('For clean photographs: trained on about 480 photographs (T91 and BSDS400), ')
 
 
 def test_of_another_checkpoint_its_arguments_and_data_are_said_as_far_as_they_are_known(tmp_path: Path):
@@ -30,7 +30,7 @@ def test_of_another_checkpoint_its_arguments_and_data_are_said_as_far_as_they_ar
         f'Your checkpoint mine.pth: ASID of {params:,} parameters (num_feat 16, num_block 2, window_size 8, '
         'sharing none, distillation True, channel_split True). '
     )
-    assert purpose(tmp_path / 'mine.pth') == f'{expected}The file does not say which pictures it was trained on.'
+    assert purpose(tmp_path / 'mine.pth') == f'{expected}The file does not name its training data.'
     torch.save(ASID(num_feat=16, num_block=1, input_range='unit').state_dict(), tmp_path / 'neosr.pth')
     assert 'channel_split True, input_range unit). ' in purpose(tmp_path / 'neosr.pth')
     save_file(net.state_dict(), tmp_path / 'mine.safetensors', {'data': 'cats'})

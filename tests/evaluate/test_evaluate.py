@@ -200,12 +200,12 @@ def test_of_several_layouts_the_first_is_taken_and_said(set5: Path):
     (set5 / 'LR_bicubic' / 'X2').mkdir(parents=True)
     (set5 / 'HR').mkdir()
     shutil.copy(set5 / 'GTmod2' / '0.png', set5 / 'HR')
-    assert find_set(set5, 2).layout == 'GTmod2 and LRbicx2 (also there: HR and LR_bicubic/X2)'
+    assert find_set(set5, 2).layout == 'GTmod2 and LRbicx2 (also present: HR and LR_bicubic/X2)'
 
 
 def test_a_set_without_this_scale(set5: Path):
     edsr(set5)
-    with pytest.raises(EvaluationError, match=r'looked for GTmod3 and .*there is HR, LR_bicubic, LR_bicubic/X2$'):
+    with pytest.raises(EvaluationError, match=r'looked for GTmod3 and .*found HR, LR_bicubic, LR_bicubic/X2$'):
         find_set(set5, 3)  # HR is not made into LR where the set has LR images of its own
 
 
@@ -241,7 +241,7 @@ def too_small(folder: Path) -> None:
 @pytest.mark.parametrize(
     ('spoil', 'message'),
     [
-        (wrong_size, r'LRbicx2/0.png is 20x24, but \S+GTmod2/0.png is 48x48: its x2 must be 24x24$'),
+        (wrong_size, r'LRbicx2/0.png is 20x24, but \S+GTmod2/0.png is 48x48: LR must be 24x24 for x2$'),
         (too_small, r'GTmod2/0.png: 48x14 pixels; at least 15x15 are needed'),
         (
             lambda folder: (folder / 'LRbicx2/0.png').unlink(),
@@ -249,11 +249,11 @@ def too_small(folder: Path) -> None:
         ),
         (
             lambda folder: (folder / 'GTmod2/1.png').write_bytes(b'no'),
-            r'GTmod2/1.png: not an image of a format that is read',
+            r'GTmod2/1.png: not an image in a supported format',
         ),
-        (lambda folder: shutil.copy(folder / 'GTmod2/1.png', folder / 'GTmod2/1.bmp'), 'two images of one name'),
+        (lambda folder: shutil.copy(folder / 'GTmod2/1.png', folder / 'GTmod2/1.bmp'), 'two images with the same name'),
         (lambda folder: shutil.rmtree(folder), 'no such folder'),
-        (lambda folder: shutil.rmtree(folder) or folder.mkdir(), 'neither a benchmark set nor a folder of sets'),
+        (lambda folder: shutil.rmtree(folder) or folder.mkdir(), 'neither a benchmark set, .*, nor a folder of sets'),
     ],
 )
 def test_broken_sets(set5: Path, spoil: Callable[[Path], None], message: str):
@@ -272,10 +272,10 @@ def test_sets_are_found_ordered_and_chosen(tmp_path: Path):
     assert [found.name for found in find_sets([tmp_path / 'all'], 2)] == ['Set5', 'B100', 'Urban100', 'zoo']
     both = [tmp_path / 'all' / 'Set5', tmp_path / 'all']
     assert [found.name for found in find_sets(both, 2, ['ZOO', 'bsd100'])] == ['zoo', 'B100']
-    with pytest.raises(EvaluationError, match='--sets Set14: not in .*; there is Set5, .*zoo'):
+    with pytest.raises(EvaluationError, match='--sets Set14: not in .*; available: Set5, .*zoo'):
         find_sets(both, 2, ['Set14'])
     basicsr_set(tmp_path / 'B100')
-    with pytest.raises(EvaluationError, match='BSDS100 and .*B100 are the same set'):
+    with pytest.raises(EvaluationError, match='BSDS100 and .*B100 have the same set'):
         find_sets([tmp_path / 'all', tmp_path / 'B100'], 2)
 
 
@@ -351,7 +351,7 @@ def test_both_borders_side_by_side(set5: Path, tmp_path: Path):
 
 def test_the_notes_name_the_borders():
     words = {borders: str(Running(2, borders=(borders,))) for borders in BORDERS}
-    assert "ASID and Omni-SR with zeros (the paper's protocol)" in words['zeros'] and 'flush' not in words['zeros']
+    assert "with zeros in ASID and Omni-SR (the paper's protocol)" in words['zeros'] and 'flush' not in words['zeros']
     assert 'flush' in words['flush'] and 'zeros' not in words['flush']
     both = str(Running(2, borders=BORDERS))
     assert 'flush' in both and 'zeros' in both
@@ -468,7 +468,7 @@ def test_an_option_file_that_trained_gives_the_averaged_weights(
         ({'network_g': {**TINY, 'num_blok': 1}}, 'opt.yml: network_g: num_blok: unknown; did you mean num_block'),
         ({'network_g': {**TINY, 'num_block': 2}}, 'opt.yml: path: .*a.pth: .*num_block is 1 there and 2 here'),
         ({'network_g': {**TINY, 'upscale': 4}}, 'opt.yml: path: .*upscale is 2 there and 4 here'),
-        ({'path': {'pretrain_network_g': None}}, 'opt.yml: path: pretrain_network_g: None; it should be the file'),
+        ({'path': {'pretrain_network_g': None}}, 'opt.yml: path: pretrain_network_g: None should be a file of weights'),
         ({'path': {'pretrain_network_g': 'no.pth'}}, 'opt.yml: path: pretrain_network_g: no.pth: no such file'),
     ],
 )
@@ -494,12 +494,12 @@ def write_code(path: Path) -> None:
     [
         (lambda path: None, 'net.pth: no such file or folder'),
         (lambda path: path.write_bytes(b'no'), 'net.pth: damaged or not a checkpoint'),
-        (write_code, 'net.pth: refused, it holds Python objects'),
+        (write_code, 'net.pth: refused: it holds Python objects'),
         (write_foreign, 'net.pth: neither an ASID nor a network that spandrel knows'),
-        (lambda path: asid(path, upscale=4), 'net.pth: a network of scale 4, but --scale is 2'),
+        (lambda path: asid(path, upscale=4), 'net.pth: the network has scale 4, but --scale is 2'),
         (
             lambda path: asid(path, num_in_ch=1, num_out_ch=1),
-            'net.pth: a network from 1 to 1 channels; images here have 3',
+            'net.pth: the network maps 1 to 1 channels, but images have 3',
         ),
     ],
 )
@@ -515,7 +515,7 @@ def test_a_network_that_is_not_what_its_option_file_says(set5: Path, tmp_path: P
     asid(tmp_path / 'x3.pth', upscale=3)
     opt = {'network_g': {**TINY, 'upscale': 3}, 'path': {'pretrain_network_g': str(tmp_path / 'x3.pth')}}
     (tmp_path / 'x3.yml').write_text(yaml.safe_dump(opt))
-    message = r'^x3, tiles on Set5/0: the network made 3x72x72 .* of 3x24x24, not 3x48x48$'
+    message = r'^x3, tiles on Set5/0: the output for 3x24x24 .* is 3x72x72, not 3x48x48$'
     with pytest.raises(EvaluationError, match=message):
         run(set5, [str(tmp_path / 'x3.yml')])
 
@@ -536,7 +536,7 @@ def test_smaller_tiles_are_advised_where_memory_lacks(said: str, advised: bool):
     network = Network(Method('N'), fail, Running(2), tile=None)
     with pytest.raises(EvaluationError) as error:
         network(Sample('0', 'Set5', hr=pixels.repeat(2, 0).repeat(2, 1), lq=pixels))
-    advice = ' (--how tiles, or a smaller --tile, needs less)' if advised else ''
+    advice = ' (use --how tiles or a smaller --tile)' if advised else ''
     assert str(error.value) == f'RuntimeError at 16x16 LR pixels: {said}{advice}'
 
 
@@ -560,7 +560,7 @@ def test_results_that_will_not_do_are_known_before_anything_is_computed(set5: Pa
     results = tmp_path / 'results'
     shutil.copytree(set5 / 'GTmod2', results)
     (results / '1.png').rename(results / '10.png')
-    with pytest.raises(EvaluationError, match=r'results: no result for 1; it may be called 1.png, 1x2.png or 1_….png'):
+    with pytest.raises(EvaluationError, match=r'results: no result for 1; expected 1.png, 1x2.png or 1_….png'):
         run(set5, [str(results)])
     shutil.copy(results / '0.png', results / '1.png')
     with pytest.raises(EvaluationError, match=r'^\S*results/1.png is 48x48, but the HR image is 56x48$'):
@@ -571,10 +571,10 @@ def test_labels_are_told_apart(tmp_path: Path):
     a, b = tmp_path / 'a.pth', tmp_path / 'b.pth'
     asid(a), asid(b)
     with pytest.raises(
-        EvaluationError, match=f'{re.escape(str(a))} and {re.escape(str(b))} would both be called X, tiles'
+        EvaluationError, match=f'{re.escape(str(a))} and {re.escape(str(b))} would have the same name X, tiles'
     ):
         load_candidates([f'x={a}', f'X={b}'], Running(2))
-    with pytest.raises(EvaluationError, match='HR is no name for a result'):
+    with pytest.raises(EvaluationError, match='HR is not a valid name'):
         load_candidates([f'HR={tmp_path}'], Running(2))
     assert [c.method.label for c in load_candidates(['bicubic', f'{a}', f'{b}'], Running(2))] == [
         'bicubic',
@@ -618,7 +618,7 @@ def test_the_table():
         '| ASID-D8, as the paper reports | 739K       | 34.84 / 0.9307 |                |\n'
         r'| a\|b                          | 5          | 30.50 / 0.9000 | 30.00 / 0.9000 |' + '\n\n'
         "- Scale 3; means over the images of BasicSR's PSNR in dB / SSIM on Y of 8-bit images, "
-        'without 3 pixels on each side.\n'
+        'with 3 pixels cropped on each side.\n'
         '- Networks: whole images; float32 on cpu.\n'
         '- Set5: GTmod3 and LRbicx3; 2 images.\n'
         '- mine: HR; 1 image.\n'

@@ -73,8 +73,8 @@ def test_the_table_has_columns_with_arrows_and_says_of_what(set5: Path):
     means = result.sets[0].mean_scores('bicubic')
     assert [cell.strip() for cell in bicubic.split('|')[4:-1]] == [f'{means["mae"]:.4f}', f'{means["green"]:.4f}']
     assert notes(result)[1] == (
-        'By plain 1.0 on cpu, of RGB in 8 bits without 2 pixels on each side (↓ lower is better, ↑ higher), '
-        'compared with HR: mae ↓; of the image alone, without a reference: green ↑.'
+        'Measured by plain 1.0 on cpu on 8-bit RGB with 2 pixels cropped on each side (↓ lower is better, ↑ higher), '
+        'compared with HR: mae ↓; without a reference: green ↑.'
     )
 
 
@@ -128,8 +128,8 @@ def test_the_papers_metrics_need_no_library(monkeypatch: pytest.MonkeyPatch):
     assert load_scorers(['psnr', 'SSIM'], 'cpu') == []
     with pytest.raises(EvaluationError) as error:
         load_scorers(['psnr', 'lpips'], 'cpu')
-    extra = "pip install 'asid-plugin[metrics]' (for non-commercial use only)"
-    assert str(error.value) == f'--metrics lpips: needs pyiqa: {extra}'
+    extra = "(for non-commercial use only): pip install '.[metrics]' in a checkout of asid_plugin"
+    assert str(error.value) == f'--metrics lpips: needs pyiqa {extra}'
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def pyiqa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ('lpip', 'unknown; did you mean lpips'),
         ('gsmd', 'unknown; did you mean gmsd'),
         ('\x1b[31m', 'unknown ('),
-        ('fid', 'it compares sets of images; only metrics of an image can be measured here'),
+        ('fid', 'it compares sets of images; only metrics of single images are supported'),
         ('Inception_Score', 'it judges sets of images'),
         ('clipscore', 'it compares an image with a text'),
     ],
@@ -177,9 +177,7 @@ def test_without_a_network_weights_are_a_line(name: str):
     with pytest.raises(EvaluationError) as error:
         load_scorers([name], 'cpu')
     message = str(error.value)
-    assert message.startswith(
-        f'--metrics {name}: pyiqa cannot prepare it; its weights are downloaded at first use, to '
-    )
+    assert message.startswith(f'--metrics {name}: pyiqa cannot prepare it; the download of its weights to ')
     assert message.isprintable()
 
 

@@ -340,7 +340,7 @@ def test_a_bad_picture_is_named_and_no_report_is_left(tmp_path: Path):
     path = result.sets[0].images[0].files['HR']
     cv2.imwrite(str(path), np.zeros((10, 20, 3), np.uint8))
     cases = {
-        f'{path}: 20x10 pixels; the image that was compared has 400x160': lambda: path.write_bytes(b'no image'),
+        f'{path}: 20x10 pixels; the evaluated image has 400x160': lambda: path.write_bytes(b'no image'),
         f'{path}: damaged, or not a PNG image': path.unlink,
         f'{path}: No such file or directory': lambda: None,
     }

@@ -42,8 +42,10 @@ def made(tmp_path_factory):
 def test_the_command_says_what_was_checked_and_nothing_else(made):
     assert (made.done.returncode, made.done.stderr) == (0, '')
     first, second = made.done.stdout.splitlines()
-    assert f'a.mlpackage: x2, float32, one image of {WIDTH}x{HEIGHT}; the program that it is made of is within' in first
-    assert second == 'for iOS 15, macOS 12 and later; it was not run, as that takes one of these systems'
+    assert (
+        f'a.mlpackage: x2, float32, one image of {WIDTH}x{HEIGHT}; the program before the conversion is within' in first
+    )
+    assert second == 'for iOS 15, macOS 12 and later; not run, because only these systems can run it'
     assert set(os.listdir(made.package.parent)) == {'asid.pth', 'a.mlpackage'}
 
 
@@ -122,9 +124,9 @@ def test_what_cannot_be_is_said_and_nothing_written(tmp_path, capsys, monkeypatc
     argv = [tmp_path / 'asid.pth', tmp_path / 'a.mlpackage']
     monkeypatch.setitem(sys.modules, 'coremltools', None)
     for more, message in (
-        ([], 'Core ML takes images of one size: name it, such as --size 64x64'),
-        (['--size', '16x16', '--opset', '20'], 'opset 20: of ONNX; coreml has none'),
-        (['--size', '16x16'], "coremltools is not installed: pip install 'asid-plugin[coreml]'"),
+        ([], 'Core ML needs a fixed size, such as --size 64x64'),
+        (['--size', '16x16', '--opset', '20'], 'opset 20: the format coreml has no opsets'),
+        (['--size', '16x16'], "coremltools is not installed: pip install '.[coreml]' in a checkout of asid_plugin"),
     ):
         assert command('export')([*argv, *more]) == 2
         assert capsys.readouterr().err == f'error: {message}\n'
@@ -137,7 +139,7 @@ def test_only_a_package_is_replaced(tmp_path):
     (tmp_path / 'a.mlpackage' / 'thesis.txt').write_text('mine')
     (tmp_path / 'b.mlpackage').write_text('mine')
     for path in tmp_path.iterdir():
-        with pytest.raises(FileExistsError, match='is there and is no package of Core ML'):
+        with pytest.raises(FileExistsError, match='exists and is not a Core ML package'):
             export(ASID(**SMALL), path, 'coreml', size=(16, 16))
     (tmp_path / 'a.mlpackage' / 'Manifest.json').touch()
     coreml.check_place(tmp_path / 'a.mlpackage')

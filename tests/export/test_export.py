@@ -175,7 +175,7 @@ def test_a_fixed_size_and_opset(tmp_path, capsys):
     x = torch.rand(1, 3, 16, 21)
     with torch.inference_mode():
         assert (network.run(x) - net(x)).abs().max() < 1e-5
-    with pytest.raises(CheckpointError, match='exported for 1 image of 21x16 at a time, this is 2 of 16x21; asid exp'):
+    with pytest.raises(CheckpointError, match='exported for 1 image of 21x16, not for 2 of 16x21; exp'):
         network.run(x.new_zeros(2, 3, 21, 16))
 
 
@@ -252,7 +252,10 @@ def test_the_page_runs(shared, monkeypatch):
         ),
         (['--weights', 'asid.onnx', '--backend', 'onnxruntime', '--device', 'cuda'], '--device cuda: ONNX Runtime'),
         (['--weights', 'none.onnx', '--backend', 'onnxruntime'], 'none.onnx: no such file'),
-        (['--weights', 'damaged.onnx', '--backend', 'onnxruntime'], 'damaged.onnx: damaged, or not of its format'),
+        (
+            ['--weights', 'damaged.onnx', '--backend', 'onnxruntime'],
+            'damaged.onnx: damaged, or not in the format of its suffix',
+        ),
         (['--weights', 'foreign.onnx', '--backend', 'onnxruntime'], 'foreign.onnx: not exported by asid export'),
     ],
 )
@@ -275,7 +278,7 @@ def test_onnx_runtime_that_cannot_start_cuda_does_not_go_on_by_the_cpu(shared, m
     providers = ['CUDAExecutionProvider', 'CPUExecutionProvider']
     monkeypatch.setattr('onnxruntime.get_available_providers', lambda: providers)  # as if it were built with CUDA
     assert runtimes.load_onnx(folder / 'asid.onnx', 'auto').upscale
-    with pytest.raises(runtimes.BackendError, match=r'^--device cuda: ONNX Runtime .* cannot start it here$'):
+    with pytest.raises(runtimes.BackendError, match=r'^--device cuda: ONNX Runtime .* cannot start CUDA here$'):
         runtimes.load_onnx(folder / 'asid.onnx', 'cuda')
 
 
@@ -288,7 +291,10 @@ def test_a_missing_package_is_named_and_nothing_is_written(tmp_path, monkeypatch
         subject, 'export_any_size', lambda *_: pytest.fail('traced before the packages were looked for')
     )
     assert command('export')([str(tmp_path / 'asid.pth'), str(target)]) == 2
-    assert capsys.readouterr().err == f"error: {package} is not installed: pip install 'asid-plugin[export]'\n"
+    assert (
+        capsys.readouterr().err
+        == f"error: {package} is not installed: pip install '.[export]' in a checkout of asid_plugin\n"
+    )
     assert os.listdir(tmp_path) == ['asid.pth']
 
 
@@ -298,9 +304,9 @@ def test_a_missing_package_is_named_and_nothing_is_written(tmp_path, monkeypatch
         (['asid.pth', 'a.pb'], 'a.pb: its name must end in .onnx, .pt2, .xml, .param, .mlpackage'),
         (['asid.pth', 'a.onnx', '--format', 'openvino'], 'a.onnx: its name must end in .xml'),
         (['none.pth', 'a.onnx'], 'none.pth: no such file'),
-        (['asid.pth', 'a.onnx', '--opset', '17'], 'opset 17: must be 18 to 23, those that PyTorch writes'),
-        (['asid.pth', 'a.onnx', '--opset', '24'], 'opset 24: must be 18 to 23, those that PyTorch writes'),
-        (['asid.pth', 'a.pt2', '--opset', '20'], 'opset 20: of ONNX; torch-export has none'),
+        (['asid.pth', 'a.onnx', '--opset', '17'], 'opset 17: must be 18 to 23'),
+        (['asid.pth', 'a.onnx', '--opset', '24'], 'opset 24: must be 18 to 23'),
+        (['asid.pth', 'a.pt2', '--opset', '20'], 'opset 20: the format torch-export has no opsets'),
         (['asid.pth', 'a.onnx', '--size', '0x64'], 'size 0x64: each side must be 1 to 8192 pixels'),
         (['asid.pth', 'a.onnx', '--size', '64x8193'], 'size 64x8193: each side must be 1 to 8192 pixels'),
     ],
@@ -332,7 +338,7 @@ def test_what_disagrees_is_not_written(tmp_path, monkeypatch, capsys):
 def test_every_picture_must_come_out_finite(name, at):
     net = ASID(**SMALL).eval()
     damaged = lambda x: net(x).index_fill(3, torch.tensor([1]), torch.inf if at(x) else 0.5)  # noqa: E731
-    with pytest.raises(export.ExportError, match=f'^144 of 6912 values are not finite, of {name} in float16$'):
+    with pytest.raises(export.ExportError, match=f'^144 of 6912 output values are not finite, for {name} in float16$'):
         check.check(damaged, subject.Subject(net, size=(16, 16), half=True))
 
 
@@ -344,7 +350,7 @@ def test_float16_that_overflows_is_seen():
             conv.weight.fill_(0)
         net.conv_first.bias.fill_(1), net.conv_up.bias.fill_(60_000), net.conv_up.weight.fill_(100)
     half = copy.deepcopy(net).half()
-    with pytest.raises(export.ExportError, match='6912 of 6912 values are not finite, of noise in float16'):
+    with pytest.raises(export.ExportError, match='6912 of 6912 output values are not finite, for noise in float16'):
         check.check(lambda x: half(x.half()).float(), subject.Subject(net, size=(16, 16), half=True))
 
 
@@ -353,24 +359,24 @@ def test_a_weight_too_large_for_float16_is_named(tmp_path, capsys):
     net.conv_up.bias.data[0] = -1e5
     torch.save({'params': net.state_dict()}, tmp_path / 'asid.pth')
     assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.pt2', '--half']) == 2
-    expected = f'error: {tmp_path}/a.pt2: not written, conv_up.bias reaches 1e+05, float16 ends at 65504\n'
+    expected = f'error: {tmp_path}/a.pt2: not written, conv_up.bias has values up to 1e+05; float16 ends at 65504\n'
     assert capsys.readouterr().err == expected and os.listdir(tmp_path) == ['asid.pth']
 
 
 @pytest.mark.parametrize('open_file', [runtimes.load_torch_export, runtimes.load_openvino])
 def test_damaged_files(tmp_path, open_file):
     (tmp_path / 'a.bin').write_bytes(b'no')
-    with pytest.raises(CheckpointError, match='a.bin: damaged, or not of its format'):
+    with pytest.raises(CheckpointError, match='a.bin: damaged, or not in the format of its suffix'):
         open_file(tmp_path / 'a.bin')
 
 
 @pytest.mark.parametrize(
     ('key', 'value', 'message'),
     [
-        ('arguments', '{', 'its metadata have no arguments of an ASID in JSON'),
-        ('arguments', '[' * 100_000, 'its metadata have no arguments of an ASID in JSON'),
-        ('arguments', '{"upscale": 2}', "in JSON ('num_in_ch')"),
-        ('arguments', '[1]', 'its metadata have no arguments of an ASID in JSON'),
+        ('arguments', '{', 'its metadata have no valid arguments of an ASID'),
+        ('arguments', '[' * 100_000, 'its metadata have no valid arguments of an ASID'),
+        ('arguments', '{"upscale": 2}', "arguments of an ASID ('num_in_ch')"),
+        ('arguments', '[1]', 'its metadata have no valid arguments of an ASID'),
         ('upscale', '3', 'its metadata disagree: upscale 3, but arguments with upscale 2'),
         ('upscale', 2, 'its metadata lack upscale'),
     ],
@@ -388,5 +394,5 @@ def test_a_network_must_make_what_its_metadata_promise():
     with pytest.raises(CheckpointError, match=r'num_in_ch 3, but the shape is \(1, 4, None, None\)'):
         runtimes._check_channels('a.onnx', arguments, (1, 4, None, None), (1, 3, None, None))
     run = runtimes._sized(lambda x: x, arguments, 'a.onnx')
-    with pytest.raises(CheckpointError, match=r'promise an image of \(1, 3, 8, 8\), but it made \(1, 3, 4, 4\)'):
+    with pytest.raises(CheckpointError, match=r'the output should be \(1, 3, 8, 8\), but it is \(1, 3, 4, 4\)'):
         run(torch.zeros(1, 3, 4, 4))

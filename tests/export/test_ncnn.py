@@ -89,7 +89,7 @@ def test_a_fixed_size_and_a_name_of_another_scale(tmp_path, capsys):
     assert command('export')([tmp_path / 'asid.pth', tmp_path / 'asid.param', '--size', '24x17']) == 0
     said, note = capsys.readouterr().out.splitlines()
     assert 'x3, float32, one image of 24x17; within' in said
-    assert note == 'Upscayl takes it for x4 by its name: put x3 into that'
+    assert note == 'Upscayl reads the scale x4 from this name; put x3 into the name'
     assert ' data 0=24 1=17 2=3\n' in (tmp_path / 'asid.param').read_text()
 
 
@@ -110,20 +110,22 @@ def test_without_ncnn_the_extra_is_named_and_nothing_written(tmp_path, capsys, m
     saved(tmp_path, **SMALL, upscale=2)
     monkeypatch.setitem(sys.modules, 'ncnn', None)
     assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.param']) == 2
-    assert capsys.readouterr().err == "error: ncnn is not installed: pip install 'asid-plugin[ncnn]'\n"
+    assert (
+        capsys.readouterr().err == "error: ncnn is not installed: pip install '.[ncnn]' in a checkout of asid_plugin\n"
+    )
     assert os.listdir(tmp_path) == ['asid.pth']
 
 
 @pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs pipes')
 def test_a_pipe_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / 'a.param')
-    with pytest.raises(FileExistsError, match='is there and is no regular file'):
+    with pytest.raises(FileExistsError, match='exists and is not a regular file'):
         export(random_net(**SMALL), tmp_path / 'a.param', 'ncnn')
     assert (tmp_path / 'a.param').is_fifo() and os.listdir(tmp_path) == ['a.param']
 
 
 def test_channels_must_be_kept(tmp_path):
-    with pytest.raises(ExportError, match='as many channels at the end as at the start'):
+    with pytest.raises(ExportError, match='as many output channels as input channels'):
         ncnn_asid.write_ncnn(Subject(ASID(**SMALL, num_in_ch=1)), tmp_path / 'a.param')
 
 

@@ -46,7 +46,7 @@ WAIT = 90  # seconds, at most; the machine may be busy
 SMALL = {'num_feat': 16, 'num_block': 1, 'sharing': 'none', 'distillation': False, 'channel_split': False}
 PAGE, SLIDER = Path(export.__file__).parent / 'page', Path(evaluate.__file__).parent
 ISOLATION = {'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp'}
-LIMIT = 'Pictures of up to 16.8 megapixels and 8192 pixels a side are enlarged here.'
+LIMIT = 'Pictures of up to 16.8 megapixels and 8192 pixels a side are accepted.'
 rng = np.random.default_rng(0)
 
 
@@ -234,7 +234,7 @@ def test_where_webgpu_fails_the_processor_goes_on(page: Chrome, tmp_path: Path):
     assert not at(page, 'by').is_displayed()
     page.execute_script("document.getElementById('device').value = 'webgpu'")
     choose(page, tmp_path / 'a.png')
-    says(page, r'a_x2\.png: .* by the processor, 1 thread\. WebGPU failed \(.+\); the processor does it\.')
+    says(page, r'a_x2\.png: .* by the processor, 1 thread\. WebGPU failed \(.+\); the processor is used instead\.')
     page.get_log('browser')  # in which the runtime may have said so too
 
 
@@ -259,7 +259,7 @@ def test_progress_and_cancelling(page: Chrome, tmp_path: Path):
         (
             'text.png',
             lambda path: path.write_text('not a picture'),
-            'text.png is damaged, too large, or not a picture that this browser reads.',
+            'text.png is damaged, too large, or not a picture that this browser can read.',
         ),
         (
             'long.png',
@@ -274,7 +274,7 @@ def test_a_file_that_cannot_be_enlarged_is_answered_by_a_sentence(page: Chrome, 
     choose(page, tmp_path / name)
     says(page, re.escape(sentence))
     assert 'refused' in at(page, 'status').get_attribute('class') and not at(page, 'running').is_displayed()
-    assert at(page, 'limit').text == f'{LIMIT} An animation is represented by its first frame.'
+    assert at(page, 'limit').text == f'{LIMIT} Only the first frame of an animation is enlarged.'
 
 
 def test_a_dropped_picture_is_compared_by_the_slider_of_the_report(page: Chrome):
@@ -381,7 +381,7 @@ def test_opened_as_a_file_it_says_that_it_cannot_work(chromium: Chrome, folder: 
     chromium.get((folder / 'index.html').as_uri())
     eventually(chromium, lambda: at(chromium, 'unserved').is_displayed())
     said = at(chromium, 'unserved').text
-    assert said.startswith('This page needs JavaScript and a web server: opened as file:// it cannot work')
+    assert said.startswith('This page needs JavaScript and a web server, and does not work from file://')
     assert not at(chromium, 'main').is_displayed()
     chromium.get_log('browser')  # in which Chromium says why
 
@@ -447,7 +447,7 @@ def fails(weights: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., s
 def test_a_missing_package_is_named_before_the_runtime_is_fetched(fails, weights: Path, monkeypatch):
     monkeypatch.setattr(web, 'copy_runtime', lambda *_: pytest.fail('fetched'))
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    message = "onnxruntime is not installed: pip install 'asid-plugin[export]'"
+    message = "onnxruntime is not installed: pip install '.[export]' in a checkout of asid_plugin"
     assert fails('--format', 'web', weights, 'new') == message
 
 
@@ -482,10 +482,10 @@ def test_an_archive_that_is_none_is_a_line(tmp_path: Path):
     with tarfile.open(package, 'w:gz') as archive:
         archive.add(PAGE / 'icon.svg', 'package/dist/icon.svg')
     assert web_runtime._read_packed(package, 'icon.svg') == (PAGE / 'icon.svg').read_bytes()
-    with pytest.raises(export.ExportError, match=r'^a.tgz: no b.mjs can be read from it \(KeyError\)$'):
+    with pytest.raises(export.ExportError, match=r'^a.tgz: b.mjs cannot be read from it \(KeyError\)$'):
         web_runtime._read_packed(package, 'b.mjs')
     package.write_bytes(package.read_bytes()[:100])
-    with pytest.raises(export.ExportError, match=r'^a.tgz: no icon.svg can be read from it'):
+    with pytest.raises(export.ExportError, match=r'^a.tgz: icon.svg cannot be read from it'):
         web_runtime._read_packed(package, 'icon.svg')
 
 
@@ -493,34 +493,33 @@ def test_what_keeps_the_page_from_being_written_is_one_line(fails, weights: Path
     asked = ['--format', 'web', weights]
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'mine').touch()
-    assert fails(*asked, 'full') == 'full: is there already; name a new folder, or remove it'
+    assert fails(*asked, 'full') == 'full: already exists; choose a new folder, or remove it'
     assert fails(*asked, 'new', '--runtime', 'full') == (
-        '--runtime full: has no ort.wasm.bundle.min.mjs; it should be the folder dist of onnxruntime-web, unpacked'
+        '--runtime full: no ort.wasm.bundle.min.mjs in it; it should be the unpacked folder dist of onnxruntime-web'
     )
     (tmp_path / 'full' / 'dist').mkdir()
     (tmp_path / 'full' / 'dist' / 'ort.wasm.bundle.min.mjs').write_text('another')
     version = web_runtime.RUNTIME_VERSION
     assert fails(*asked, 'new', '--runtime', 'full') == (
-        f'full: ort.wasm.bundle.min.mjs is not that of onnxruntime-web {version}, which the page is tested with; '
-        f'npm pack onnxruntime-web@{version} fetches it'
+        f'full: ort.wasm.bundle.min.mjs is not from onnxruntime-web {version}, the tested version; npm pack '
+        f'onnxruntime-web@{version} downloads it'
     )
     assert fails(*asked) == fails(*asked, 'new', '-o', 'new') == 'name one OUT: asid export WEIGHTS OUT, or -o OUT'
-    assert fails(*asked, 'new', '--half').startswith('--half: is not for --format web')
-    assert fails(weights, 'a.pt2', '--runtime', 'full') == '--runtime: is for --format web'
+    assert fails(*asked, 'new', '--half').startswith('--half does not apply to --format web')
+    assert fails(weights, 'a.pt2', '--runtime', 'full') == '--runtime needs --format web'
     monkeypatch.setenv('PATH', str(tmp_path))
     assert fails(*asked, 'new') == (
-        f'--format web needs onnxruntime-web {version}: install npm, which fetches it, or give --runtime FOLDER, the '
-        'folder dist of that package'
+        f'--format web needs onnxruntime-web {version}: install npm, which downloads it, or pass its folder dist by '
+        '--runtime FOLDER'
     )
     (tmp_path / 'npm').write_text(
         '#!/bin/sh\necho \'{"error": {"code": "E404", "summary": "no such package"}}\'\nexit 1'
     )
     (tmp_path / 'npm').chmod(0o755)
     assert fails(*asked, 'new') == (
-        f'npm pack onnxruntime-web@{version} failed: no such package; --runtime FOLDER takes the folder dist of that '
-        'package'
+        f'npm pack onnxruntime-web@{version} failed: no such package; pass its folder dist by --runtime FOLDER'
     )
     torch.save({'params': ASID(num_in_ch=1, num_out_ch=1, **SMALL).state_dict()}, weights.with_name('grey.pth'))
     assert fails('--format', 'web', weights.with_name('grey.pth'), 'new') == (
-        'new: not written, the page needs a network from 3 channels to 3'
+        'new: not written; the page needs a network with 3 input and 3 output channels'
     )

@@ -388,14 +388,14 @@ class TestPng:
     @pytest.mark.parametrize(
         ('chunks', 'note'),
         [
-            ({b'cICP': bytes([9, 16, 0, 1])}, 'colours of BT.2020 in PQ (HDR) are read as they are'),
-            ({b'cICP': bytes([12, 13, 0, 1]), b'sRGB': b'\0'}, 'colours of Display P3 are read as they are'),
-            ({b'cICP': bytes([1, 13, 0, 0])}, 'colours of the code points 1, 13, 0, 0 are read as they are'),
+            ({b'cICP': bytes([9, 16, 0, 1])}, 'colours of BT.2020 in PQ (HDR) are not converted'),
+            ({b'cICP': bytes([12, 13, 0, 1]), b'sRGB': b'\0'}, 'colours of Display P3 are not converted'),
+            ({b'cICP': bytes([1, 13, 0, 0])}, 'colours of the code points 1, 13, 0, 0 are not converted'),
             ({b'cICP': bytes([1, 13, 0, 1]), b'cHRM': bytes(32)}, None),
             ({b'cHRM': struct.pack('>8I', 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)}, None),
             (
                 {b'cHRM': struct.pack('>8I', 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)},
-                'colours of other primaries than those of sRGB are read as they are',
+                'colours with other primaries than sRGB are not converted',
             ),
             ({b'cHRM': struct.pack('>8I', *[31270, 32900] * 4), b'sRGB': b'\0'}, None),
             ({b'cHRM': struct.pack('>8I', *[31270, 32900] * 4), b'iCCP': b'p\0\0' + zlib.compress(profile())}, None),
@@ -564,7 +564,7 @@ def test_orientation_of_xmp_counts_where_exif_has_none(tmp_path):
 
 
 def test_colours_of_a_tiff_that_are_not_srgb_are_told(tmp_path):
-    note = 'colours of other primaries than those of sRGB are read as they are'
+    note = 'colours with other primaries than sRGB are not converted'
     for green, notes in (((30, 100, 60, 100), ()), ((21, 100, 71, 100), (note,))):
         primaries = (64, 100, 33, 100, *green, 15, 100, 6, 100)
         tags = [(318, 5, 2, (3127, 10000, 3290, 10000), True), (319, 5, 6, primaries, True)]
@@ -880,8 +880,8 @@ class TestOthers:
     @pytest.mark.parametrize(
         ('primaries', 'transfer', 'notes'),
         [
-            (9, 16, ('colours of BT.2020 in PQ (HDR) are read as they are',)),
-            (12, 13, ('colours of Display P3 are read as they are',)),
+            (9, 16, ('colours of BT.2020 in PQ (HDR) are not converted',)),
+            (12, 13, ('colours of Display P3 are not converted',)),
             (1, 13, ()),
         ],
     )
@@ -916,9 +916,9 @@ class TestExtras:
     @pytest.mark.parametrize(
         ('primaries', 'transfer', 'notes'),
         [
-            (9, 16, ('colours of BT.2020 in PQ (HDR) are read as they are',)),
-            (12, 13, ('colours of Display P3 are read as they are',)),
-            (1, 18, ('colours of HLG (HDR) are read as they are',)),
+            (9, 16, ('colours of BT.2020 in PQ (HDR) are not converted',)),
+            (12, 13, ('colours of Display P3 are not converted',)),
+            (1, 18, ('colours of HLG (HDR) are not converted',)),
             (1, 13, ()),
             (1, 1, ()),
             (2, 2, ()),
@@ -980,7 +980,7 @@ class TestExtras:
     def test_the_extra_is_named(self, tmp_path, monkeypatch, package, suffix):
         monkeypatch.setitem(sys.modules, package, None)
         data = b'\0\0\0\x18ftypheic\0\0\0\0heicmif1' if suffix == '.heic' else imagecodecs.jpegxl_encode(RGB)
-        with pytest.raises(ImageError, match=rf"a{suffix}: .* needs .*pip install 'asid-plugin\[formats\]'"):
+        with pytest.raises(ImageError, match=rf"a{suffix}: .* needs .*pip install '\.\[formats\]' in a checkout"):
             content(tmp_path, data, f'a{suffix}')
 
 
@@ -1151,9 +1151,9 @@ def test_an_animation_cut_short_is_an_error(tmp_path, suffix):
     [
         (b'', 'the file is empty'),
         (b'%PDF-1.4 not a picture', 'not supported: PDF'),
-        (b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1' + bytes(600), 'not an image of a format that is read'),  # Thumbs.db
-        (b'hello', 'not an image of a format that is read'),
-        (b'BMW and other words', 'not an image of a format that is read'),
+        (b'\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1' + bytes(600), 'not an image in a supported format'),  # Thumbs.db
+        (b'hello', 'not an image in a supported format'),
+        (b'BMW and other words', 'not an image in a supported format'),
         (b'P5 and other words', 'damaged or cut short'),
         (encoded('.png')[:20], 'damaged or cut short'),
         (b'\x76\x2f\x31\x01' + bytes(90), 'not supported: OpenEXR, which is in floating point'),
@@ -1162,7 +1162,7 @@ def test_an_animation_cut_short_is_an_error(tmp_path, suffix):
         (b'8BPS\0\1' + bytes(90), 'not supported: Photoshop files'),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', 'not supported: SVG'),
         (b'<!-- a --> <!--\n<svg>--><!----><svg/>', 'not supported: SVG'),
-        (b'<!---->' * 100, 'not an image of a format that is read'),  # of which each pair might be one comment or two
+        (b'<!---->' * 100, 'not an image in a supported format'),  # of which each pair might be one comment or two
         (b'II*\0\x10\0\0\0CR\2\0' + bytes(90), 'not supported: camera raw'),
     ],
 )

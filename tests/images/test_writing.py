@@ -316,7 +316,7 @@ def test_metadata_too_long_for_jpeg_are_left_out_with_a_note(tmp_path):
     notes = write_image(Image(smooth(), long), tmp_path / 'a.jpg')
     kinds = ('EXIF', 'XMP', 'IPTC', 'the text Comment')
     assert [note.split(':')[0] for note in notes] == [f'JPEG is written without {kind}' for kind in kinds]
-    assert 'bytes, and 65527 fit in' in notes[0]
+    assert 'bytes, more than 65527' in notes[0]
     fits = Metadata(
         profile=profile() + bytes(200_000),
         exif=exif().ljust(65_526, b'\0') + b'x',
@@ -446,7 +446,7 @@ def test_places_in_pixels_of_an_unknown_size_are_left_out_with_a_note():
         b'</GPano:CroppedAreaTopPixels><exif:SubjectArea><rdf:Seq><rdf:li>5</rdf:li></rdf:Seq></exif:SubjectArea></r>'
     )
     got, notes = fit_metadata(Metadata(xmp=xmp), FORMATS['.png'], 900, 2000, 3)
-    assert got.xmp == b'<r a="b"></r>' and notes == ['places in pixels in XMP are left out']
+    assert got.xmp == b'<r a="b"></r>' and notes == ['positions in pixels in XMP are left out']
 
 
 @pytest.mark.parametrize('order', '<>')
@@ -458,7 +458,7 @@ def test_the_place_of_the_subject_is_left_out_of_exif(tmp_path, suffix, order):
     main[34665] = {0x829A: 0.5, 0x9214: (320, 240, 64, 48), 0x927C: b'notes' * 9, 0xA002: 640, 0xA214: (3, 4)}
     block = head + main.tobytes(8)
     notes = write_image(Image(smooth(), Metadata(exif=block)), tmp_path / f'a{suffix}')
-    assert notes == ['the place of the subject in EXIF is left out']
+    assert notes == ['the location of the subject in EXIF is left out']
     with PIL.Image.open(tmp_path / f'a{suffix}') as file:
         got = file.getexif()
         assert got[271] == 'Maker'
@@ -514,7 +514,7 @@ def test_png_texts(tmp_path):
 def test_tiff_texts(tmp_path):
     text = {'Title': 'T', 'Description': 'Ä', 'Comment': 'C', 'Author': 'A', 'Copyright': 'Somebody', 'Software': 'S'}
     notes = write_image(Image(smooth(), Metadata(text=text, exif=exif())), tmp_path / 'a.tif')
-    assert notes == ['TIFF is written without the text Comment: its place is taken']
+    assert notes == ['TIFF is written without the text Comment: EXIF has another text for it']
     with tifffile.TiffFile(tmp_path / 'a.tif') as file:
         tags = file.pages[0].tags
         assert [tags[code].value for code in (269, 315, 33432, 305)] == ['T', 'A', 'Somebody', 'S']
@@ -608,7 +608,7 @@ def test_frames_that_do_not_go_in_are_errors(tmp_path):
         ('.jpg', True, 'JPEG holds one picture only'),
         ('.bmp', False, 'BMP holds one picture only'),
         ('.png', False, 'PNG holds no pages'),
-        ('.png', True, 'the frames of an animation have one size, not 29x37 and 29x5'),
+        ('.png', True, 'the frames of an animation must have the same size, not 29x37 and 29x5'),
         ('.gif', True, 'the name must end in one of'),
     ):
         with pytest.raises(ImageError, match=rf'a\{suffix}: {reason}'):
@@ -646,7 +646,7 @@ def test_names_may_be_of_any_alphabet_and_folders_are_made(tmp_path):
 def test_impossible_outputs_are_errors(tmp_path):
     with pytest.raises(ImageError, match=r'a\.gif: the name must end in one of \.png'):
         write_image(Image(noise(3)), tmp_path / 'a.gif')
-    with pytest.raises(ImageError, match=r'16384x1 is too large: WebP ends at 16383'):
+    with pytest.raises(ImageError, match=r'16384x1 is too large: WebP allows 16383'):
         write_image(Image(noise(3, height=1, width=16384)), tmp_path / 'a.webp')
     (tmp_path / 'file').touch()
     with pytest.raises(ImageError, match=r'file/a\.png: '):

@@ -61,7 +61,7 @@ def test_the_whole_is_estimated_once_after_the_first_seconds(monkeypatch):
             progress.add('tile', 16, 16)
             time.sleep(0.06)
     [line] = stream.getvalue().splitlines()
-    assert re.fullmatch(r'about \d+ (seconds|minutes), as the first (48|64) tiles went', line)
+    assert re.fullmatch(r'about \d+ (seconds|minutes) left, estimated from the first (48|64) tiles', line)
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):

@@ -155,7 +155,7 @@ def test_torchrun_with_one_process_killed_goes_on(weights, tmp_path):
     assert status == 0, err
     assert len(lines) == 8 - len([name for name in begun if '/' not in name]), 'each of the rest was made once'
     assert {line[:8] for line in lines} <= {'[rank 0]', '[rank 1]'}
-    assert 'were there already' in err
+    assert 'existed and were skipped' in err
     assert helpers.command('upscale')([folder, '-o', single, '--weights', weights]) == 0
     assert files(out).keys() == files(single).keys()
     for path in single.iterdir():  # with other threads, sums are rounded otherwise
@@ -195,5 +195,5 @@ def test_sigterm_leaves_nothing_unfinished(weights, tmp_path):
     time.sleep(0.5)
     process.terminate()
     status, _, err = finish(process)
-    assert status == 130 and err.splitlines()[-1] == 'interrupted; all files written are whole'
+    assert status == 130 and err.splitlines()[-1] == 'interrupted; all written files are complete'
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['00.png']

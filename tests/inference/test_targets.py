@@ -60,10 +60,10 @@ def test_what_is_left_out_is_counted(folder):
     (folder / 'linked').symlink_to(folder, target_is_directory=True)
     own = '2 .txt, 1 .psd, 1 broken or special, 1 hidden, 1 without a suffix'
     assert plan([folder], Path('out')).notes == [
-        f'{folder}: left out 6 files ({own}), 2 folders (--recursive takes them), 1 hidden folder'
+        f'{folder}: skipped 6 files ({own}), 2 folders (--recursive includes them), 1 hidden folder'
     ]
     assert plan([folder], Path('out'), recursive=True).notes == [
-        f'{folder}: left out 7 files ({own.replace("1 .psd", "1 .doc, 1 .psd")}), 1 hidden folder, 1 linked folder'
+        f'{folder}: skipped 7 files ({own.replace("1 .psd", "1 .doc, 1 .psd")}), 1 hidden folder, 1 linked folder'
     ]
     assert plan([folder / 'b.png'], Path('out')).notes == []
 
@@ -96,12 +96,12 @@ def test_a_folder_that_cannot_be_read_does_not_stop_the_others(folder, monkeypat
     finally:
         locked.chmod(0o755)
     assert [*map(str, found.targets)] == ['a.jpg', 'b.png', 'c/d.png', 'f.png']
-    assert found.notes == ['.: left out 1 unreadable folder']
+    assert found.notes == ['.: skipped 1 unreadable folder']
 
 
 def test_folders_without_images_say_what_they_have(tmp_path):
     touch(tmp_path / 'in', 'x.txt', 'sub/c.png')
-    with pytest.raises(UsageError, match=r'no images .*it has 1 file \(1 \.txt\), 1 folder \(--recursive takes it'):
+    with pytest.raises(UsageError, match=r'no images .*found 1 file \(1 \.txt\), 1 folder \(--recursive includes it'):
         plan([tmp_path / 'in'], Path('out'))
 
 
@@ -126,9 +126,9 @@ def test_a_suffix_is_put_before_the_extension(folder):
     touch(folder, 'b.jpg')
     assert names(folder, suffix='_x2') == {'a.jpg': 'a_x2.png', 'b.jpg': 'b_jpg_x2.png', 'b.png': 'b_png_x2.png'}
     assert names(folder, 'keep', suffix='@2x')['a.jpg'] == 'a@2x.jpg'
-    with pytest.raises(UsageError, match='cannot have a slash'):
+    with pytest.raises(UsageError, match='cannot contain a slash'):
         plan([folder], Path('out'), suffix='../x')
-    with pytest.raises(UsageError, match='OUT is a file'):
+    with pytest.raises(UsageError, match='OUT is the file'):
         plan([folder / 'a.jpg'], Path('x.png'), suffix='_x2')
 
 
@@ -139,7 +139,7 @@ def test_with_a_suffix_the_input_is_the_output_and_goes_on(folder):
     touch(folder, *targets.values())
     assert names(folder, out=folder, suffix='_x2', recursive=True) == targets
     assert plan([folder], folder, suffix='_x2').notes == [
-        f'{folder}: left out 2 files (2 ending in _x2), 1 folder (--recursive takes it)'
+        f'{folder}: skipped 2 files (2 ending in _x2), 1 folder (--recursive includes it)'
     ]
 
 
@@ -154,7 +154,7 @@ def test_formats_that_are_only_read_are_kept_as_the_nearest_one(tmp_path):
     assert list(names(tmp_path, 'keep').values()) == [
         *('a.png', 'b.jpg', 'c.png', 'd.png', 'e.TIF', 'f.jpg', 'g.png'),
     ]
-    note = '--ext keep: written as PNG, as their own format is not written: 1 .avif, 2 .gif'
+    note = '--ext keep: written as PNG, because these formats cannot be written: 1 .avif, 2 .gif'
     assert plan([tmp_path], Path('out'), 'keep').notes == [note]
     assert plan([tmp_path], Path('out'), 'webp').notes == []
 
@@ -166,7 +166,7 @@ def test_a_file_name_for_several_images_is_refused(folder):
 
 
 def test_formats_that_are_not_written_are_refused(folder):
-    with pytest.raises(UsageError, match=r'x\.gif: \.gif is not written, only \.png'):
+    with pytest.raises(UsageError, match=r'x\.gif: \.gif cannot be written, only \.png'):
         plan([folder / 'a.jpg'], Path('x.gif'))
 
 
@@ -176,7 +176,7 @@ def test_a_file_that_is_no_image_is_not_out(folder, tmp_path, name):
     if name != os.devnull:
         out.touch()
     for source in (folder, folder / 'a.jpg'):
-        with pytest.raises(UsageError, match=r'is there and is no folder; OUT is a folder, or ends in one of \.png'):
+        with pytest.raises(UsageError, match=r'exists and is not a folder; OUT must be a folder, or end in \.png'):
             plan([source], out)
 
 
@@ -226,7 +226,7 @@ def test_images_of_several_folders_are_told_apart(tmp_path):
 
 
 def test_an_input_is_never_overwritten(folder, tmp_path):
-    with pytest.raises(UsageError, match='is INPUT too: .* give --suffix'):
+    with pytest.raises(UsageError, match='is also INPUT, .* give --suffix'):
         plan([folder], folder)
     with pytest.raises(UsageError, match='is an input'):
         plan([folder / 'b.png'], folder / '..' / 'in' / 'b.png')

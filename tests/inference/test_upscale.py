@@ -183,8 +183,8 @@ def test_a_folder_and_names_of_any_alphabet(run, tmp_path):
     write(folder / 'inside' / 'd.png')
     out_folder = tmp_path / 'new' / 'выход'
     status, out, err = run(folder, '-o', out_folder)
-    left = '2 files (1 .txt, 1 hidden), 1 folder (--recursive takes it)'
-    assert (status, err, len(out)) == (0, [f'note: {folder}: left out {left}'], 3)
+    left = '2 files (1 .txt, 1 hidden), 1 folder (--recursive includes it)'
+    assert (status, err, len(out)) == (0, [f'note: {folder}: skipped {left}'], 3)
     assert names(out_folder) == sorted(['été.png', '猫 1.png', 'b.c.png'])
     assert run(folder, '-o', out_folder, '--ext', 'keep')[0] == 0
     assert set(names(out_folder)) > {'été.jpg', '猫 1.webp', 'b.c.bmp'}
@@ -207,7 +207,7 @@ def test_a_broken_file_is_reported_and_the_others_go_on(run, tmp_path):
 def test_too_large_for_the_format_is_said_before_the_work(run, tmp_path):
     image = write(tmp_path / 'a.png', np.zeros((1, 8192), np.uint8))
     status, _, err = run(image, '-o', tmp_path / 'b.webp')
-    assert status == 1 and 'b.webp: 16384x2 is too large: WebP ends at 16383 a side' in err[0]
+    assert status == 1 and 'b.webp: 16384x2 is too large: WebP allows 16383 pixels a side' in err[0]
 
 
 def test_output_that_is_not_finite_is_not_written(run, net, tmp_path):
@@ -296,7 +296,7 @@ def test_limits_are_said_before_the_work_and_the_others_go_on(run, tmp_path):
     write(folder / 'zz.png', np.zeros((1, 8192), np.uint8))
     status, out, err = run(folder, '-o', tmp_path / 'out', '--ext', 'webp')
     assert (status, len(out)) == (1, 1) and names(tmp_path / 'out') == ['a.webp']
-    limit = '16384x2 is too large: WebP ends at 16383 a side'
+    limit = '16384x2 is too large: WebP allows 16383 pixels a side'
     assert err == [
         *(f'error: {folder / name}.png: {tmp_path / "out" / name}.webp: {limit}' for name in ('z', 'zz')),
         '2 of 3 images failed',
@@ -309,7 +309,7 @@ def test_folders_inside_folders_are_written_to_the_same_ones(run, folder, tmp_pa
     out = folder / 'results'
     for number in (3, 3):  # the second time, there is an OUT inside
         status, lines, err = run(folder, '-o', out, '--recursive')
-        assert (status, len(lines), err) == (0, number, [f'note: {folder}: left out 1 file (1 .txt)'])
+        assert (status, len(lines), err) == (0, number, [f'note: {folder}: skipped 1 file (1 .txt)'])
     written = sorted(path.relative_to(out).as_posix() for path in out.rglob('*.*'))
     assert written == ['a.png', 'b.png', 'c/d.png']
 
@@ -327,8 +327,8 @@ def test_what_is_there_is_left(run, folder, tmp_path):
     assert run(folder / 'a.jpg', '-o', out)[0] == 0
     before = (out / 'a.png').stat()
     status, lines, err = run(folder, '-o', out, '--skip-existing')
-    assert (status, len(lines), err) == (0, 1, ['1 of 2 images were there already'])
-    assert run(folder, '-o', out, '--skip-existing')[1:] == ([], ['2 of 2 images were there already'])
+    assert (status, len(lines), err) == (0, 1, ['1 of 2 images existed and were skipped'])
+    assert run(folder, '-o', out, '--skip-existing')[1:] == ([], ['2 of 2 images existed and were skipped'])
     assert (out / 'a.png').stat() == before
     assert len(run(folder, '-o', out)[1]) == 2 and (out / 'a.png').stat() != before
 
@@ -417,10 +417,10 @@ def test_pages_stay_pages_in_tiff(run, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'suffix', 'said'),
     [
-        ('a.gif', 'jpg', 'a.gif has 3 frames; JPEG holds one, the first is written'),
-        ('a.gif', 'bmp', 'a.gif has 3 frames; BMP holds one, the first is written'),
-        ('a.tif', 'png', 'a.tif has 3 pages; PNG holds one, the first is written'),
-        ('a.tif', 'webp', 'a.tif has 3 pages; WebP holds one, the first is written'),
+        ('a.gif', 'jpg', 'a.gif has 3 frames; JPEG holds one, so only the first is written'),
+        ('a.gif', 'bmp', 'a.gif has 3 frames; BMP holds one, so only the first is written'),
+        ('a.tif', 'png', 'a.tif has 3 pages; PNG holds one, so only the first is written'),
+        ('a.tif', 'webp', 'a.tif has 3 pages; WebP holds one, so only the first is written'),
     ],
 )
 def test_frames_that_the_output_cannot_hold_are_said(run, tmp_path, name, suffix, said):
@@ -610,7 +610,7 @@ def test_ctrl_c_leaves_whole_files_only(folder, weights, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == 'interrupted; all files written are whole'
+    assert err.splitlines()[-1] == 'interrupted; all written files are complete'
     assert names(out) == ['a.png', 'b.png']
     assert read_image(out / 'b.png').rgb.shape == (40, 48, 3)
     shutil.rmtree(folder)

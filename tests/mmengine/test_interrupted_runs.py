@@ -125,7 +125,7 @@ class Interruption(Hook):
 
 @pytest.mark.slow
 def test_an_interrupted_validation_is_made_up_for(tiny: Tiny, tmp_path: Path):
-    """Whose figure is the best, after which the training goes on as undisturbed."""
+    """The interrupted validation has the best value; the training then continues as if undisturbed."""
     val = {'train_cfg': {'val_interval': 2}}
     make(tiny('whole', 4, **val)).train()
     cfg = tiny('parts', 4, **val)
@@ -215,13 +215,13 @@ def weights_only(work: Path) -> None:
         (lambda work: (work / 'last_checkpoint').unlink(), 4, ''),
         (lambda work: (work / 'last_checkpoint').write_text(''), 4, 'last_checkpoint is empty'),
         (lambda work: (work / 'last_checkpoint').write_bytes(bytes(30)), 4, 'last_checkpoint is empty'),
-        (lambda work: (work / 'last_checkpoint').write_bytes(b'\xff\xfe'), 4, 'last_checkpoint is empty or no text'),
+        (lambda work: (work / 'last_checkpoint').write_bytes(b'\xff\xfe'), 4, 'last_checkpoint is empty or not text'),
         (lambda work: (work / 'last_checkpoint').write_text('moved/iter_4.pth'), 4, 'moved/iter_4.pth: no such file'),
         (lambda work: (work / 'iter_4.pth').unlink(), 2, 'iter_4.pth: no such file'),
         (lambda work: (work / 'iter_4.pth').write_bytes(b''), 2, 'iter_4.pth: damaged'),
         (cut, 2, 'iter_4.pth: damaged'),
         (flip, 2, 'iter_4.pth: damaged'),
-        (weights_only, 2, 'iter_4.pth: damaged or no checkpoint of a training'),
+        (weights_only, 2, 'iter_4.pth: damaged, or not a checkpoint of a training'),
     ],
 )
 def test_it_resumes_from_the_newest_that_reads(
@@ -309,7 +309,9 @@ def test_with_no_checkpoint_that_reads_it_stops_and_names_each(work: Path, tiny:
     with pytest.raises(ResumeError) as caught:
         make(tiny(resume=True)).load_or_resume()
     first, *lines = str(caught.value).splitlines()
-    assert first.startswith(f'{work}: no checkpoint to resume from; to begin anew, remove {work}/last_checkpoint and')
+    assert first.startswith(
+        f'{work}: no checkpoint to resume from; to start from scratch, remove {work}/last_checkpoint and'
+    )
     assert [re.match(r'  \S*/(iter_\d\.pth): damaged', line)[1] for line in lines] == ['iter_4.pth', 'iter_2.pth']
 
 
@@ -470,7 +472,7 @@ def test_load_from_takes_files_of_basicsr_and_the_authors(tiny: Tiny, tmp_path: 
                 r'load_from: no\.pth: no such file',
                 r'train_dataloader: photos/LR: no such folder',
                 r'train_dataloader: photos/GT: no such folder',
-                r'val_dataloader: held_out/LR\.lmdb: no LMDB of images',
+                r'val_dataloader: held_out/LR\.lmdb: not an LMDB of images',
                 r'val_dataloader: held_out/GT: no such folder',
             ],
         ),
@@ -482,7 +484,7 @@ def test_load_from_takes_files_of_basicsr_and_the_authors(tiny: Tiny, tmp_path: 
                 r'train_dataloader: \S*/LR/0\.png: 24x24 pixels, less than a patch, lq_size 25',
             ],
         ),
-        ({'load_from': 3}, [r'load_from: 3 is no path']),
+        ({'load_from': 3}, [r'load_from: 3 is not a path']),
     ],
 )
 def test_all_that_is_missing_is_named_before_anything_is_written(

@@ -22,7 +22,7 @@ from torch._dynamo.utils import counters
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import asid_plugin.mmengine  # mends MMEngine
+import asid_plugin.mmengine  # repairs MMEngine
 from asid_plugin.mmengine import registry
 from asid_plugin.mmengine.checks import check_config
 from asid_plugin.mmengine.dataset import DatasetError
@@ -283,7 +283,7 @@ def test_a_diverged_training_ends_at_the_right_iteration(
         runner.train()
     work = tmp_path / 'tiny'
     assert str(caught.value) == (
-        f'iteration 2: loss is {added}; training stops, and the checkpoints in {work} are as they were'
+        f'iteration 2: loss is {added}; training stops; the checkpoints in {work} are unchanged'
     )
     assert runner.model.pixel_loss.calls == calls
     assert [path.name for path in work.glob('*.pth')] == (['iter_1.pth'] if interval == 1 else [])
@@ -439,8 +439,8 @@ def test_other_models_are_compiled_as_mmengine_does(tiny: Tiny, tmp_path: Path, 
         (
             {'mode': 'reduce-overhead'},
             2,
-            'mode: reduce-overhead does not go with optim_wrapper:accumulative_counts, 2: a CUDA graph overwrites the '
-            'gradients of the part before; right is accumulative_counts: 1, or mode: max-autotune-no-cudagraphs',
+            'mode: reduce-overhead does not work with optim_wrapper:accumulative_counts, 2: a CUDA graph overwrites '
+            'the gradients of the previous part; use accumulative_counts: 1, or mode: max-autotune-no-cudagraphs',
         ),
         ({'mode': 'reduce-overhead'}, 1, None),
         ({'mode': 'default'}, 2, None),
@@ -486,11 +486,14 @@ def test_missing_benchmarks_come_with_a_hint(
     monkeypatch.chdir(tmp_path)
     assert asid_test([CONFIG, 'packaged:x2']) == 2
     said = capfd.readouterr().err
-    hint = 'docs/data.md (Benchmarks) names its source; without it, take this set out of the config'
+    hint = 'docs/data.md (Benchmarks) names its source; to skip this set, remove it from the config'
     assert f'test_dataloader: datasets/Urban100/LRbicx2: no such folder; {hint}\n' in said
     tiny(train_dataloader={'dataset': {'data_root': 'photos'}}).dump('a.py')
     assert asid_train(['a.py']) == 2
-    assert 'photos/LR: no such folder; asid prepare div2k or asid prepare photos makes such' in capfd.readouterr().err
+    assert (
+        'photos/LR: no such folder; asid prepare div2k or asid prepare photos makes training data'
+        in capfd.readouterr().err
+    )
 
 
 def test_two_sets_of_one_name_are_refused(tiny: Tiny, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
@@ -501,5 +504,5 @@ def test_two_sets_of_one_name_are_refused(tiny: Tiny, data: Path, tmp_path: Path
     cfg.dump(tmp_path / 'two.py')
     assert asid_test([tmp_path / 'two.py', 'packaged:x2']) == 2
     [line] = capfd.readouterr().err.splitlines()
-    right = "2 data sets have the name 'val', by which their figures and images are kept; rename them"
+    right = "2 data sets have the name 'val', which also names their figures and images; rename them"
     assert line == f'error: test_dataloader: {right}'

@@ -62,7 +62,7 @@ def test_the_last_lines_of_a_training(options: dict, tmp_path: Path) -> None:
     assert read(tmp_path, 4)['validated'] == 3
 
     log = run(tmp_path, 'train', options | {'train': options['train'] | {'total_iter': 6}}, '--auto_resume')
-    assert 'Epoch 2 goes on after 4 of its 8 samples.' in log
+    assert 'Epoch 2 continues after 4 of its 8 samples.' in log
     assert len(re.findall(r'iter: +\d+, lr', log)) == 1
     best = max(read(tmp_path, 5)['best_metric_results']['val']['psnr']['val'], *_psnr(log))
     assert read(tmp_path, 6)['best_metric_results']['val']['psnr']['val'] == pytest.approx(best, abs=1e-4)
@@ -104,7 +104,7 @@ def test_best_metrics_that_are_none(options: dict, tmp_path: Path, best: Any) ->
 
 
 def test_a_damaged_place(options: dict, tmp_path: Path) -> None:
-    with pytest.raises(ASIDError, match='a.state is not a whole training state: its place in the epoch is'):
+    with pytest.raises(ASIDError, match='a.state is not a complete training state: its place in the epoch is'):
         resumed(options, tmp_path, {'place': {'samples': -1, 'total': 8, 'seed': 0}}, resume_state='a.state')
 
 

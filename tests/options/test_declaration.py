@@ -123,4 +123,4 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert command('schema')(['--page', file]) == 0
     assert file.read_text(encoding='utf-8') == to_markdown()
     assert command('schema')([tmp_path / 'schema.json', '--page', file]) == 2
-    assert capsys.readouterr().err.endswith('write one after the other\n')
+    assert capsys.readouterr().err.endswith('write only one at a time\n')

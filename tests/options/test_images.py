@@ -65,9 +65,9 @@ grey = other(lambda image: image[..., 0])
     [
         (cut_in_half, DAMAGED),
         (emptied, 'the file is empty'),
-        (no_image, 'not an image of a format that is read'),
-        (with_alpha, 'it has transparency, which would be dropped; save it without'),
-        (grey, 'it is grey, among images that have colours; save it as RGB, or remove the pair'),
+        (no_image, 'not an image in a supported format'),
+        (with_alpha, 'it has transparency, which would be dropped; save it without transparency'),
+        (grey, 'it is grey, but other images have colours; save it as RGB, or remove the pair'),
     ],
     ids=lambda value: getattr(value, '__name__', ''),
 )
@@ -96,7 +96,7 @@ def test_files_that_are_no_images(lines: Callable, tmp_path: Path):
     paths = [tmp_path / part / side / 'Thumbs.db' for part in ('train', 'val') for side in ('GT', 'LR')]
     for path in paths:
         path.write_bytes(b'\xd0\xcf\x11\xe0')
-    fault = 'is no image, and BasicSR takes every file of a folder; remove it'
+    fault = 'is not an image, but BasicSR reads every file of a folder; remove it'
     keys = [f'{part}: dataroot_{side}' for part in ('train', 'val') for side in ('gt', 'lq')]
     assert lines() == [f'{key}: {path} {fault}' for key, path in zip(keys, paths, strict=True)]
 
@@ -121,7 +121,8 @@ def test_grey_benchmarks_can_be_validated_on(lines: Callable, tmp_path: Path):
 def test_a_pair_is_grey_on_both_sides_or_on_none(lines: Callable, tmp_path: Path):
     gt, lq = (tmp_path / 'val' / side / '1.png' for side in ('GT', 'LR'))
     grey(gt)
-    assert lines() == [f'val: dataroot_lq: {lq} is colour, and its partner {gt} is grey; save both alike']
+    remedy = 'save both as grey or both as colour'
+    assert lines() == [f'val: dataroot_lq: {lq} is colour, but its partner {gt} is grey; {remedy}']
 
 
 def test_images_that_are_all_grey_can_be_trained_on(lines: Callable, tmp_path: Path):
@@ -138,7 +139,7 @@ def test_of_many_bad_images_ten_are_named(lines: Callable, tmp_path: Path):
     found = lines()
     assert len(found) == 11
     assert found[0] == f'train: dataroot_gt: {tmp_path}/train/GT/x00.png: the file is empty'
-    assert found[-1] == 'train: dataroot_gt: and so on: 30 images cannot be used'
+    assert found[-1] == 'train: dataroot_gt: and more: 30 images in all cannot be used'
 
 
 def test_processes_share_the_images_out():
@@ -174,11 +175,11 @@ def test_so_is_a_hole_in_a_jpeg(lines: Callable, tmp_path: Path):
     [
         (
             '\ufeff0.png\n1.png\n',
-            'begins with a byte order mark, which BasicSR takes for part of a name; save it without',
+            'begins with a byte order mark, which BasicSR treats as part of a name; save it without the mark',
         ),
-        ('0.png\n\n1.png\n', ', line 2 is blank, which BasicSR takes for a name; remove it'),
-        (b'\x89PNG\r\n\x1a\n', 'is no text in UTF-8 (byte 0 is 0x89)'),
-        (bytes(100), ', line 1 has a NUL byte; it is no text'),
+        ('0.png\n\n1.png\n', ', line 2 is blank, which BasicSR treats as a name; remove it'),
+        (b'\x89PNG\r\n\x1a\n', 'is not text in UTF-8 (byte 0 is 0x89)'),
+        (bytes(100), ', line 1 has a NUL byte, so it is not text'),
     ],
 )
 def test_lists_of_images(lines: Callable, tmp_path: Path, content: str | bytes, message: str):
@@ -195,7 +196,7 @@ def test_names_with_spaces_in_a_list(lines: Callable, tmp_path: Path):
     folders = tmp_path / 'train'
     assert lines(meta_info_file=str(listed)) == [
         f'train: dataroot_lq: no my in {folders}/LR, the partner of my in {folders}/GT; BasicSR reads a name up to the '
-        "first space, and the line is 'my photo.png (48,56,3)'"
+        "first space of the line 'my photo.png (48,56,3)'"
     ]
 
 
@@ -224,5 +225,5 @@ def test_a_file_that_was_written_wrongly_ends_a_run_in_one_line(
     done = forked.run(['-m', 'asid_plugin', 'train', 'run.yml'], tmp_path)
     assert done.returncode == 2
     assert 'Traceback' not in done.stderr
-    line = f'error: {path}: damaged, cut short, or not an image of a format that is read'
+    line = f'error: {path}: damaged, cut short, or not an image in a supported format'
     assert re.findall('^error: .*$', done.stderr, re.MULTILINE) == [line]

@@ -30,6 +30,7 @@ from basicsr.utils.lmdb_util import LmdbMaker
 
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints.archives import load_pickled
+from asid_plugin.extras import how_to_install
 from asid_plugin.layouts.author_layout import to_author_layout
 from asid_plugin.options.beginning import check_forced
 from asid_plugin.options.building import check_built
@@ -283,7 +284,7 @@ train:fft_opt = {type: PerceptualLoss, layer_weights: {conv5_4: 1}}
 train:fft_opt = {type: GANLoss, gan_type: vanilla}
     train: fft_opt: GANLoss: 
 train:perceptual_opt = {type: L1Loss}
-    train: perceptual_opt: type: L1Loss is no loss between features; right is PerceptualLoss
+    train: perceptual_opt: type: L1Loss is not a loss between features; use PerceptualLoss
 train:perceptual_opt = {type: PerceptualLoss, layer_weights: {conv9_1: 1}}
     train: perceptual_opt: layer_weights: conv9_1: 1 should be a layer of vgg19, such as conv5_4, and its weight
 train:pixel_opt:type = L1
@@ -306,11 +307,11 @@ colour = 1
 chanels_last = true
     chanels_last: unknown; did you mean channels_last?
 name = ..
-    name: '..'; it should be a name of one folder, without slashes
+    name: '..'; it should be a folder name without slashes
 name = ../../home
-    name: '../../home'; it should be a name of one folder, without slashes
+    name: '../../home'; it should be a folder name without slashes
 name = .inf
-    name: inf; it should be a name of one folder, without slashes
+    name: inf; it should be a folder name without slashes
 name = DELETED
     name: missing; it must be text
 train = DELETED
@@ -347,13 +348,13 @@ val:metrics:psnr:test_y = true
 val:metrics:psnr:crop_border = DELETED
     val: metrics: psnr: crop_border: missing; calculate_psnr needs it
 val:metrics:psnr:crop_border = 24
-    val: metrics: psnr: crop_border: 24 leaves nothing of datasets/demo/val/GTmod2/d.png, 40x40 pixels
+    val: metrics: psnr: crop_border: 24 leaves no pixels of datasets/demo/val/GTmod2/d.png, 40x40 pixels
 val:metrics:psnr:crop_border = -2
     val: metrics: psnr: crop_border: -2 should be a whole number of at least 0
 val:metrics:psnr:crop_border = 2.5
     val: metrics: psnr: crop_border: 2.5 should be a whole number of at least 0
 val:metrics:ssim:crop_border = 16
-    val: metrics: ssim: calculate_ssim cannot measure datasets/demo/val/GTmod2/d.png, which is too small for it
+    val: metrics: ssim: calculate_ssim cannot measure datasets/demo/val/GTmod2/d.png, which is too small
 val:metrics:psnr:type = calculate_psnr_pt
     val: metrics: psnr: calculate_psnr_pt cannot measure datasets/demo/val/GTmod2/d.png: too many indices
 val:metrics:psnr:type = psnr
@@ -361,7 +362,7 @@ val:metrics:psnr:type = psnr
 path:pretrain_model_g = ~
     path: pretrain_model_g: unknown; did you mean pretrain_network_g?
 path:pretrain_network_g = packaged:x5
-    path: pretrain_network_g: packaged:x5: no such weights in the package; there are packaged:x2,
+    path: pretrain_network_g: packaged:x5: no such weights in the package; available: packaged:x2,
 path:pretrain_network_g = [a.pth]
     path: pretrain_network_g: ['a.pth'] should be text, or ~
 path:resume_state = 7
@@ -372,21 +373,21 @@ path:resume_state = /no/1.state
 datasets:train = DELETED
     datasets: train: missing; training needs it
 datasets:test = {}
-    datasets: test: not for training, which knows train and val (val_1, val_2 ...)
+    datasets: test: not for training; use train and val (val_1, val_2 ...)
 datasets:train:use_flip = true
     datasets: train: use_flip: unknown; did you mean use_hflip?
 datasets:train:type = PairedImage
     datasets: train: type: 'PairedImage' is unknown; did you mean PairedImageDataset?
 datasets:train:gt_size = 95
-    datasets: train: gt_size: 95 is not a multiple of scale 2; right would be 94 (LR patches of 47) or 96 (LR patches
+    datasets: train: gt_size: 95 is not a multiple of scale 2; use 94 (LR patches of 47) or 96 (LR patches
 datasets:train:gt_size = 128
-    datasets: train: gt_size: 128 does not fit into b_s001, 120 pixels wide or high; at most 120
+    datasets: train: gt_size: 128 does not fit into b_s001, 120 pixels wide or high; use at most 120
 datasets:train:dataroot_lq = {a: 1}
     datasets: train: dataroot_lq: {'a': 1} should be text
 datasets:val:dataroot_gt = 2.5
     datasets: val: dataroot_gt: 2.5 should be text
 datasets:val:name = a/../../b
-    datasets: val: name: 'a/../../b'; it should be the name of a folder, inside the one that it is written to
+    datasets: val: name: 'a/../../b'; it should be a folder name that does not lead out of its parent folder
 datasets:val:filename_tmpl = "{}{0.__class__}"
     datasets: val: filename_tmpl: '{}{0.__class__}' should be text like {}x2
 datasets:val:io_backend = {type: disk, readonly: true}
@@ -402,11 +403,11 @@ datasets:train:num_worker_per_gpu = 100000
 datasets:train:batch_size_per_gpu = 0
     datasets: train: batch_size_per_gpu: 0 should be a whole number of at least 1
 num_gpu = 0; datasets:train:dataset_enlarge_ratio = 1
-    datasets: train: dataset_enlarge_ratio: 1 x 2 images are less than one batch of 8; at least 4
+    datasets: train: dataset_enlarge_ratio: 1 x 2 images are less than one batch of 8; use at least 4
 num_gpu = 0; datasets:train:dataset_enlarge_ratio = 5
     datasets: train: dataset_enlarge_ratio: with 5 x 2 images the training would end at iteration 151 of 300:
 datasets:train:num_worker_per_gpu = 0
-    datasets: train: persistent_workers: true needs workers: training, and num_worker_per_gpu above 0
+    datasets: train: persistent_workers: true needs a trainingwith num_worker_per_gpu above 0
 datasets:val:prefetch_mode = cuda
     datasets: val: prefetch_mode: cuda needs a GPU and pin_memory: true; ~ works everywhere
 datasets:val:io_backend = {}
@@ -414,7 +415,7 @@ datasets:val:io_backend = {}
 datasets:val:dataroot_lq = /no/LRbicx2
     datasets: val: dataroot_lq: no folder /no/LRbicx2
 datasets:train:dataroot_lq = /no/LR.lmdb
-    datasets: train: dataroot_lq: no folder /no/LR.lmdb; asid prepare div2k or asid prepare photos makes such
+    datasets: train: dataroot_lq: no folder /no/LR.lmdb; asid prepare div2k or asid prepare photos makes training data
 datasets:val:filename_tmpl = "{}x2"
     datasets: val: dataroot_lq: no cx2.png in datasets/demo/val/LRbicx2, the partner of c.png in datasets/demo/val/GT
 datasets:val:meta_info_file = no.txt
@@ -446,8 +447,8 @@ GRAPHS = {
 def test_cuda_graphs_and_parts_of_batches_exclude_each_other(problems, said):
     edit = {'compile': GRAPHS[said], 'train:accumulate': 2}
     assert problems(edit) == [
-        f'compile: {said} does not go with train:accumulate, 2: a CUDA graph overwrites the gradients of the part '
-        'before; right is accumulate: 1, or mode: max-autotune-no-cudagraphs'
+        f'compile: {said} does not work with train:accumulate, 2: a CUDA graph overwrites the gradients of the '
+        'previous part; use accumulate: 1, or mode: max-autotune-no-cudagraphs'
     ]
     assert problems(edit | {'train:accumulate': 1}) == []
 
@@ -464,7 +465,7 @@ def test_compiling_without_cuda_graphs_goes_with_parts_of_batches(problems, argu
 @pytest.mark.parametrize('edit', [{'compile': True}, {'train:amp': 'bf16'}, {'val:amp': 'fp16'}], ids=str)
 def test_data_parallel_has_its_limits(problems, edit):
     found = problems(edit | {'num_gpu': 2})
-    assert any(line.startswith('num_gpu: compile and amp do not go with 2 GPUs in one process') for line in found)
+    assert any(line.startswith('num_gpu: compile and amp do not work with 2 GPUs in one process') for line in found)
 
 
 def test_data_parallel_ends_early(problems, monkeypatch: pytest.MonkeyPatch):
@@ -496,8 +497,8 @@ WEIGHTS = 'experiments/demo_ASID_x2/models/net_g_latest.pth'
 
 def test_weights_of_another_network(problems):
     edits = {'path:pretrain_network_g': WEIGHTS, 'scale': 2, 'network_g:num_block': 8}
-    line = f'path: pretrain_network_g: {WEIGHTS}: these weights are of another ASID: num_block is 3 there and 8 here'
-    assert problems(edits) == [f'{line}; strict_load_g: false takes what fits']
+    line = f'path: pretrain_network_g: {WEIGHTS}: these weights are for another ASID: num_block is 3 there and 8 here'
+    assert problems(edits) == [f'{line}; strict_load_g: false skips weights that do not fit']
     assert problems(edits | {'path:strict_load_g': False}) == []
 
 
@@ -532,7 +533,7 @@ def test_weights_that_any_model_reads(problems, work: Path):
     [line] = lines('cut.pth')
     assert line.startswith('path: pretrain_network_g: cut.pth: damaged or not a checkpoint (')
     [line] = lines('basicsr.pth', **{'network_g:num_block': 8})
-    assert line.startswith('path: pretrain_network_g: basicsr.pth: these weights are of another ASID: num_block is 3')
+    assert line.startswith('path: pretrain_network_g: basicsr.pth: these weights are for another ASID: num_block is 3')
     save_file(state_dict, work / 'a.safetensors')
     for name in ('bare.pth', 'a.safetensors', 'packaged:x2', WEIGHTS):
         assert lines(name) == []
@@ -551,11 +552,11 @@ def test_soap_is_checked_like_other_optimizers(problems, monkeypatch: pytest.Mon
     assert 'did you mean precondition_frequency?' in line
     monkeypatch.setitem(sys.modules, 'pytorch_optimizer', None)
     [line] = problems({'train:optim_g': soap})
-    assert line == "train: optim_g: SOAP: SOAP needs pytorch-optimizer: pip install 'asid-plugin[optimizers]'"
+    assert line == f'train: optim_g: SOAP: pytorch_optimizer is not installed: {how_to_install("optimizers")}'
 
 
 def test_auto_resume_does_not_throw_a_result_away(problems):
-    line = f'there is {WEIGHTS}, but no training state beside it to go on from; leave --auto_resume out'
+    line = f'{WEIGHTS} exists, but there is no training state to resume from; omit --auto_resume'
     assert problems(None, '--auto_resume') == [f'path: resume_state: {line}']
 
 
@@ -584,12 +585,11 @@ def test_a_training_goes_on_by_the_schedule_that_it_began_with(problems, work: P
     assert problems({'train:scheduler:periods': [300], 'train:total_iter': 300}, '--auto_resume') == []
     edits = {'train:scheduler:periods': [400], 'train:total_iter': 400}
     assert problems(edits, '--auto_resume') == [
-        f'train: scheduler: periods: [400], but {file} goes on by [300]; write [300], or begin anew from its weights'
+        f'train: scheduler: periods: [400], but {file} resumes with [300]; write [300], or start from its weights'
     ]
     other = {'type': 'MultiStepLR', 'milestones': [300]}
     assert problems({'train:scheduler': other, 'path:resume_state': str(file)}) == [
-        f'train: scheduler: type: {file} goes on by another; write the one that it began with, or begin anew from its '
-        'weights'
+        f'train: scheduler: type: {file} has another; restore the original one, or start from its weights'
     ]
 
 
@@ -621,9 +621,9 @@ def test_a_training_that_goes_on_has_epochs_left(problems, work: Path):
     file = write_state(work, 250, epoch=2)
     assert problems({'datasets:train:batch_size_per_gpu': 2}, '--auto_resume') == []
     file = write_state(work, 275, epoch=11)
-    left = 'goes on in epoch 11, and the epochs left end at iteration 275 of 300; train with the batch and the images'
+    left = 'resumes in epoch 11, but the remaining epochs end at iteration 275 of 300; restore its'
     assert problems({'datasets:train:batch_size_per_gpu': 2}, '--auto_resume') == [
-        f'path: resume_state: {file} {left} that it began with, or begin anew from its weights'
+        f'path: resume_state: {file} {left} original batch and images, or start from its weights'
     ]
 
 
@@ -631,7 +631,7 @@ def test_a_state_that_is_cut_short(problems, work: Path):
     file = write_state(work, 100, epoch=4)
     (work / file).write_bytes((work / file).read_bytes()[:500])
     [line] = problems(None, '--auto_resume')
-    assert line.startswith(f'path: resume_state: {file} is not a whole training state (')
+    assert line.startswith(f'path: resume_state: {file} is not a complete training state (')
 
 
 def test_a_state_whose_place_is_none(problems, work: Path):
@@ -642,7 +642,9 @@ def test_a_state_whose_place_is_none(problems, work: Path):
     for place in ({**good, **entry} for entry in wrong):
         torch.save(state | {'place': place}, work / file)
         [line] = problems(None, '--auto_resume')
-        assert line.startswith(f'path: resume_state: {file} is not a whole training state (its place in the epoch is ')
+        assert line.startswith(
+            f'path: resume_state: {file} is not a complete training state (its place in the epoch is '
+        )
     torch.save(state | {'place': good}, work / file)
     assert problems(None, '--auto_resume') == []
 
@@ -665,7 +667,7 @@ def test_a_state_without_whole_weights_beside_it(problems, work: Path, cut: int 
     else:
         os.truncate(work / weights, cut)
     [line] = problems(None, '--auto_resume')
-    assert line.startswith(f'path: resume_state: {file} goes on with {weights}')
+    assert line.startswith(f'path: resume_state: {file} needs {weights}')
     assert line.endswith('name another' if cut is None else 'name another state')
     assert problems({'path:ignore_resume_networks': ['network_g']}, '--auto_resume') == []
 
@@ -693,7 +695,7 @@ def test_every_pair_that_is_tested_is_looked_at(problems, work: Path):
 
 def test_gpus_of_other_machines_are_not_asked_for(problems, monkeypatch: pytest.MonkeyPatch):
     assert [*check_general({'is_train': True, 'dist': True, 'num_gpu': 8})] == [
-        Problem(('num_gpu',), '8, but this machine shows 0; auto takes what there is')
+        Problem(('num_gpu',), '8, but this machine has 0; auto takes all available ones')
     ]
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
     assert not [*check_general({'is_train': True, 'dist': True, 'num_gpu': 8})]
@@ -702,12 +704,14 @@ def test_gpus_of_other_machines_are_not_asked_for(problems, monkeypatch: pytest.
 def test_a_patch_larger_than_the_files(problems):
     edit = {'dataroot_gt': 'datasets/demo/val/GTmod2', 'dataroot_lq': 'datasets/demo/val/LRbicx2'}
     edits = {f'datasets:train:{key}': value for key, value in edit.items()} | {'datasets:train:io_backend:type': 'disk'}
-    assert 'datasets: train: gt_size: 96 does not fit into c.png, 48 pixels wide or high; at most 48' in problems(edits)
+    assert 'datasets: train: gt_size: 96 does not fit into c.png, 48 pixels wide or high; use at most 48' in problems(
+        edits
+    )
 
 
 def test_all_mistakes_are_told_at_once(problems):
     edits = {'scael': 2, 'network_g:num_feat': 50, 'train:optim_g:lr': '1e-3', 'datasets:train:io_backend:type': 'disk'}
-    name = 'is an LMDB, for which io_backend: type is lmdb'
+    name = 'is an LMDB; use io_backend: type: lmdb'
     assert problems(edits) == [
         "train: optim_g: lr: '1e-3' is text, not a number; write 1.0e-3, or in --force_yml !!float 1e-3",
         'scael: unknown; did you mean scale?',
@@ -737,7 +741,7 @@ def test_a_number_that_is_text_and_too_small_or_large_is_told_its_range(problems
 @pytest.mark.slow
 def test_testing_has_its_own_needs(problems):
     demo_test = {'file': 'demo_test_ASID_x2.yml'}
-    only_training = 'datasets: train: not for testing, which knows test and val (test_1, test_2 ...)'
+    only_training = 'datasets: train: not for testing; use test and val (test_1, test_2 ...)'
     assert problems({'datasets:train': {'type': 'PairedImageDataset'}}, **demo_test) == [only_training]
     assert problems({'val:suffix': DELETED}, **demo_test) == ['val: suffix: missing; it must be text, or ~']
     assert problems({'val': {}}, **demo_test) == ['val: save_img: missing; it must be true or false']
@@ -757,13 +761,13 @@ def test_testing_has_its_own_needs(problems):
     [
         (
             {'a_s001': (64, 64)},
-            'dataroot_lq: lacks 1 of the images of datasets/demo/train_HR_sub.lmdb, first b_s001; '
-            'both must hold the same',
+            'dataroot_lq: lacks 1 of the images of datasets/demo/train_HR_sub.lmdb, such as b_s001; both must have '
+            'the same images',
         ),
         (
             {'a_s001': (64, 64), 'b_s001': (60, 64), 'c': (9, 9), 'd': (9, 9)},
-            'dataroot_gt: lacks 2 of the images of datasets/demo/train_LR_bicubic_X2_sub.lmdb, first c; '
-            'both must hold the same',
+            'dataroot_gt: lacks 2 of the images of datasets/demo/train_LR_bicubic_X2_sub.lmdb, such as c; both must '
+            'have the same images',
         ),
         (
             {'a_s001': (64, 64), 'b_s001': (30, 32)},
@@ -785,7 +789,7 @@ def test_lmdbs_that_are_not_whole(problems):
     meta = (folder / 'meta_info.txt').read_text()
     (folder / 'meta_info.txt').write_text(meta.splitlines()[0])
     assert problems() == [
-        f'datasets: train: dataroot_gt: {folder} holds 2 images, its meta_info.txt lists 1; {again} anew'
+        f'datasets: train: dataroot_gt: {folder} holds 2 images, but its meta_info.txt lists 1; {again} anew'
     ]
     (folder / 'meta_info.txt').write_text(meta + 'b_s001.png 120x128')
     assert problems() == [
@@ -796,7 +800,9 @@ def test_lmdbs_that_are_not_whole(problems):
     (folder / 'data.mdb').write_bytes(b'not an LMDB')
     assert problems()[0].startswith(f'datasets: train: dataroot_gt: {folder} cannot be read as an LMDB (')
     (folder / 'data.mdb').unlink()
-    assert problems() == [f'datasets: train: dataroot_gt: {folder} has no data.mdb, so it is not a whole LMDB; {again}']
+    assert problems() == [
+        f'datasets: train: dataroot_gt: {folder} has no data.mdb, so it is not a complete LMDB; {again}'
+    ]
 
 
 def test_folders_that_disagree(problems):
@@ -806,7 +812,7 @@ def test_folders_that_disagree(problems):
         'datasets: val: dataroot_lq: c.png is 12x12 here and 48x50 in dataroot_gt; scale 2 needs 24x24 there'
     ]
     (lq / 'c.png').write_bytes(b'not an image')
-    no_image = 'not an image of a format that is read'
+    no_image = 'not an image in a supported format'
     assert problems() == [f'datasets: val: dataroot_lq: {lq}/c.png: {no_image}']
     (gt / 'c.png').unlink()
     assert problems() == [f'datasets: val: dataroot_gt: no partner in {gt} for c.png of {lq}']
@@ -824,7 +830,7 @@ def test_images_of_one_name_are_not_saved_as_one(problems, file: str, save: bool
         Image.open(root / 'c.png').save(root / 'c.bmp')
         size = 40 if side == 'GTmod2' else 20
         write_lmdb(Path(f'{side}.lmdb'), {'a/d': (size, size), 'b/d': (size, size)})
-    right = 'would be saved as one image; rename one, or set val: save_img: false'
+    right = 'would be saved under the same name; rename one, or set val: save_img: false'
     for edits, names in (
         ({}, 'c.bmp and c.png'),
         ({'dataroot_gt': 'GTmod2.lmdb', 'dataroot_lq': 'LRbicx2.lmdb', 'io_backend': {'type': 'lmdb'}}, 'a/d and b/d'),
@@ -842,7 +848,7 @@ def test_folders_in_a_list_do_not_tell_images_apart(problems):
         shutil.copy(root / 'd.png', root / folder / 'd.png')
     Path('list.txt').write_text('a/d.png\nb/d.png\n')
     assert problems({'datasets:val:meta_info_file': 'list.txt'}) == [
-        'datasets: val: meta_info_file: a/d.png and b/d.png would both be paired with d.png, as BasicSR drops the '
+        'datasets: val: meta_info_file: a/d.png and b/d.png would both be paired with d.png, because BasicSR drops '
         'folders'
     ]
 
@@ -919,7 +925,7 @@ def test_checking_changes_neither_options_nor_random_numbers(problems):
 
 def test_an_option_file_that_cannot_be_read(problems, monkeypatch, capsys):
     for text, line in (
-        (None, f'bad.yml in {Path.cwd()}: No such file or directory'),
+        (None, f'bad.yml in {Path.cwd()}: no such file'),
         ('name: a\nscale: [2\ntrain: 1', 'bad.yml: line 3: not YAML: '),
         ('# nothing', 'bad.yml: no options in it'),
     ):
@@ -941,7 +947,7 @@ def test_sets_of_one_name_are_refused(problems):
     val = DEMO.get('datasets:val') or read(ROOT / 'options/demo_ASID_x2.yml')['datasets']['val']
     assert problems({'datasets:val_2': {**val, 'name': 'other'}}) == []
     [line] = problems({'datasets:val_2': val})
-    assert line.startswith(f'datasets: val_2: name: {val["name"]} is the name of val too; ')
+    assert line.startswith(f'datasets: val_2: name: {val["name"]} is also the name of val; ')
 
 
 @pytest.mark.parametrize(
@@ -1000,12 +1006,12 @@ def test_of_two_processes_one_speaks(problems):
             'train_HR_sub.lmdb holds PNG files, and there is no datasets/demo/train_HR_sub_raw.lmdb; '
             'asid prepare demo --raw makes it',
         ),
-        ({}, True, 'train_HR_sub.lmdb holds raw pixels; type: RawPairedImageDataset reads it'),
-        ({'type': 'CachedPairedImageDataset'}, True, 'holds raw pixels; type: RawPairedImageDataset reads it'),
+        ({}, True, 'train_HR_sub.lmdb holds raw pixels; use type: RawPairedImageDataset'),
+        ({'type': 'CachedPairedImageDataset'}, True, 'holds raw pixels; use type: RawPairedImageDataset'),
         (
             {'type': 'RawPairedImageDataset', 'io_backend:type': 'disk'},
             True,
-            'RawPairedImageDataset reads lmdb; for folders there is CachedPairedImageDataset',
+            'RawPairedImageDataset reads lmdb; for folders use CachedPairedImageDataset',
         ),
     ],
 )

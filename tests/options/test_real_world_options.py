@@ -70,7 +70,7 @@ def test_the_files_are_right(problems: Callable[..., list]) -> None:
         ({'jpeg_range': DELETED}, ['jpeg_range: missing; RealESRNetModel needs it']),
         ({'resize_prob': [0.5, 0.5]}, ['resize_prob: [0.5, 0.5] should be a list of 3 numbers of at least 0']),
         ({'jpeg_range': [30, 100]}, ['jpeg_range: 100 should be a number of at least 1 and below 100']),
-        ({'noise_range2': [9, 1]}, ['noise_range2: [9, 1] should ascend']),
+        ({'noise_range2': [9, 1]}, ['noise_range2: [9, 1] should be in ascending order']),
         ({'l1_gt_usm': True}, ['l1_gt_usm: read by RealESRGANModel only, and model_type is RealESRNetModel']),
         ({'queue_size': 100}, ['queue_size: 100 is not a multiple of batch_size_per_gpu, 12']),
         ({'gt_size': 402}, ['gt_size: 402 should be a multiple of scale, 2, up to 400']),
@@ -83,12 +83,14 @@ def test_the_files_are_right(problems: Callable[..., list]) -> None:
             {'datasets:train:kernel_prob2': [1, 2]},
             ['datasets: train: kernel_prob2: 2 numbers, but kernel_list2 has 6 kinds'],
         ),
-        ({'datasets:train:blur_sigma': [2, 2]}, ['datasets: train: blur_sigma: [2, 2] should ascend']),
+        ({'datasets:train:blur_sigma': [2, 2]}, ['datasets: train: blur_sigma: [2, 2] should be in ascending order']),
         ({'datasets:train:sinc_pro': 0.1}, ['datasets: train: sinc_pro: unknown; did you mean sinc_prob?']),
         (
             {'datasets:train:meta_info': DELETED},
-            ['datasets: train: meta_info: missing; it lists the images, one a line; '
-             '(cd datasets/DF2K && find * -type f) > datasets/DF2K.txt makes it'],
+            [
+                'datasets: train: meta_info: missing; it should list the images, one a line; create it by '
+                '(cd datasets/DF2K && find * -type f) > datasets/DF2K.txt'
+            ],
         ),
         ({'train:amp': 'bf16'}, ['train: amp: read by ASIDModel only, and model_type is RealESRNetModel']),
         (
@@ -105,7 +107,7 @@ def test_mistakes_are_named(problems: Callable[..., list], edits: dict[str, Any]
 def test_keys_of_degradations_are_for_models_that_degrade(problems: Callable[..., list]) -> None:
     found = problems({'model_type': 'SRModel', 'path:pretrain_network_g': None})
     assert 'gt_usm: read by RealESRNetModel only, and model_type is SRModel' in found
-    assert any("of a sample, 'lq' is missing" in line for line in found)
+    assert any("'lq' of a sample is missing" in line for line in found)
 
 
 def test_a_list_that_is_not_of_the_folder(problems: Callable[..., list]) -> None:
@@ -131,7 +133,7 @@ def test_a_list_may_have_a_number_for_its_name(problems: Callable[..., list]) ->
 def test_a_folder_is_quoted_in_the_command(problems: Callable[..., list]) -> None:
     Path('datasets/DF2K').rename('datasets/a; touch harm')
     [line] = problems({'datasets:train:dataroot_gt': 'datasets/a; touch harm', 'datasets:train:meta_info': None})
-    assert line.endswith("(cd 'datasets/a; touch harm' && find * -type f) > 'datasets/a; touch harm.txt' makes it")
+    assert line.endswith("(cd 'datasets/a; touch harm' && find * -type f) > 'datasets/a; touch harm.txt'")
 
 
 def test_pairs_need_no_keys_of_degradations(problems: Callable[..., list]) -> None:

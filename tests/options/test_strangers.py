@@ -50,7 +50,7 @@ def parse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_an_entry_into_a_section_that_another_has_replaced(parse: Parse):
     options = {'model_type': 'ASIDModel', 'val': {'metrics': {'psnr': {'better': 'higher'}}}}
     assert parse(options, 'val=1', 'val:metrics:psnr:better=lower') == [
-        '--force_yml: val:metrics:psnr:better=lower: an entry before it makes val no section'
+        '--force_yml: val:metrics:psnr:better=lower: an earlier entry replaces the section val'
     ]
 
 
@@ -64,7 +64,7 @@ def test_a_name_that_is_too_long_for_a_file():
 @pytest.mark.parametrize('key', ['evil: ', 'network_g: {type: ASID, evil: ', '- '])
 def test_no_line_runs_code(parse: Parse, key: str, tag: str):
     text = f'{key}!!python/{tag}{"}" if "{" in key else ""}'
-    assert parse(text) == [f'a.yml: line 1: !!python/{tag.split(" ")[0]} is not plain YAML, and nothing else is read']
+    assert parse(text) == [f'a.yml: line 1: !!python/{tag.split(" ")[0]} is not plain YAML; only plain values are read']
 
 
 def test_no_line_runs_code_where_basicsr_reads_alone(tmp_path: Path):
@@ -86,17 +86,17 @@ def test_no_line_runs_code_where_basicsr_reads_alone(tmp_path: Path):
     [
         ('name=a=b', 'name=a=b: should be section:key=value, with one equals sign'),
         ('name', 'name: should be section:key=value, with one equals sign'),
-        ('=1', "=1: '' is no key; right is section:key=value"),
-        ('train::lr=1', "train::lr=1: '' is no key; right is section:key=value"),
+        ('=1', "=1: '' is not a key; use section:key=value"),
+        ('train::lr=1', "train::lr=1: '' is not a key; use section:key=value"),
         ('x"]=open("harm","w")#', None),
-        ('x"];open("harm","w")#=1', 'x"];open("harm","w")#=1: \'x"];open("harm","w")#\' is no key; right is'),
+        ('x"];open("harm","w")#=1', 'x"];open("harm","w")#=1: \'x"];open("harm","w")#\' is not a key; use'),
         ('trian:amp=bf16', 'trian:amp=bf16: a.yml has no section trian; did you mean train?'),
         ('train:optim:lr=1', 'train:optim:lr=1: a.yml has no section train:optim; did you mean train:optim_g?'),
         ('name:a=1', 'name:a=1: a.yml has no section name'),
-        ('train:total_iter=[1', "train:total_iter=[1: '[1' is no list or number"),
+        ('train:total_iter=[1', "train:total_iter=[1: '[1' is not a list or number"),
         ('train:total_iter=[open("harm","w")]', 'train:total_iter=[open("harm","w")]: \'[open("harm","w")]\' is no'),
-        ('train:total_iter=²', "train:total_iter=²: '²' is no list or number"),
-        ('train:total_iter=!!float x', "train:total_iter=!!float x: '!!float x' is no list or number"),
+        ('train:total_iter=²', "train:total_iter=²: '²' is not a list or number"),
+        ('train:total_iter=!!float x', "train:total_iter=!!float x: '!!float x' is not a list or number"),
         ('train:total_iter=' + '9' * 5000, None),
         ('train:total_iter=[0x' + 'f' * 5000 + ']', None),
     ],
@@ -110,7 +110,7 @@ def test_entries_that_cannot_be_read(parse: Parse, entry: str, message: str | No
 @pytest.mark.parametrize('key', ['total_iter', 'manual_seed', 'scale'])
 def test_a_number_of_thousands_of_digits(parse: Parse, key: str):
     text = f'name: a\nmodel_type: ASIDModel\n{key}: 0x'
-    assert parse(text + 'f' * 5000) == [f"a.yml: line 3: '0x{'f' * 57} is longer than 300 letters, which no number is"]
+    assert parse(text + 'f' * 5000) == [f"a.yml: line 3: '0x{'f' * 57} is a number of more than 300 characters"]
 
 
 FOREIGN = 'name: a\nmodel_type: TheirModel\nnum_gpu: 0\npath: {}\ndatasets: {}\n1: {on: 2}\n'
@@ -123,7 +123,7 @@ def test_keys_of_runs_that_do_not_use_the_plugin_are_left_alone(
     monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', 'a.yml'])
     opt, _ = train.parse_options(str(tmp_path), is_train=True)
     assert opt[1] == {True: 2}
-    line = "line 6: the key '1' is not text but, to YAML, int; write '1', in quotation marks"
+    line = "line 6: the key '1' is not text but int in YAML; write '1' in quotation marks"
     assert parse(FOREIGN.replace('TheirModel', 'ASIDModel')) == [f'a.yml: {line}']
     assert parse(FOREIGN, 'model_type=ASIDModel') == [f'a.yml: {line}']
 
@@ -152,7 +152,7 @@ def test_options_in_a_form_that_basicsr_cannot_take(parse: Parse):
         ),
         ('path', 'x', "path: 'x' should be a section (lines of key: value below it, indented)"),
         ('path', {'resume_state': ['a']}, "path: resume_state: ['a'] should be text, or ~"),
-        ('name', [1], 'name: [1]; it should be a name of one folder, without slashes'),
+        ('name', [1], 'name: [1]; it should be a folder name without slashes'),
         ('network_g', {'type': ['ASID']}, "network_g: type: ['ASID'] is unknown;"),
         ('manual_seed', 'x', "manual_seed: 'x' should be a whole number"),
     ):
@@ -226,7 +226,7 @@ def test_no_large_network_is_built():
 def test_an_epoch_that_nobody_can_list():
     opt = {'dist': False, 'num_gpu': 0, 'train': {'total_iter': 10}}
     dataset = {'batch_size_per_gpu': 8, 'dataset_enlarge_ratio': 10_000_000}
-    why = 'x 3 images are more than this training draws, and BasicSR lists them all for an epoch; at most'
+    why = 'x 3 images are more than this training draws, but BasicSR lists them all for an epoch; use at most'
     message = f'10000000 {why} '
     key = ('datasets', 'train')
     assert [*check_batch(key, dataset, opt, 3)] == [Problem((*key, 'dataset_enlarge_ratio'), f'{message}1666666')]
@@ -243,8 +243,8 @@ ASID_X2 = {'type': 'ASID', 'num_feat': 16, 'num_block': 1}
     ('opt', 'problems'),
     [
         ({'model_type': 'SRModel'}, []),
-        ({'model_type': 'EDVRModel'}, ['model_type: EDVRModel is for other networks; right would be ASIDModel or']),
-        ({'model_type': 'StyleGAN2Model'}, ['model_type: StyleGAN2Model is for other networks; right would be']),
+        ({'model_type': 'EDVRModel'}, ['model_type: EDVRModel is for other networks; use ASIDModel or']),
+        ({'model_type': 'StyleGAN2Model'}, ['model_type: StyleGAN2Model is for other networks; use']),
     ],
 )
 def test_models_for_other_purposes(opt: dict[str, Any], problems: list[str]):
@@ -256,7 +256,7 @@ def test_datasets_for_other_purposes(options: dict[str, Any]):
     dataset = {**options['datasets']['train'], 'phase': 'train', 'scale': 2}
     for kind, message in (
         ('REDSDataset', 'REDSDataset needs the key dataroot_flow'),
-        ('SingleImageDataset', "SingleImageDataset gives no pairs of images: of a sample, 'gt' is missing"),
+        ('SingleImageDataset', "SingleImageDataset does not return image pairs: 'gt' of a sample is missing"),
         ('VideoTestDataset', 'VideoTestDataset needs the key cache_data'),
     ):
         datasets = {'train': {**dataset, 'type': kind}}

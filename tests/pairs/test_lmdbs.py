@@ -18,7 +18,7 @@ import asid_plugin  # before BasicSR
 from basicsr.data import build_dataset
 from mmengine import fileio
 
-import asid_plugin.mmengine  # noqa: F401  # which mends MMEngine
+import asid_plugin.mmengine  # noqa: F401  # which repairs MMEngine
 from asid_plugin.mmengine.dataset import DatasetError, PairedImageDataset
 from asid_plugin.mmengine.transforms import LoadImagePair
 from asid_plugin.pairs import SampleError, lmdbs
@@ -84,7 +84,7 @@ def test_every_flipped_bit_of_raw_pixels_is_named(raw: Path) -> None:
         change = flip(rng.randrange(32 * 32 * 3), rng.randrange(8))
         change_value(root, 'a', change)
         assert find_faults(root, shapes, list(shapes), raw=True) == {
-            'a': 'damaged: its pixels have another checksum than when they were written'
+            'a': 'damaged: the checksum of its pixels is wrong'
         }
         change_value(root, 'a', change)
 
@@ -108,7 +108,7 @@ def test_of_large_lmdbs_an_image_is_compared_when_it_is_first_used(raw: Path, mo
     loader = torch.utils.data.DataLoader(
         samples, num_workers=workers, multiprocessing_context=('fork' if workers else None)
     )
-    with pytest.raises(SampleError, match=r'lq\.lmdb: z: damaged: its pixels have another checksum'):
+    with pytest.raises(SampleError, match=r'lq\.lmdb: z: damaged: the checksum of its pixels is wrong'):
         list(loader)
     # workers share the memory of those that have been compared
     assert samples.gt.compared.tolist() == [True] * 3
@@ -122,10 +122,10 @@ def test_mmengine_compares_each_time(raw: Path, monkeypatch) -> None:
     samples = PairedImageDataset(2, data_prefix=prefix, pipeline=[LoadImagePair()], test_mode=True)
     assert samples[0]['gt'].shape == (32, 32, 3)
     for _ in range(2):
-        with pytest.raises(SampleError, match=r'gt\.lmdb/my photo: damaged: its pixels have another checksum'):
+        with pytest.raises(SampleError, match=r'gt\.lmdb/my photo: damaged: the checksum of its pixels is wrong'):
             samples[1]
     monkeypatch.undo()
-    with pytest.raises(DatasetError, match=r'gt\.lmdb/my photo: damaged: its pixels'):
+    with pytest.raises(DatasetError, match=r'gt\.lmdb/my photo: damaged: the checksum'):
         PairedImageDataset(2, data_prefix=prefix, test_mode=True)
 
 
@@ -135,7 +135,7 @@ def test_a_flipped_bit_of_a_png_is_named(tmp_path: Path, at: float, capfd: pytes
     write(tmp_path / 'png.lmdb', {'a': png, 'b': png[:-1] + b'?'}, 32, 1, checksums=False)
     shapes, is_raw = read_shapes(tmp_path / 'png.lmdb')
     assert not is_raw
-    unreadable = 'damaged, cut short, or not an image of a format that is read'
+    unreadable = 'damaged, cut short, or not an image in a supported format'
     assert find_faults(tmp_path / 'png.lmdb', shapes, ['a', 'b'], raw=False) == {'b': unreadable}
     change_value(tmp_path / 'png.lmdb', 'a', flip(int(at * len(png)), 4))
     assert find_faults(tmp_path / 'png.lmdb', shapes, ['a'], raw=False) == {'a': unreadable}
@@ -183,21 +183,21 @@ META = 'a.png (32,32,3) raw\nmy photo.png (32,32,3) raw\nz.png (32,32,3) raw\n'
     [
         (
             b'\xef\xbb\xbf' + META.encode(),
-            'meta_info.txt begins with a byte order mark, which BasicSR takes for part of a ',
+            'meta_info.txt begins with a byte order mark, which BasicSR treats as part of a ',
         ),
-        (META.encode('utf-16'), 'meta_info.txt is no text in UTF-8 (byte 0 is 0xff)'),
-        (bytes(range(128, 256)), 'meta_info.txt is no text in UTF-8 (byte 0 is 0x80)'),
-        (bytes(60), 'meta_info.txt, line 1 has a NUL byte; it is no text'),
+        (META.encode('utf-16'), 'meta_info.txt is not text in UTF-8 (byte 0 is 0xff)'),
+        (bytes(range(128, 256)), 'meta_info.txt is not text in UTF-8 (byte 0 is 0x80)'),
+        (bytes(60), 'meta_info.txt, line 1 has a NUL byte, so it is not text'),
         (
             META.replace('\n', '\n\n', 1).encode(),
-            'meta_info.txt, line 2 is blank, which BasicSR takes for a name; remove',
+            'meta_info.txt, line 2 is blank, which BasicSR treats as a name; remove',
         ),
         (META.encode() + b'  \n', 'meta_info.txt, line 4 is blank'),
         (META.encode() + b'a.png (32,32,3) raw\n', 'meta_info.txt, line 4: a is listed twice'),
         (META.replace('(32', '(0').encode(), "line 1: 'a.png (0,32,3) raw' has a side of 0 pixels"),
         (
             META.replace('my photo', 'für').encode(),
-            "line 2: 'für' is not ASCII, as BasicSR and MMEngine want keys to be",
+            "line 2: 'für' is not ASCII, but BasicSR and MMEngine need ASCII keys",
         ),
         (META.replace('raw', '1', 1).encode(), "meta_info.txt has lines that end in 'raw' and others that do not"),
         (b'x' * 5000, "should be like '0001_s001.png (480,480,3) 1'"),

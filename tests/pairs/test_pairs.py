@@ -228,16 +228,16 @@ def test_images_in_an_lmdb(tmp_path: Path) -> None:
     shapes, raw = read_shapes(tmp_path / 'png.lmdb')
     assert not raw
     assert find_faults(tmp_path / 'png.lmdb', shapes, list(shapes), raw) == {
-        'half': 'damaged, cut short, or not an image of a format that is read',
+        'half': 'damaged, cut short, or not an image in a supported format',
         'small': '64x8 pixels, but meta_info.txt has 64x48',
-        'text': 'damaged, cut short, or not an image of a format that is read',
-        'gone': 'listed in meta_info.txt, but it is not there',
+        'text': 'damaged, cut short, or not an image in a supported format',
+        'gone': 'listed in meta_info.txt, but missing',
     }
     write_lmdb(tmp_path / 'raw.lmdb', {'whole': PIXELS.tobytes(), 'short': PIXELS.tobytes()[:-1]}, 'raw')
     shapes, raw = read_shapes(tmp_path / 'raw.lmdb')
     assert raw
     assert find_faults(tmp_path / 'raw.lmdb', shapes, list(shapes), raw) == {
-        'short': '9215 bytes, where 64x48 pixels have 9216'
+        'short': '9215 bytes instead of 9216 for 64x48 pixels'
     }
 
 
@@ -256,7 +256,7 @@ def test_a_loader_names_the_image_in_one_line(tmp_path: Path, workers: int) -> N
     loader = torch.utils.data.DataLoader(pairs(tmp_path), batch_size=4, num_workers=workers)
     with pytest.raises(SampleError) as caught:
         next(iter(loader))
-    assert str(caught.value) == f'{tmp_path}/GT/2.png: damaged, cut short, or not an image of a format that is read'
+    assert str(caught.value) == f'{tmp_path}/GT/2.png: damaged, cut short, or not an image in a supported format'
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ def test_measured_points_are_the_means_of_an_evaluation(tmp_path: Path):
     write_csv(Evaluation(2, methods, [SetResult('Set5', tmp_path, '', images)]), tmp_path / 'evaluation.csv')
     points = measured_points(tmp_path / 'evaluation.csv', 2, 'Set5')
     assert points == [Point('ASID, tiles', 297_516, 31.5), Point('ASID, whole', 297_516, 32.5)]
-    with pytest.raises(FigureError, match='no network on Urban100 x2; there is Set5 x2$'):
+    with pytest.raises(FigureError, match='no network on Urban100 x2; found Set5 x2$'):
         measured_points(tmp_path / 'evaluation.csv', 2, 'Urban100')
     svg = tmp_path / 'new' / 'figure.svg'
     produce(
@@ -376,13 +376,13 @@ def test_figure6_of_a_checkpoint(network: Callable, tmp_path: Path):
     )
     with pytest.raises(FigureError, match='--window 3 0: the image has 3 x 4 whole windows of 8x8 pixels'):
         produce('figure6', *files, '--window', 3, 0)
-    with pytest.raises(FigureError, match='leave --sharing out'):
+    with pytest.raises(FigureError, match='omit --sharing'):
         produce('figure6', *files, '--sharing', 'none')
 
 
 def test_figure6_refuses(network: Callable, tmp_path: Path):
     save_state_dict(network(num_in_ch=1, num_out_ch=1).state_dict(), tmp_path / 'grey.pth')
-    with pytest.raises(FigureError, match='a network for 1 channels'):
+    with pytest.raises(FigureError, match='the network takes 1 channels'):
         produce('figure6', '--weights', tmp_path / 'grey.pth')
     with pytest.raises(FigureError, match='--seed -1: should be from 0'):
         produce('figure6', '--seed', -1)
@@ -391,5 +391,5 @@ def test_figure6_refuses(network: Callable, tmp_path: Path):
     with pytest.raises(FigureError, match='not finite'):
         attention_maps.draw(broken, photograph(), (0, 0), '')
     cv2.imwrite(str(tmp_path / 'thin.png'), np.zeros((7, 30), np.uint8))
-    with pytest.raises(FigureError, match='thin.png: 30x7 pixels, a window is 8x8'):
+    with pytest.raises(FigureError, match='thin.png: 30x7 pixels, less than a window of 8x8'):
         produce('figure6', '--image', tmp_path / 'thin.png')

@@ -121,7 +121,7 @@ def test_figure7_and_the_counts_behind_it(capsys: pytest.CaptureFixture, evaluat
     assert path.read_bytes().startswith(b'\x89PNG')
     with pytest.raises(MeasuredError, match='N=4 was measured twice'):
         curves._measured_psnr(depths(), [evaluation, evaluation])
-    with pytest.raises(MeasuredError, match=r'evaluation\.csv: none of .*OmniSR_ratio050'):
+    with pytest.raises(MeasuredError, match=r'evaluation\.csv: no results .*OmniSR_ratio050'):
         curves._measured_psnr(channel_splits(), [evaluation])
 
     counts = {n: tables.count(variant, 2) for n, variant in depths().items()}

@@ -1,4 +1,4 @@
-"""The plan of the paper's trainings: its rows, how far they are, the command that goes on, and what they cost."""
+"""The plan of the paper's trainings: its rows, their progress, the command to continue, and their cost."""
 
 import json
 import os
@@ -136,7 +136,7 @@ def test_nothing_is_done_in_an_empty_folder(plan: Callable) -> None:
         (640_000, False, (640_000, False)),  # the last weights are still to be written
         (640_000, True, (640_000, True)),
         (0, True, (640_000, True)),  # the states were removed
-        (15_000, True, (15_000, False)),  # the last weights are those of a shorter training, which goes on
+        (15_000, True, (15_000, False)),  # the last weights are from a shorter training, which continues
     ],
 )
 def test_states_and_last_weights_tell_how_far_a_training_is(
@@ -155,11 +155,11 @@ def test_states_and_last_weights_tell_how_far_a_training_is(
         (
             '--auto_resume --force_yml train:total_iter=1000 name=train_Baseline_x2',
             (),
-            'total_iter: 1000, the plan has',
+            'total_iter: 1000, but the plan has',
         ),
         ('--force_yml train:scheduler:milestones=[10, 20]', (), r'scheduler: .*\[10, 20\]'),
         ('', ('num_block: 3', 'num_block: 4'), "network_g: .*'num_block': 4"),
-        ('', ('lr: 5.0e-4', 'lr: 1.0e-4'), 'lr: 0.0001, the plan has 0.0005'),
+        ('', ('lr: 5.0e-4', 'lr: 1.0e-4'), 'lr: 0.0001, but the plan has 0.0005'),
         ('', ('network_g:', 'network_g: ['), r'train_Baseline_x2\.yml cannot be read'),
     ],
 )
@@ -179,7 +179,7 @@ def test_an_experiment_of_another_option_file_is_none_of_the_plan(
     plan: Callable, capsys: pytest.CaptureFixture
 ) -> None:
     trained('train_Baseline_x2', 'ablation/train_ID_x2.yml', state=10_000)
-    assert 'was trained by train_ID_x2.yml' in plan('table3')[0].fault
+    assert 'was trained with train_ID_x2.yml' in plan('table3')[0].fault
     assert main(['table3', '--run', '--options', OPTIONS]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith('error: experiments')
     assert main(['table3', '--next', '--options', OPTIONS]) == 0
@@ -315,7 +315,9 @@ def test_the_plan_of_a_table_is_interrupted_and_goes_on(
     with interrupted(signal.SIGTERM, folder / 'training_states' / '10.state'):
         assert main(words) == 130
     told = capfd.readouterr().err.splitlines()
-    assert told[-1] == 'interrupted; the same command goes on' and told[0].startswith('training 2 of 2: asid train')
+    assert told[-1] == 'interrupted; run the same command to continue' and told[0].startswith(
+        'training 2 of 2: asid train'
+    )
     assert not any('Traceback' in line for line in told)
     assert [0 < p.iteration < 40 for p in plan('table4', iterations=40, forced=changes)] == [False, True]
 
@@ -518,15 +520,15 @@ def test_mistakes_end_in_a_line(plan: Callable, tmp_path: Path, capsys: pytest.C
         return capsys.readouterr().err.splitlines()[-1]
 
     here = ('--options', OPTIONS, '--no-measure')
-    assert error('tabel3', *here) == 'error: tabel3: no table or figure that is trained for; did you mean table3?'
-    assert 'there are table1, figure1' in error('x', *here)
-    assert '--iterations 0: at least 1' in error('--iterations', 0, *here)
-    assert '--force_yml name=mine: each training has its own' in error(*here, '--force_yml', 'name=mine')
-    assert '--iterations gives' in error(*here, '--force_yml', 'train:total_iter=5')
+    assert error('tabel3', *here) == 'error: tabel3: not a table or figure with trainings; did you mean table3?'
+    assert 'known are table1, figure1' in error('x', *here)
+    assert '--iterations 0: should be at least 1' in error('--iterations', 0, *here)
+    assert '--force_yml name=mine: each training has its name' in error(*here, '--force_yml', 'name=mine')
+    assert 'use --iterations for a smaller number' in error(*here, '--force_yml', 'train:total_iter=5')
     assert '--force_yml: train:x:y=1' in error(*here, '--force_yml', 'train:x:y=1')
-    assert re.search(r'no folder options in .*: the option files are in the source', error())
+    assert re.search(r'no folder options in .*: the option files are in a checkout', error())
     (tmp_path / 'mine').mkdir()
-    assert 'train_ASID_x2.yml: not there; the folder' in error('--options', 'mine')
+    assert 'train_ASID_x2.yml: missing; --options should name the folder' in error('--options', 'mine')
     (tmp_path / 'mine' / 'train_ASID_x2.yml').write_text('name: train_ASID_x2\n')
     assert "not the option file of a training ('train')" in error('--options', 'mine')
     text = (OPTIONS / 'train_ASID_x2.yml').read_text().replace('total_iter: 3200000', 'total_iter: 1000')

@@ -205,17 +205,17 @@ def test_an_lmdb_that_has_changed_is_named(photos: Path, tmp_path: Path):
     prepare_photos([photos], out, (2,), 64, 1)
     assert (path / 'checksums.txt').read_text() == checksums
     (path / 'checksums.txt').write_text(checksums.replace(checksums[7:15], '00000000', 1))
-    with pytest.raises(PrepareError, match=r'is not as it was made: remove .*out and run again \(checksums\.txt\)'):
+    with pytest.raises(PrepareError, match=r'has changed: remove .*out and run again \(checksums\.txt\)'):
         prepare_photos([photos], out, (2,), 64, 1)
     (path / 'checksums.txt').write_text(checksums)
     with lmdb.open(str(path)) as env, env.begin(write=True) as transaction:
         value = bytearray(transaction.get(b'2_s003'))
         value[77] ^= 1
         transaction.put(b'2_s003', bytes(value))
-    with pytest.raises(PrepareError, match=r'HR_sub_raw\.lmdb is not as it was made: remove .*out and run again \(2\)'):
+    with pytest.raises(PrepareError, match=r'HR_sub_raw\.lmdb has changed: remove .*out and run again \(2\)'):
         prepare_photos([photos], out, (2,), 64, 1)
     shutil.rmtree(path)
-    with pytest.raises(PrepareError, match=r'HR_sub_raw\.lmdb is gone: remove .*out and run again'):
+    with pytest.raises(PrepareError, match=r'HR_sub_raw\.lmdb is missing: remove .*out and run again'):
         prepare_photos([photos], out, (2,), 64, 1)
 
 
@@ -246,9 +246,9 @@ def test_the_default_folder_needs_no_more_options(photos: Path, tmp_path: Path, 
     monkeypatch.chdir(tmp_path)
     assert command('prepare', 'photos')([photos, '--crop-size', '64', '--scale', '2', '--workers', '1']) == 0
     assert capsys.readouterr().out.splitlines()[-3:] == [
-        'To train, type:',
-        '  asid train options/photos/finetune_ASID_x2.yml  # starts from the weights in the package',
-        '  asid train options/photos/train_ASID_photos_x2.yml  # from the beginning',
+        'To train, run:',
+        '  asid train options/photos/finetune_ASID_x2.yml  # starts from the packaged weights',
+        '  asid train options/photos/train_ASID_photos_x2.yml  # starts from scratch',
     ]
 
 
@@ -260,8 +260,9 @@ def test_files_that_are_left_out_are_counted(photos: Path, tmp_path: Path, capsy
     (photos / '3.png').unlink()
     prepare_photos([photos], tmp_path / 'out', (2,), 64, 1)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f'{photos}: left out 4 files (2 .txt, 1 .db, 1 without a suffix), 1 folder'
-    assert '4 photographs to train on, 1 held out' in lines
+    assert lines[0] == f'{photos}: skipped 4 files (2 .txt, 1 .db, 1 without a suffix), 1 folder'
+    assert '4 photographs for training, 1 held out' in lines
+    assert 'note: validation is on one photograph: its PSNR says little' in lines
 
 
 def test_photographs_may_be_links(photos: Path, tmp_path: Path):
@@ -305,8 +306,8 @@ def damaged(folder: Path) -> Path:
     [
         (moved, None),
         (one_more, r'held_out/GTmod2 has images that are not held out: 4.png. Remove \S*/held_out'),
-        (one_less, r'/out was made of other photographs \(1 is gone\): remove it'),
-        (changed, r'/out was made of other photographs \(\S*/mine/0.png has changed\): remove it'),
+        (one_less, r'/out was made from other photographs \(1 is missing\): remove it'),
+        (changed, r'/out was made from other photographs \(\S*/mine/0.png has changed\): remove it'),
         (damaged, r'4.png: damaged'),
     ],
 )
@@ -328,7 +329,7 @@ def test_other_photographs_are_not_taken_for_the_first_ones(
         (lambda folder: [path.unlink() for path in folder.iterdir()] and [folder], ': no photographs; at least 2 are'),
         (
             lambda folder: [path.unlink() for path in sorted(folder.iterdir())[1:]] and [folder],
-            ': one photograph; at least 2 are needed, one to validate on',
+            ': one photograph; at least 2 are needed, one of them for validation',
         ),
     ],
 )
@@ -384,5 +385,5 @@ def test_degraded_sets(photos: Path, tmp_path: Path):
 def test_what_cannot_be_degraded(tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / 'LRbicx2').mkdir()
     assert command('prepare', 'degraded')([str(tmp_path), '--scale', '2', '--out', str(tmp_path / 'degraded')]) == 2
-    assert 'GTmod2 and LRbicx2 with images of the same names are needed' in capsys.readouterr().err
+    assert 'it needs GTmod2 and LRbicx2 with images of the same names' in capsys.readouterr().err
     assert not (tmp_path / 'degraded').exists()

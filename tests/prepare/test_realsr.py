@@ -78,7 +78,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, SCRIPT, '--crop-size', '60', '--step', '36', '--workers', '1']
     done = subprocess.run(command, cwd=work, env=ENV, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "train_x3: 4 from Canon, Nikon; LR has 1/k of HR's size, used as it is" in done.stdout
+    assert 'train_x3: 4 from Canon, Nikon; LR has 1/k of the HR size, used unchanged' in done.stdout
     return work
 
 
@@ -128,7 +128,7 @@ def test_the_evaluator_knows_the_layout(prepared: Path):
 def test_lr_of_equal_size_is_downscaled(tmp_path: Path, capsys: pytest.CaptureFixture):
     source, out = write_realsr(tmp_path / 'V2', equal_size=True), tmp_path / 'out'
     prepare_realsr(source, out, scales=[3], **CUT)
-    assert "test_x3: 2 from Canon, Nikon; LR has HR's size, downscaled by imresize" in capsys.readouterr().out
+    assert 'test_x3: 2 from Canon, Nikon; LR has the HR size, downscaled by imresize' in capsys.readouterr().out
     files = source / 'Nikon/Test/3'
     np.testing.assert_array_equal(read(out / 'GTmod3/Nikon_001.png'), read(files / 'Nikon_001_HR.png')[:99, :120])
     expected = matlab_bicubic(read(files / 'Nikon_001_LR3.png')[:99, :120], 3)
@@ -172,20 +172,20 @@ def test_what_is_wrong_is_named(tmp_path: Path):
         with pytest.raises(PrepareError, match=match):
             prepare_realsr(realsr, out, **{'scales': [4], **CUT, **changed})
 
-    refused('V1/Canon/Train/4: no such folder; --realsr names .*nothing', realsr=tmp_path / 'V1')
+    refused('V1/Canon/Train/4: no such folder; --realsr should name .*nothing', realsr=tmp_path / 'V1')
     refused('Canon/Train/8: no such folder; .*V3: Canon, Nikon', scales=[8], crop_size=64, step=32)
     refused('--crop-size 50: for these scales it must be a multiple of 4', crop_size=50)
     folder = source / 'Nikon/Test/4'
     lr = (folder / 'Nikon_001_LR4.png').rename(folder / 'a.png')
-    refused('not RealSR as released\n.*a.png: the names here .* Nikon_001_LR4\n.*_HR.png: its partner Nikon_001_LR4 is')
+    refused('not RealSR as released\n.*a.png: names should .* Nikon_001_LR4\n.*_HR.png: its partner Nikon_001_LR4 is')
     lr = lr.rename(folder / 'Nikon_001_LR4.png')
     assert not out.exists()
     cv2.imwrite(str(lr), np.zeros((20, 30, 3), np.uint8))
-    refused(r'1 of 2 images .*\n.*Nikon_001_LR4.png is 30x20, but .*_HR.png is 122x100: its x4 must be 30x25')
+    refused(r'1 of 2 images .*\n.*Nikon_001_LR4.png is 30x20, but .*_HR.png is 122x100: LR must be 30x25 for x4')
     cv2.imwrite(str(lr), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    refused('Nikon_001_LR4.png is 122x100, .* its x4 must be 30x25')
+    refused('Nikon_001_LR4.png is 122x100, .* LR must be 30x25 for x4')
     refused(r'train_x4_\* were made with .*"step": 36.*: remove them', step=48)
-    refused(r'train_x4_\* were made with .*"Canon", "Nikon".* but asked for .*\["Canon"\]', cameras=['Canon'])
+    refused(r'train_x4_\* were made with .*"Canon", "Nikon".* not with .*\["Canon"\]', cameras=['Canon'])
     for path in folder.iterdir():
         path.unlink()
     refused('Nikon/Test/4: no images named Nikon_001_HR and Nikon_001_LR4')
@@ -202,7 +202,7 @@ def test_one_size_for_all_pairs_of_a_split(tmp_path: Path):
     source = write_realsr(tmp_path / 'V2', equal_size=True)
     odd = source / 'Nikon/Train/3/Nikon_002_LR3.png'
     cv2.imwrite(str(odd), np.zeros((33, 41, 3), np.uint8))
-    with pytest.raises(PrepareError, match='Nikon_002_LR3.png is 41x33, .* its x3 must be 123x100'):
+    with pytest.raises(PrepareError, match='Nikon_002_LR3.png is 41x33, .* LR must be 123x100 for x3'):
         prepare_realsr(source, tmp_path / 'out', scales=[3], **CUT)
 
 
@@ -212,7 +212,7 @@ def test_a_damaged_first_image_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     first.write_bytes(b'no image')
     assert command('prepare', 'realsr')(['--realsr', source, '--out', tmp_path / 'out', '--scales', '4']) == 2
     said = capsys.readouterr().err
-    assert re.fullmatch(rf'error: {re.escape(str(first))}: not an image of a format that is read\n', said)
+    assert re.fullmatch(rf'error: {re.escape(str(first))}: not an image in a supported format\n', said)
     assert not (tmp_path / 'out').exists()
 
 
@@ -309,4 +309,4 @@ def test_measured_rows_stand_under_the_papers(tmp_path: Path, capsys: pytest.Cap
     assert not any('To measure' in line for line in lines)
     file.write_text(file.read_text().replace('RealSR', 'Set5'))
     assert table1(['--measured', file]) == 2
-    assert 'evaluation.csv: no means of RealSR x3 or x4; it has Set5 x3' in capsys.readouterr().err
+    assert 'evaluation.csv: no means of RealSR x3 or x4; found Set5 x3' in capsys.readouterr().err

@@ -193,7 +193,7 @@ def test_unusable_images_are_all_named_and_the_others_kept(tmp_path):
     with pytest.raises(sub_images.PrepareError) as error:
         sub_images.prepare(hr, tmp_path / 'out', 'x', scales=[2], **SMALL)
     assert str(error.value).startswith('2 of 3 images')
-    for name in ('hr/cut.png: ', 'hr/dot.png: 9x1 pixels, at least 4x4'):
+    for name in ('hr/cut.png: ', 'hr/dot.png: 9x1 pixels; at least 4x4'):
         assert name in str(error.value)
     left = contents(tmp_path / 'out')
     assert len(left) == 2 * 4
@@ -222,11 +222,11 @@ def test_a_damaged_sub_image_is_named(tmp_path):
 
 def test_names_that_collide_are_refused(tmp_path):
     hr = write(tmp_path / 'hr', {'a.png': noise(30, 30), 'a.bmp': noise(30, 30)})
-    with pytest.raises(sub_images.PrepareError, match=r'a.bmp and a.png would both be called a: '):
+    with pytest.raises(sub_images.PrepareError, match=r'a.bmp and a.png would have the same name a: '):
         sub_images.prepare(hr, tmp_path, 'x')
     (hr / 'a.bmp').rename(hr / 'a_1.bmp')
     (hr / 'a.png').rename(hr / 'a.1.png')
-    with pytest.raises(sub_images.PrepareError, match=r'a.1.png and a_1.bmp would both be called a_1'):
+    with pytest.raises(sub_images.PrepareError, match=r'a.1.png and a_1.bmp would have the same name a_1'):
         sub_images.prepare(hr, tmp_path, 'x')
     assert not list(tmp_path.glob('x*'))
 
@@ -241,31 +241,31 @@ def test_what_does_not_fit_what_is_there_is_refused(tmp_path):
 
     lmdbs = sub_images.prepare(hr, out, 'x', scales=[2], **SMALL)
     made = contents(out)
-    refused('x_[*] were made with .*"crop_size": 48.*, but asked for is .*"crop_size": 96.*: remove them', crop_size=96)
-    refused('made with .*"X2": "imresize"}, but asked for is .*"X3": "imresize"}', scales=(2, 3))
+    refused('x_[*] were made with .*"crop_size": 48.*, not with .*"crop_size": 96.*: remove them', crop_size=96)
+    refused('made with .*"X2": "imresize"}, not with .*"X3": "imresize"}', scales=(2, 3))
     write(tmp_path / 'lr' / 'X2', {'a.png': noise(30, 37, 3), 'b.png': noise(30, 37, 3)})
-    refused('made with .*"X2": "imresize"}, but asked for is .*"X2": "files"}', lr=tmp_path / 'lr')
+    refused('made with .*"X2": "imresize"}, not with .*"X2": "files"}', lr=tmp_path / 'lr')
     refused('--crop-size 50: .* multiple of 12', crop_size=50, scales=(2, 3, 4))
-    refused('--scales 1 2: a scale is 2 or more', scales=(1, 2))
+    refused('--scales 1 2: a scale must be at least 2', scales=(1, 2))
     (out / 'x_prepare.json').rename(tmp_path / 'settings')
-    refused('made with unknown settings [(]no .*x_prepare.json[)], but')
+    refused('made with unknown settings [(]no .*x_prepare.json[)], not with')
     (tmp_path / 'settings').rename(out / 'x_prepare.json')
     (hr / 'b.png').rename(tmp_path / 'b.png')
-    refused(r'x_HR_sub has 6 sub-images that no photograph gives \(b_s001, ')
+    refused(r'x_HR_sub has 6 sub-images of no photograph \(b_s001, ')
     (tmp_path / 'b.png').rename(hr / 'b.png')
     assert contents(out) == made
 
     with lmdb.open(str(lmdbs[1]), map_size=2**24) as env, env.begin(write=True) as txn:
         txn.put(b'a_s002', txn.get(b'a_s001'))
-    refused('x_HR_sub.lmdb is not what .*x_HR_sub holds: a_s002 is missing or has other pixels. Remove it')
+    refused('x_HR_sub.lmdb does not match .*x_HR_sub: a_s002 is missing or has other pixels. Remove it')
     os.truncate(lmdbs[1] / 'data.mdb', 2**14)
-    refused('x_HR_sub.lmdb is not what .*x_HR_sub holds: data.mdb is cut short')
+    refused('x_HR_sub.lmdb does not match .*x_HR_sub: data.mdb is cut short')
     (lmdbs[1] / 'data.mdb').write_bytes(noise(2**14).tobytes())
     refused('x_HR_sub.lmdb: .*MDB_INVALID')
     shutil.rmtree(lmdbs[1])
     lines = (lmdbs[2] / 'meta_info.txt').read_text()
     (lmdbs[2] / 'meta_info.txt').write_text(lines.replace('b_s001.png (24,24,3)', 'b_s001.png (48,24,3)'))
-    refused(r'X2_sub.lmdb is not what .*: meta_info.txt has b_s001.png \(48,24,3\) 1 where .*\(24,24,3\) 1 is right')
+    refused(r'X2_sub.lmdb does not match .*: meta_info.txt has b_s001.png \(48,24,3\) 1 instead of .*\(24,24,3\) 1')
     (lmdbs[2] / 'meta_info.txt').write_text(lines)
     sub_images.prepare(hr, out, 'x', scales=[2], **SMALL)
     assert contents(out) == made
@@ -280,7 +280,7 @@ def test_new_photographs_are_cut_and_changed_ones_again(tmp_path, capsys):
     write(hr, images)
     capsys.readouterr()
     with pytest.raises(
-        sub_images.PrepareError, match=r'x_HR_sub.lmdb is not what .* 4 lines .* the 8 wanted. Remove it'
+        sub_images.PrepareError, match=r'x_HR_sub.lmdb does not match .* 4 lines .* the 8 sub-images. Remove it'
     ):
         sub_images.prepare(hr, out, 'x', scales=[2], **SMALL)
     assert 'already done' not in capsys.readouterr().out
@@ -363,7 +363,7 @@ def test_killed_and_interrupted_it_continues_to_the_same_bytes(tmp_path, capsys)
     os.killpg(command.process.pid, signal.SIGINT)  # as a terminal does it
     status, said = command.end()
     assert status == 130
-    assert said.endswith('interrupted: the same command continues\n')
+    assert said.endswith('interrupted; run the same command to continue\n')
     assert 'Traceback' not in said
     interrupted_at = finished()
     assert killed_at + 3 <= interrupted_at < count
@@ -387,7 +387,7 @@ def test_a_killed_worker_ends_the_command(tmp_path):
     os.kill(command.workers()[0], signal.SIGKILL)
     status, said = command.end()
     assert status == 2
-    assert said.endswith('error: a worker was killed, most likely for want of memory: give fewer --workers\n')
+    assert said.endswith('error: a worker was killed, possibly out of memory; use fewer --workers\n')
     assert 'Traceback' not in said
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import asid_plugin.spandrel  # before spandrel, whose imports it mends
+import asid_plugin.spandrel  # before spandrel: it repairs spandrel's imports
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.checkpoints import LAYOUTS, CheckpointError, load_asid, save_state_dict
 from asid_plugin.layouts.author_layout import to_author_layout
@@ -207,9 +207,9 @@ def test_files_from_strangers_are_refused(tmp_path: Path):
     assert 'when unpacked' in refusal(path)
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr('archive/data.pkl', b'\x80\x02}r\xff\xff\xff\x7f.')
-    assert 'a pickle that remembers object 2147483647 after 3 bytes' in refusal(path)
+    assert 'a pickle with memo entry 2147483647 after 3 bytes' in refusal(path)
     torch.save({'params': to_author_layout(net)}, path)
-    assert "are neosr's ASID" in refusal(path)
+    assert "mean neosr's ASID" in refusal(path)
     torch.save(net | {'conv_first.weight': torch.zeros(1).expand(50_000, 3, 3, 3)}, path)
     assert 'its tensors overlap' in refusal(path) or 'should have' in refusal(path)
     torch.save(net | {'conv_up.weight': torch.zeros(0, 16, 3, 3)}, path)

@@ -1,7 +1,7 @@
 // Colours under full transparency.
 
-// Steps to neighbours that were visited before, with their lengths: a chamfer distance of a mask of 5 x 5 pixels. The
-// way back goes the same steps, turned by half a circle.
+// Steps to visited neighbours, with their lengths: a chamfer distance with a mask of 5 x 5 pixels. The backward pass uses
+// the same steps, rotated by 180 degrees.
 const STEPS = [
   [-1, -2, 2.1969], [1, -2, 2.1969], [-2, -1, 2.1969], [-1, -1, 1.4], [0, -1, 1], [1, -1, 1.4], [2, -1, 2.1969],
   [-1, 0, 1],

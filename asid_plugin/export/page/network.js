@@ -1,16 +1,16 @@
 // The network in ONNX Runtime Web: by WebGPU, or by WebAssembly on the processor.
 
-const MOST_THREADS = 8; // more bring nothing for one tile
+const MOST_THREADS = 8; // more are not faster for one tile
 
 /**
- * Load a model for tiles of one size, which is the faster way, and the only one that WebGPU takes.
+ * Load a model for tiles of one size, which is faster, and required by WebGPU.
  *
  * Returns a function that maps planes (3, height, width) to the enlarged ones, and the number of threads.
  */
 export async function loadNetwork(address, device, {height, width}) {
   const ort = await import(device === 'webgpu' ? './ort.webgpu.bundle.min.js' : './ort.wasm.bundle.min.js');
   ort.env.logLevel = 'error';
-  // several threads share memory, which browsers allow only to a page that its server isolates
+  // several threads share memory, which browsers allow only for cross-origin isolated pages
   const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
   ort.env.wasm.numThreads = threads;
   const response = await fetch(address);

@@ -1,4 +1,4 @@
-// The page: takes a picture, has a worker enlarge it, and shows the progress and the result.
+// The page: takes a picture, lets a worker enlarge it, and shows the progress and the result.
 
 import {limit} from './picture.js';
 import {counted, duration, median} from './words.js';
@@ -7,9 +7,9 @@ const at = (id) => document.getElementById(id);
 const settings = await (await fetch('settings.json')).json();
 const NAMES = {webgpu: 'the graphics processor', wasm: 'the processor'};
 let worker = null;
-let address = null; // of the PNG
+let address = null; // URL of the PNG
 
-/** Show a sentence, which a screen reader reads out. */
+/** Show a sentence; a screen reader announces it. */
 function say(sentence, refused = false) {
   at('status').textContent = sentence;
   at('status').classList.toggle('refused', refused);
@@ -21,7 +21,7 @@ function show({running = false, result = false, comparison = false}) {
   at('comparison').hidden = !comparison;
 }
 
-/** End the enlargement that runs, at once. */
+/** Stop the running enlargement at once. */
 function stop() {
   worker?.terminate();
   worker = null;
@@ -33,7 +33,7 @@ function end(sentence, refused = false) {
   say(sentence, refused);
 }
 
-/** Make the canvases as large as the enlarged picture. */
+/** Set the canvases to the size of the enlarged picture. */
 function prepare(width, height) {
   const figure = at('comparison');
   figure.style.setProperty('--width', width);
@@ -55,13 +55,13 @@ function offer(file, png) {
   Object.assign(at('download'), {href: address, download: `${stem}_x${settings.scale}.png`});
 }
 
-/** Enlarge a picture, in place of any that is being enlarged. */
+/** Enlarge a picture, and stop a running enlargement. */
 function enlarge(file, device, note = '') {
   stop();
   show({running: true});
   at('progress').removeAttribute('value');
   at('left').textContent = 'loading the network';
-  say(`${file.name} is being read. ${note}`);
+  say(`Reading ${file.name}. ${note}`);
   const times = [];
   const started = performance.now();
 
@@ -94,7 +94,7 @@ function enlarge(file, device, note = '') {
       end(message, true);
     },
     failed({message}) {
-      if (device === 'webgpu') enlarge(file, 'wasm', `WebGPU failed (${message}); the processor does it.`);
+      if (device === 'webgpu') enlarge(file, 'wasm', `WebGPU failed (${message}); the processor is used instead.`);
       else end(`${file.name} cannot be enlarged by this browser: ${message}.`, true);
     },
   };
@@ -127,11 +127,11 @@ addEventListener('drop', (event) => {
 setUpComparison(at('comparison'));
 at('scale').textContent = ` ×${settings.scale}`;
 at('version').textContent = `asid_plugin ${settings.asid_plugin}`;
-at('limit').textContent = `${limit(settings.scale)} An animation is represented by its first frame.`;
+at('limit').textContent = `${limit(settings.scale)} Only the first frame of an animation is enlarged.`;
 const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
 at('by').hidden = !adapter;
-// one that the processor imitates is slower than WebAssembly
-const imitated = adapter?.info?.isFallbackAdapter ?? adapter?.isFallbackAdapter;
-at('device').value = adapter && !imitated ? 'webgpu' : 'wasm';
+// an adapter that is emulated on the processor is slower than WebAssembly
+const emulated = adapter?.info?.isFallbackAdapter ?? adapter?.isFallbackAdapter;
+at('device').value = adapter && !emulated ? 'webgpu' : 'wasm';
 at('unserved').hidden = true;
 at('main').hidden = false;

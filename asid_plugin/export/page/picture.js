@@ -1,14 +1,14 @@
 // The pixels of a picture's file, as the browser decodes it: upright, in sRGB, 8 bits.
 
-/** Most pixels, and most pixels along a side, of the enlarged picture: canvases of browsers end about there. */
+/** Most pixels, and most pixels along a side, of the enlarged picture: about the limit of canvases in browsers. */
 const [MOST_PIXELS, MOST_SIDE] = [2 ** 26, 2 ** 14];
-const PIECE = 2048; // side of a texture that any graphics card takes
+const PIECE = 2048; // side of a texture that every graphics card supports
 
-/** How large a picture may be, in words. */
+/** The largest size of a picture, in words. */
 export function limit(scale) {
   const megapixels = (MOST_PIXELS / scale ** 2 / 1e6).toPrecision(3);
   const side = Math.floor(MOST_SIDE / scale);
-  return `Pictures of up to ${megapixels} megapixels and ${side} pixels a side are enlarged here.`;
+  return `Pictures of up to ${megapixels} megapixels and ${side} pixels a side are accepted.`;
 }
 
 /** A picture that cannot be enlarged; the message is a sentence. */
@@ -20,7 +20,7 @@ export async function readPicture(file, scale) {
   try {
     bitmap = await createImageBitmap(file, {imageOrientation: 'from-image', premultiplyAlpha: 'none'});
   } catch {
-    throw new Refused(`${file.name} is damaged, too large, or not a picture that this browser reads.`);
+    throw new Refused(`${file.name} is damaged, too large, or not a picture that this browser can read.`);
   }
   const {width, height} = bitmap;
   const [longest, area] = [scale * Math.max(width, height), scale * scale * width * height];
@@ -34,14 +34,14 @@ export async function readPicture(file, scale) {
   return {pixels, width, height, alpha, grey: isGrey(pixels)};
 }
 
-/** Pixels by way of a canvas, which any browser has; where alpha is low, colours become coarse. */
+/** Pixels from a canvas, which every browser has; where alpha is low, colours lose precision. */
 function drawn(bitmap) {
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d', {willReadFrequently: true});
   context.drawImage(bitmap, 0, 0);
   return context.getImageData(0, 0, bitmap.width, bitmap.height).data;
 }
 
-/** Pixels by way of textures, which keep colours under any alpha as they are; null where there is no WebGL. */
+/** Pixels from textures, which preserve colours under any alpha; null without WebGL. */
 async function unmultiplied(bitmap) {
   const gl = new OffscreenCanvas(1, 1).getContext('webgl2');
   if (!gl) return null;

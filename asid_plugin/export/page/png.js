@@ -1,4 +1,4 @@
-// A PNG file, written row by row: a canvas would spoil colours under low alpha, and end at its own size.
+// A PNG file, written row by row: a canvas would lose colours under low alpha, and limit the size.
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}; // by the number of channels

@@ -1,4 +1,4 @@
-// Enlarging by overlapping tiles, as asid_plugin/inference/tiling.py does it with whole windows and faded tiles.
+// Enlarging by overlapping tiles, like asid_plugin/inference/tiling.py with whole windows and blended tiles.
 
 /** Side and first pixels of the tiles along one side of a picture, the last one flush with the border. */
 export function spans(length, {tile, overlap, window, least}) {
@@ -16,12 +16,12 @@ export function ramp(length, overlap) {
   return Float32Array.from({length}, (_, i) => Math.min(i + 1, length - i, overlap + 1));
 }
 
-/** Which of `side` pixels stands at each of `length` places, mirrored with the border's pixel twice: 0 1 2 2 1 0 0. */
+/** The source of each of `length` pixels, mirrored from `side` pixels with the border twice: 0 1 2 2 1 0 0. */
 export function mirrored(side, length) {
   return Array.from({length}, (_, i) => Math.min(i % (2 * side), 2 * side - 1 - i % (2 * side)));
 }
 
-/** Size of the tiles that the network gets, all alike: at least the least side. */
+/** The common size of all tiles for the network, at least the least side. */
 export function tileSize({width, height}, layout) {
   const [across, down] = [width, height].map((length) => Math.max(spans(length, layout).side, layout.least));
   return {width: across, height: down};

@@ -3,7 +3,7 @@
 /** A number of things: '1 tile', '2 tiles'. */
 export const counted = (number, thing) => `${number} ${thing}${number === 1 ? '' : 's'}`;
 
-/** A length of time as people say it. */
+/** A duration in words. */
 export function duration(seconds) {
   const step = seconds < 10 ? 1 : 5;
   if (seconds < 90) return counted(Math.max(1, step * Math.round(seconds / step)), 'second');

@@ -1,8 +1,8 @@
-// Reads, enlarges and writes one picture, beside the page, which stays awake.
+// Reads, enlarges and writes one picture in the background, so that the page stays responsive.
 //
 // It gets {file, settings, device}. Its messages to the page are of one `kind` each: `size` of the picture; `before` and
-// `after`, rows of its bicubic interpolation and of its enlargement by ASID; `tile`, after each; `done` with the PNG;
-// `refused` with a sentence; `failed` with an error of the runtime.
+// `after`, rows of its bicubic interpolation and of its enlargement by ASID; `tile` after each tile; `done` with the
+// PNG; `refused` with a sentence; `failed` with an error of the runtime.
 
 import {COLOUR, OPACITY, enlargeCubic} from './cubic.js';
 import {fillHidden} from './hidden.js';
@@ -26,7 +26,7 @@ function quantise(planes, rows, grey) {
   }
 }
 
-/** Opaque rows `top` to `bottom` of the enlarged picture, with its own alpha if it has any. */
+/** Opaque rows `top` to `bottom` of the enlarged picture, with its alpha if it has any. */
 function emptyRows(picture, scale, top, bottom) {
   const rows = new Uint8ClampedArray(4 * (bottom - top) * scale * picture.width).fill(255);
   if (picture.alpha) enlargeCubic(picture, scale, OPACITY, [3], top, bottom, rows);

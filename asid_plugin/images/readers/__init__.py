@@ -1,1 +1,1 @@
-"""Readers of image files, a module per family of formats; each gives a `Header`, and the frames."""
+"""Readers of image files, one module per family of formats; each returns a `Header` and the frames."""

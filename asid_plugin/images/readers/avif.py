@@ -21,7 +21,7 @@ class AvifReader(PillowReader):
         super().__init__('AVIF', animations=True)
 
     def describe(self, picture: PIL.Image.Image, file: IO[bytes]) -> Described:
-        """See `PillowReader.describe`; Pillow names AVIF's own turn in EXIF, and no other counts."""
+        """See `PillowReader.describe`; Pillow reports the rotation of AVIF as EXIF, and only this is valid."""
         described = describe_info(picture.info)
         turn = describe_info({'exif': picture.info.get('exif')}).orientation
         return Described(described.metadata, turn, described.notes)

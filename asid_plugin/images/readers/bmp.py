@@ -1,4 +1,4 @@
-"""BMP by Pillow, and the colour profile, which Pillow passes over."""
+"""BMP by Pillow, with the colour profile, which Pillow ignores."""
 
 import struct
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Four inks to three colours."""
+"""Convert CMYK to RGB."""
 
 import io
 from collections.abc import Callable
@@ -7,13 +7,13 @@ import PIL.Image
 import PIL.ImageCms
 
 CONVERTED = 'CMYK converted to RGB'
-# As programs for photographs do it: paper becomes white, the darkest print black.
+# As in photo editors: paper becomes white, the darkest print black.
 _INTENT = PIL.ImageCms.Intent.RELATIVE_COLORIMETRIC
 _BLACK_POINT = PIL.ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
 def cmyk_to_rgb(profile: bytes | None) -> Callable[[PIL.Image.Image], PIL.Image.Image]:
-    """A function from CMYK to RGB: by LittleCMS to sRGB where the file has a profile of its inks, else as Pillow's."""
+    """A function from CMYK to RGB: by LittleCMS to sRGB if the file has a profile of its inks, else by Pillow."""
     if profile is not None and profile[16:20] == b'CMYK':
         try:
             inks = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -1,4 +1,4 @@
-"""JPEG by Pillow, and a check that it is whole: where data are missing, libjpeg makes up pixels without an error."""
+"""JPEG by Pillow, with a check for missing data, which libjpeg fills with invented pixels without an error."""
 
 import io
 import re
@@ -20,15 +20,15 @@ from .refusal import unsupported
 _LOSSLESS = (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA, *_LOSSLESS)
 _JPEG_LS, _SCAN, _END = 0xF7, 0xDA, 0xD9
-# Markers but for those that stand among the coded coefficients.
+# Markers, except those among the coded coefficients.
 _MARKER = re.compile(rb'\xff[^\x00\xff\x01\xd0-\xd7]')
 _RESTART = re.compile(rb'\xff([\xd0-\xd7])')
 _HUFFMAN = (0xC0, 0xC1, 0xC2)
 _BLOCK = 8
 _LAST = 16
-"""Bytes at the end of a scan that are certain to hold the last block's."""
+"""Bytes at the end of a scan that certainly include those of the last block."""
 _LEAST, _MOST = 256, 4
-"""Bytes of a scan, and number of scans, that are tested by other bytes at their end; each costs a decoding."""
+"""Fewest bytes of a scan, and most scans, for a test with other bytes at the end; each test is a decoding."""
 _NUM_PICTURES = 0xB001
 _EXTENDED_XMP = b'http://ns.adobe.com/xmp/extension/\0'
 _PADDING = bytes(range(16, 144))  # anything that decodes to coefficients
@@ -46,7 +46,7 @@ class JpegReader(PillowReader):
         return super().open(file)
 
     def describe(self, picture: PIL.Image.Image, file: IO[bytes]) -> Described:
-        """See `PillowReader.describe`; Pillow hands out the last of several comments, and the main part of XMP."""
+        """See `PillowReader.describe`; Pillow returns the last of several comments, and the main part of XMP."""
         segments: list[tuple[str, bytes]] = getattr(picture, 'applist', [])
         comments = [decoded(data) for kind, data in segments if kind == 'COM']
         info: dict[Any, Any] = picture.info | ({'comment': '\n'.join(comments)} if comments else {})
@@ -90,7 +90,7 @@ def _num_pictures(index: bytes) -> int:
 
 
 def _check_kind(file: IO[bytes]) -> None:
-    """Refuse the kinds of JPEG that Pillow calls damaged."""
+    """Refuse the kinds of JPEG that Pillow reports as damaged."""
     at = 2
     while True:
         file.seek(at)
@@ -107,16 +107,16 @@ def _check_kind(file: IO[bytes]) -> None:
 
 
 def _check_whole(picture: PIL.Image.Image, file: IO[bytes]) -> None:
-    """Raise a ValueError if the coded data of a JPEG have not as many blocks as the picture, though they have an end.
+    """Raise a ValueError if the coded data of a JPEG have an end, but fewer or more blocks than the picture.
 
-    JPEG has no checksums, and libjpeg fills holes. A hole in the data puts the decoder out of step, so that
-    it mostly comes to the last block too late or too early:
+    JPEG has no checksums, and libjpeg fills gaps. A gap in the data desynchronises the decoder, so that it usually
+    reaches the last block too late or too early:
 
-    - Bytes put in before the end of a scan, and before a restart, change nothing in a whole picture. In one that lacks
-      data there, they are taken for these. Decoding twice is spared where the last block has details, as blocks
-      without data are flat; not so in a picture of several scans, which lacks details only.
-    - Other bytes in the place of a scan's last ones change a whole picture. Where the blocks have ended before, nobody
-      reads them. Cameras put zeros there, so these are no fault.
+    - Bytes inserted before the end of a scan, and before a restart, do not change a complete picture. In a picture that
+    lacks data there, they are decoded. If the last block has details, the second decoding is not needed, because blocks
+    without data are flat. This does not hold for several scans, which lack details only.
+    - Other bytes in the place of the last bytes of a scan change a complete picture. If the blocks ended before, they
+    are not read. Cameras write zeros there, which are not a fault.
     """
     file.seek(0)
     data = file.read()
@@ -133,7 +133,7 @@ def _check_whole(picture: PIL.Image.Image, file: IO[bytes]) -> None:
 
 
 def _has_more(picture: PIL.Image.Image, data: bytes, scan: tuple[int, int]) -> bool:
-    """Whether a scan's last bytes can be others without a change of the picture, though those in its middle cannot."""
+    """Whether the last bytes of a scan can change without a change of the picture, but not those in its middle."""
     begin, end = scan
     last = max(begin, end - _padding_length(data, begin, end) - _LAST)
     while data[last - 1] == 0xFF:
@@ -146,7 +146,7 @@ def _has_more(picture: PIL.Image.Image, data: bytes, scan: tuple[int, int]) -> b
 
 
 def _large(scans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The few scans that are large enough to be tested by other bytes: a flat picture may hardly be changed by any."""
+    """The few scans that are large enough for a test with other bytes, which may hardly change a flat picture."""
     lengths = [end - begin for begin, end in scans]
     least = max(_LEAST, sum(lengths) // 20)
     large = sorted(zip(lengths, scans, strict=True), reverse=True)[:_MOST]
@@ -154,7 +154,7 @@ def _large(scans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 class _Coded(NamedTuple):
-    """The coded data of a JPEG: the marker of its frame, and where each scan begins and ends."""
+    """The coded data of a JPEG: the marker of its frame, and the start and end of each scan."""
 
     frame: int
     scans: list[tuple[int, int]]

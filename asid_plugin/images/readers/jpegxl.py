@@ -1,4 +1,4 @@
-"""The head of a JPEG XL stream: size, orientation, depth (ISO/IEC 18181-1, annexes D and E)."""
+"""Read the header of a JPEG XL stream: size, orientation, depth (ISO/IEC 18181-1, annexes D and E)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 @dataclass(frozen=True)
 class JpegXlHeader:
-    """The head of a stream, which tells of its picture.
+    """The header of a stream.
 
     Attributes:
-        width: Of the pixels as they are stored.
-        height: The same.
-        orientation: How they are stored, 1 to 8.
+        width: Width of the stored pixels.
+        height: Height of the stored pixels.
+        orientation: Orientation of the stored pixels, 1 to 8.
         bits: Bits per channel.
         floating: The samples are in floating point.
         animated: There are several frames.
@@ -43,13 +43,13 @@ class _Bits:
         return value
 
     def choose(self, *options: tuple[int, int]) -> int:
-        """A value by one of four options, each an offset and a number of bits."""
+        """A value coded by one of four options, each an offset and a number of bits."""
         offset, count = options[self.take(2)]
         return offset + self.take(count)
 
 
 def read_jpegxl_header(file: IO[bytes]) -> JpegXlHeader:
-    """Read the head of a JPEG XL file."""
+    """Read the header of a JPEG XL file."""
     file.seek(0)
     stream = _stream(file)
     if not stream.startswith(_STREAM):
@@ -62,7 +62,7 @@ def read_jpegxl_header(file: IO[bytes]) -> JpegXlHeader:
     if bits.take(1):  # extra fields
         orientation = bits.take(3) + 1
         if bits.take(1):
-            _size(bits)  # the size that it is meant to be shown at
+            _size(bits)  # the intended display size
         if bits.take(1):
             _skip_preview(bits)
         animated = bool(bits.take(1))

@@ -1,4 +1,4 @@
-"""Metadata as `Metadata` has them, from the pieces that the libraries find."""
+"""Build `Metadata` from the parts that the libraries find."""
 
 import math
 import re
@@ -16,12 +16,12 @@ _XMP_ORIENTATION = re.compile(rb'(tiff:Orientation\s*(?:=\s*["\']|>)\s*)([1-8])(
 
 @dataclass(frozen=True)
 class Described:
-    """Metadata of a picture that is to be turned upright.
+    """Metadata of a picture that must be turned upright.
 
     Attributes:
-        metadata: As they are of the upright picture.
-        orientation: How the pixels are stored, 1 to 8.
-        notes: The data that are left out, one phrase each.
+        metadata: Metadata of the upright picture.
+        orientation: Orientation of the stored pixels, 1 to 8.
+        notes: Dropped data, one phrase each.
     """
 
     metadata: Metadata
@@ -38,9 +38,9 @@ def describe(
     dpi: Any = None,
     text: Mapping[str, str] | None = None,
 ) -> Described:
-    """Put together the finds of a library, the orientation taken out of EXIF and XMP.
+    """Combine the data from a library, and remove the orientation from EXIF and XMP.
 
-    EXIF's orientation counts; XMP's where EXIF has none, as for Pillow.
+    The orientation of EXIF is used; that of XMP only if EXIF has none, as in Pillow.
     """
     orientation: int | None = None
     notes: tuple[str, ...] = ()
@@ -75,14 +75,14 @@ def describe_info(info: Mapping[Any, Any], text: Mapping[str, str] | None = None
 
 
 def join_texts(texts: dict[str, str], more: Mapping[str, str]) -> None:
-    """Add texts to others; of those for people, equal keywords have their texts in lines."""
+    """Add texts to others; human-readable texts with the same keyword are joined by lines."""
     for keyword, text in more.items():
         again = keyword in texts and not _is_block(keyword) and texts[keyword] != text
         texts[keyword] = f'{texts[keyword]}\n{text}' if again else str(text)
 
 
 def fit_profile(described: Described, grey: bool) -> Described:
-    """Leave out a profile that is of other colours than the picture."""
+    """Drop a profile for other colours than the picture."""
     profile = described.metadata.profile
     if profile is None:
         return described
@@ -122,7 +122,7 @@ def _raw_iptc(text: Mapping[str, str]) -> bytes | None:
 
 
 def _raw_profile(text: Mapping[str, str], kind: str) -> bytes | None:
-    """A block as ImageMagick writes it into a PNG's text: a name, a length, and hexadecimal digits."""
+    """A block in ImageMagick's form for texts of PNG: a name, a length, and hexadecimal digits."""
     try:
         block = bytes.fromhex(''.join(text[f'Raw profile type {kind}'].split('\n')[3:]))
     except (KeyError, ValueError):
@@ -131,7 +131,7 @@ def _raw_profile(text: Mapping[str, str], kind: str) -> bytes | None:
 
 
 def _is_block(keyword: str) -> bool:
-    """Whether a text of a PNG is not for people."""
+    """Whether a text of a PNG is not human-readable."""
     return keyword.startswith('Raw profile type ') or keyword == 'XML:com.adobe.xmp'
 
 

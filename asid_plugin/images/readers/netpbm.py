@@ -1,4 +1,4 @@
-"""PBM, PGM and PPM: more than 8 bits by NumPy, as Pillow would reduce colours to 8; all else by Pillow."""
+"""PBM, PGM and PPM: more than 8 bits by NumPy, because Pillow would reduce colours to 8; all else by Pillow."""
 
 import re
 from collections.abc import Iterator

@@ -8,6 +8,8 @@ import imagecodecs
 import numpy as np
 import PIL.Image
 
+from asid_plugin.extras import how_to_install
+
 from ..header import Header
 from ..image import Image
 from .colours import code_points_notes
@@ -20,11 +22,11 @@ from .scaling import scale_samples
 
 
 def _needs(format: str, package: str) -> RefusedError:
-    return RefusedError(f"{format} needs {package}: pip install 'asid-plugin[formats]'")
+    return RefusedError(f'{format} needs {package}: {how_to_install("formats")}')
 
 
 class HeifReader(PillowReader):
-    """Reads HEIC; of several pictures the one that the file calls its own."""
+    """Reads HEIC; of several pictures the primary one."""
 
     def __init__(self) -> None:
         super().__init__('HEIF')
@@ -40,7 +42,7 @@ class HeifReader(PillowReader):
         return super().open(file)
 
     def describe(self, picture: PIL.Image.Image, file: IO[bytes]) -> Described:
-        """See `PillowReader.describe`; the decoder has turned the picture."""
+        """See `PillowReader.describe`; the decoder has rotated the picture."""
         return replace(describe_info(picture.info), orientation=1)
 
     def notes(self, picture: PIL.Image.Image, file: IO[bytes]) -> tuple[str, ...]:
@@ -75,7 +77,7 @@ class JpegXlReader(PillowReader):
             raise unsupported(f'{found.bits} bits per channel')
         with self.open(file) as picture:
             described, notes = self.describe(picture, file), self.notes(picture, file)
-            if found.bits <= 8 and not found.animated:  # of the frames of an animation, the plugin makes one
+            if found.bits <= 8 and not found.animated:  # the plugin merges the frames of an animation
                 picture.load()
                 yield self.image(picture, file, described)
                 return
@@ -93,7 +95,7 @@ class JpegXlReader(PillowReader):
     def open(self, file: IO[bytes]) -> PIL.Image.Image:
         """See `PillowReader.open`."""
         try:
-            import pillow_jxl  # noqa: F401  # Pillow knows the format from then on
+            import pillow_jxl  # noqa: F401  # registers the format in Pillow
         except ImportError as error:
             raise _needs('JPEG XL', 'pillow-jxl-plugin') from error
         return super().open(file)
@@ -101,8 +103,8 @@ class JpegXlReader(PillowReader):
     def describe(self, picture: PIL.Image.Image, file: IO[bytes]) -> Described:
         """See `PillowReader.describe`.
 
-        JPEG XL has its own orientation, by which decoders turn the picture, and EXIF's does not count. A JPEG that is
-        packed as JPEG XL comes out as the JPEG that it was.
+        JPEG XL has its own orientation, which decoders apply, and the orientation in EXIF is ignored. A recompressed
+        JPEG is decoded to the original JPEG.
         """
         described = describe_info(picture.info)
         return described if getattr(picture, 'jpeg', False) else replace(described, orientation=1)

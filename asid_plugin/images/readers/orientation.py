@@ -1,4 +1,4 @@
-"""Pictures turned upright, as orientation 1 to 8 of TIFF and EXIF says."""
+"""Turn pictures upright by orientation 1 to 8 of TIFF and EXIF."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def upright_size(height: int, width: int, orientation: int) -> tuple[int, int]:
 def empty_upright(
     height: int, width: int, channels: int, dtype: type[np.unsignedinteger[Any]], orientation: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """An upright picture to be filled in, and the view of it in which pixels lie as they are stored."""
+    """An empty upright picture, and its view in the stored orientation."""
     upright = np.empty((*upright_size(height, width, orientation), channels), dtype)
-    # Two of the turns undo one another; each of the others undoes itself.
+    # Two of the rotations are inverse to each other; all other operations are their own inverse.
     return upright, turn(upright, {6: 8, 8: 6}.get(orientation, orientation))

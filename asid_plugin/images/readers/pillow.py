@@ -1,4 +1,4 @@
-"""Pictures by Pillow: of most formats all of them, of some those that have 8 bits."""
+"""Read pictures by Pillow: all pictures of most formats, and those of 8 bits of some."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ from .metadata import Described, describe_info, fit_profile
 from .orientation import empty_upright, upright_size
 from .refusal import check_pixels, unsupported
 
-# Pillow stores RGB as 4 bytes a pixel and hands out bytes; a strip at a time, that costs no second picture.
+# Pillow stores RGB as 4 bytes a pixel and exports bytes; doing this by strips avoids a second picture in memory.
 _STRIP_PIXELS = 2**20
 
 
@@ -24,7 +24,7 @@ class PillowReader:
 
     Args:
         format: Pillow's name of the format.
-        animations: The format holds animations.
+        animations: Whether the format supports animations.
     """
 
     def __init__(self, format: str, animations: bool = False) -> None:
@@ -45,14 +45,14 @@ class PillowReader:
         with self.open(file) as picture:
             size = picture.size
             num_frames = self.num_frames(picture)
-            # The default image of an APNG that is no frame comes first.
+            # A default image of an APNG that is not a frame comes first.
             first = int(num_frames > 1 and getattr(picture, 'default_image', False))
             described: Described | None = None
             for index in range(first, first + num_frames):
                 picture.seek(index)
                 picture.load()
                 check_pixels(*picture.size)
-                # A frame may reach beyond the screen of a GIF; Pillow's picture then grows.
+                # A frame may exceed the screen of a GIF; Pillow's picture then grows.
                 frame = picture if picture.size == size else picture.crop((0, 0, *size))
                 described = described or self.describe(picture, file)
                 yield self.image(frame, file, described, animated=num_frames > 1)
@@ -65,7 +65,7 @@ class PillowReader:
         return picture
 
     def describe(self, picture: PIL.Image.Image, file: IO[bytes]) -> Described:
-        """The metadata; the orientation is that of the pixels that Pillow gives."""
+        """The metadata, with the orientation of Pillow's pixels."""
         return describe_info(picture.info)
 
     def quality(self, picture: PIL.Image.Image) -> int:
@@ -73,15 +73,15 @@ class PillowReader:
         return 0
 
     def notes(self, picture: PIL.Image.Image, file: IO[bytes]) -> tuple[str, ...]:
-        """The losses that the file tells of, one phrase each."""
+        """The losses that are known from the file, one phrase each."""
         return ()
 
     def clear_colour(self, picture: PIL.Image.Image, file: IO[bytes]) -> Any:
-        """The colour that is transparent, of a picture that is grey or RGB; None if there is none."""
+        """The transparent colour of a grey or RGB picture, if any."""
         return picture.info.get('transparency')
 
     def loop(self, picture: PIL.Image.Image) -> int:
-        """How often an animation is shown, 0 for ever."""
+        """Number of times that an animation is shown, 0 for ever."""
         return int(picture.info.get('loop', 0))
 
     def num_frames(self, picture: PIL.Image.Image) -> int:
@@ -92,7 +92,7 @@ class PillowReader:
         return count - 1 if count > 1 and getattr(picture, 'default_image', False) else count
 
     def mode(self, picture: PIL.Image.Image, animated: bool) -> str:
-        """The mode without loss; of 1, L and RGB, the colour that is transparent comes on top."""
+        """The lossless mode; 1, L and RGB get alpha for a transparent colour."""
         if picture.mode in ('1', 'L'):
             return 'L'
         if picture.mode in ('LA', 'La'):
@@ -100,14 +100,14 @@ class PillowReader:
         return 'RGBA' if picture.mode != 'RGB' and picture.has_transparency_data else 'RGB'
 
     def channels(self, picture: PIL.Image.Image, file: IO[bytes], animated: bool) -> int:
-        """The channels that the pixels will have."""
+        """Channels of the pixels."""
         grey_16 = picture.mode.startswith('I')
         mode = 'L' if grey_16 else self.mode(picture, animated)
         clear = self.clear_colour(picture, file) if grey_16 or has_key(mode, picture) else None
         return len(mode) + (clear is not None)
 
     def image(self, picture: PIL.Image.Image, file: IO[bytes], described: Described, animated: bool = False) -> Image:
-        """A loaded Pillow image as ours, upright."""
+        """Convert a loaded Pillow image to ours, upright."""
         notes = self.notes(picture, file)
         mode = self.mode(picture, animated)
         clear = self.clear_colour(picture, file) if has_key(mode, picture) else None
@@ -121,7 +121,7 @@ class PillowReader:
 
 
 def has_key(mode: str, picture: PIL.Image.Image) -> bool:
-    """Whether a colour of a picture may stand for transparency, on top of the channels of the mode."""
+    """Whether a colour may mean transparency in this mode."""
     return mode in ('L', 'RGB') and picture.mode in ('1', 'L', 'RGB')
 
 
@@ -132,12 +132,12 @@ class GifReader(PillowReader):
         super().__init__('GIF', animations=True)
 
     def loop(self, picture: PIL.Image.Image) -> int:
-        """A GIF says how often it is shown again after the first time, and nothing if it is shown once."""
+        """A GIF stores the number of repetitions after the first time, and nothing if it is shown once."""
         loop = picture.info.get('loop')
         return 1 if loop is None else loop and int(loop) + 1
 
     def mode(self, picture: PIL.Image.Image, animated: bool) -> str:
-        """The frames of one GIF may be grey, coloured, and transparent here and there; an animation has one kind."""
+        """Frames of a GIF may differ in colour and transparency; an animation needs one kind."""
         return 'RGBA' if animated else super().mode(picture, animated)
 
 
@@ -146,8 +146,8 @@ def to_pixels(picture: PIL.Image.Image, mode: str, described: Described, clear: 
 
     Args:
         picture: Of any mode.
-        mode: L, LA, RGB or RGBA; a picture of 16 bits and one of inks have only one way.
-        described: Has the orientation, and the profile of inks.
+        mode: L, LA, RGB or RGBA; ignored for 16 bits and for CMYK.
+        described: Metadata with the orientation and the CMYK profile.
         clear: The colour that becomes transparent.
     """
     channels, dtype, convert = _conversion(picture, mode, described.metadata.profile)
@@ -175,7 +175,7 @@ def opaque_but(colour: NDArray[Any], clear: Any) -> Pixels:
 def _conversion(
     picture: PIL.Image.Image, mode: str, profile: bytes | None
 ) -> tuple[int, type[np.unsignedinteger[Any]], Callable[[PIL.Image.Image], PIL.Image.Image]]:
-    """Channels, type, and the function that brings a strip there."""
+    """Channels, type, and the function that converts a strip."""
     if picture.mode == 'F':
         raise unsupported('pixels in floating point')
     if picture.mode.startswith('I'):

@@ -26,7 +26,7 @@ _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _DESCRIBING = (b'cHRM', b'cICP', b'eXIf', b'gAMA', b'iCCP', b'iTXt', b'pHYs', b'sRGB', b'tEXt', b'zTXt')
 _DECODING = (b'tRNS', b'acTL', b'fcTL', b'fdAT')  # and all whose names begin with a capital letter
 _HARMLESS = (*_DESCRIBING, b'bKGD', b'hIST', b'sBIT', b'sPLT', b'tIME')
-"""Chunks without which the pixels are the same."""
+"""Chunks that do not affect the pixels."""
 _ANCILLARY = 0x20  # bit of the first letter
 _SRGB_CODE_POINTS = (1, 13, 0, 1)  # primaries, transfer function, matrix, full range
 _GREY, _RGB = 0, 2
@@ -41,13 +41,13 @@ class PngReader(PillowReader):
         super().__init__('PNG', animations=True)
 
     def header(self, file: IO[bytes]) -> Header:
-        """See `read_header`; of plain files, of which a data set may have many thousand, it needs no Pillow."""
+        """See `read_header`; plain files, of which a data set may have many thousand, are read without Pillow."""
         return _plain_header(file) or super().header(file)
 
     def frames(self, file: IO[bytes]) -> Iterator[Image]:
         """See `read_frames`."""
         if any(kind != b'IEND' and kind not in _HARMLESS for kind in damaged_chunks(file)):
-            raise ValueError('a checksum is wrong')  # Pillow does not look
+            raise ValueError('a checksum is wrong')  # Pillow does not check it
         if _depth(file) < 16:
             yield from super().frames(file)
             return
@@ -66,7 +66,7 @@ class PngReader(PillowReader):
         )
 
     def describe(self, picture: PIL.Image.Image, file: IO[bytes]) -> Described:
-        """See `PillowReader.describe`; Pillow finds those after the pixels only by decoding."""
+        """See `PillowReader.describe`; Pillow finds metadata after the pixels only by decoding."""
         info: dict[Any, Any] = {}
         texts: dict[str, str] = {}
         notes: list[str] = []
@@ -75,7 +75,7 @@ class PngReader(PillowReader):
                 if data is None:
                     raise ValueError('a checksum is wrong')
                 found = _described_by(kind, data)
-            except Exception:  # as of damaged files
+            except Exception:  # as for damaged files
                 notes.append(f'a damaged {kind.decode("latin-1")} chunk')
                 continue
             info |= found.info
@@ -105,12 +105,12 @@ class PngReader(PillowReader):
 
 
 def is_damaged(file: IO[bytes]) -> bool:
-    """Whether chunks are missing, cut short or have another checksum; those that only describe the picture may."""
+    """Whether essential chunks are missing, truncated or have a wrong checksum."""
     return any(kind not in _HARMLESS for kind in damaged_chunks(file))
 
 
 def damaged_chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """The kinds of the chunks that are cut short or have another checksum; IEND if the file ends without."""
+    """The kinds of truncated chunks and of chunks with a wrong checksum; IEND if it is missing."""
     kind = b''
     for kind, _, length in _chunks(file):
         data, check = file.read(length), file.read(4)
@@ -122,7 +122,7 @@ def damaged_chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _plain_header(file: IO[bytes]) -> Header | None:
-    """The header of a picture that has no metadata of which one may turn it, and is no animation; else None."""
+    """The header of a still picture without metadata that may rotate it; else None."""
     kinds = set()
     for kind, _, length in _chunks(file):
         if kind == b'IHDR' and length == 13:
@@ -145,7 +145,7 @@ def _depth(file: IO[bytes]) -> int:
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, offset and length of the chunks that are there; the file is then at the start of the chunk's data."""
+    """Kind, offset and length of each chunk; the file is then at the start of its data."""
     at = len(_SIGNATURE)
     while True:
         file.seek(at)
@@ -158,7 +158,7 @@ def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _descriptions(file: IO[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
-    """Kind and data of the chunks of metadata that are there; without data those whose checksum is wrong."""
+    """Kind and data of each chunk of metadata; without data if the checksum is wrong."""
     at = file.tell()
     for kind, _, length in _chunks(file):
         if kind in _DESCRIBING:
@@ -182,7 +182,7 @@ def _described_by(kind: bytes, data: bytes) -> PIL.PngImagePlugin.PngImageFile:
 
 
 def _colour_notes(info: Mapping[Any, Any]) -> Iterator[str]:
-    """Notes of the colours of a picture without a profile."""
+    """Notes on the colours of a picture without a profile."""
     if 'srgb' in info or 'cicp' in info:
         return
     gamma = info.get('gamma')
@@ -193,15 +193,15 @@ def _colour_notes(info: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def _code_points_notes(points: tuple[int, ...]) -> tuple[str, ...]:
-    """A note if code points are not those of sRGB."""
+    """A note if the code points do not mean sRGB."""
     if points == _SRGB_CODE_POINTS:
         return ()
     named = ', '.join(map(str, points))
-    return code_points_notes(*points[:2]) or (f'colours of the code points {named} are read as they are',)
+    return code_points_notes(*points[:2]) or (f'colours of the code points {named} are not converted',)
 
 
 def _without_descriptions(file: IO[bytes]) -> bytes:
-    """The chunks of a file that make its pixels, as they are."""
+    """The chunks of a file that define its pixels, unchanged."""
     parts = [_SIGNATURE]
     for kind, at, length in _chunks(file):
         if kind in _DECODING or not kind[0] & _ANCILLARY:
@@ -217,7 +217,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _decode_16(data: bytes) -> NDArray[np.uint16]:
-    """(height, width, channels) as they are stored; a colour that is transparent has become alpha."""
+    """(height, width, channels) as stored; a transparent colour becomes alpha."""
     _check_pixels_crc(data)
     interlaced = data[28] == 1
     if not interlaced:
@@ -236,7 +236,7 @@ def _decode_16(data: bytes) -> NDArray[np.uint16]:
 
 
 def _check_pixels_crc(data: bytes) -> None:
-    """Raise a ValueError if coded pixels are damaged or missing; libpng would say so to the terminal as well."""
+    """Raise a ValueError if coded pixels are damaged or missing; libpng would also write to the terminal."""
     for kind, at, length in _chunks(io.BytesIO(data)):
         if kind == b'IDAT' and zlib.crc32(kind + data[at : at + length]) != int.from_bytes(
             data[at + length : at + length + 4], 'big'

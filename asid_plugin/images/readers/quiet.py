@@ -1,4 +1,4 @@
-"""The libraries made to say nothing, and Pillow to open pictures and texts of any size, within a block."""
+"""Silence the libraries within a block, and let Pillow open pictures and texts of any size."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ import PIL.Image
 import PIL.PngImagePlugin
 
 _PNG_TEXTS = 2**28
-"""Bytes of a compressed text or profile of a PNG when unpacked; Pillow calls a file with more than 2**20 damaged."""
+"""Most unpacked bytes of a compressed text or profile of a PNG; Pillow refuses files with more than 2**20."""
 _LOCK = threading.Lock()
 _USERS = 0
 _RESTORE = ExitStack()
@@ -19,10 +19,9 @@ _RESTORE = ExitStack()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep warnings and logs of the libraries from users, who get an ImageError or a note instead.
+    """Suppress warnings and logs of the libraries; users get an ImageError or a note instead.
 
-    All of these settings are the process's, so the first thread that comes makes them and the last one that leaves
-    takes them back.
+    These settings apply to the whole process, so the first thread sets them and the last one restores them.
     """
     global _USERS
     with _LOCK:
@@ -41,7 +40,7 @@ def quiet() -> Iterator[None]:
 def _settle(restore: ExitStack) -> None:
     restore.enter_context(warnings.catch_warnings())
     warnings.simplefilter('ignore')
-    # The readers compare the size with MAX_PIXELS by themselves.
+    # The readers check MAX_PIXELS.
     _set(restore, PIL.Image, 'MAX_IMAGE_PIXELS', None)
     for limit in ('MAX_TEXT_CHUNK', 'MAX_TEXT_MEMORY'):
         _set(restore, PIL.PngImagePlugin, limit, _PNG_TEXTS)

@@ -1,4 +1,4 @@
-"""A file that is an image, but not read."""
+"""An image file that is not supported."""
 
 from ..formats import MAX_PIXELS
 
@@ -8,7 +8,7 @@ class RefusedError(Exception):
 
 
 def unsupported(kind: str) -> RefusedError:
-    """The refusal of a kind of picture that no reader brings out right."""
+    """The refusal of an unsupported kind of picture."""
     return RefusedError(f'not supported: {kind}')
 
 

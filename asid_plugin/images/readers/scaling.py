@@ -1,4 +1,4 @@
-"""Samples of any number of bits brought to 8 or 16."""
+"""Scale samples of any number of bits to 8 or 16."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..image import Pixels
 
 
 def scale_samples(samples: NDArray[Any], top: int) -> Pixels:
-    """Samples from 0 to `top`, stretched to 0 to 255 as uint8 if `top` is at most 255, else to 0 to 65535 as uint16."""
+    """Scale samples from 0 to `top` to 0 to 255 as uint8 if `top` is at most 255, else to 0 to 65535 as uint16."""
     target: type[np.unsignedinteger[Any]] = np.uint8 if top <= 255 else np.uint16
     white = int(np.iinfo(target).max)
     if top == white:

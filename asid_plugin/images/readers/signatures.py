@@ -1,4 +1,4 @@
-"""Formats recognised by the first bytes of a file."""
+"""Recognise formats by the first bytes of a file."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import IO
 
 from .refusal import RefusedError, unsupported
 
-NO_IMAGE = 'not an image of a format that is read'
+NO_IMAGE = 'not an image in a supported format'
 _READ = (
     (re.compile(rb'\x89PNG\r\n\x1a\n'), 'PNG'),
     (re.compile(rb'\xff\xd8\xff'), 'JPEG'),
@@ -42,7 +42,7 @@ def format_of(file: IO[bytes], path: Path) -> str:
     """Pillow's name of the format of a file.
 
     Raises:
-        RefusedError: It is no image, or of a format that is not read.
+        RefusedError: It is not an image, or its format is not supported.
     """
     head = file.read(1024)
     for pattern, name in _READ:

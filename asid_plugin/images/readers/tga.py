@@ -1,4 +1,4 @@
-"""TGA by Pillow, which takes bits that the header calls unused for opacity."""
+"""TGA by Pillow, which interprets bits that the header marks as unused as opacity."""
 
 from typing import IO
 
@@ -28,6 +28,6 @@ class TgaReader(PillowReader):
 
 
 def _is_opaque(picture: PIL.Image.Image, file: IO[bytes]) -> bool:
-    """Whether the bits that Pillow has taken for opacity are none."""
+    """Whether the bits that Pillow interprets as opacity are unused."""
     file.seek(_DESCRIPTOR)
     return picture.mode == 'RGBA' and not file.read(1)[0] & _ALPHA_BITS

@@ -1,4 +1,4 @@
-"""TIFF by tifffile and imagecodecs, which hand out samples as they are stored: all that they mean is done here."""
+"""TIFF by tifffile and imagecodecs, which return stored samples; this module interprets them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -30,16 +30,16 @@ _NAMES = {
     32845: 'LogLuv, which is HDR',
 }
 _SAMPLE_FORMATS = {1: 'unsigned', 2: 'signed', 3: 'float', 4: 'unsigned', 5: 'complex', 6: 'complex'}
-_JPEG = (6, 7)  # compressions that tifffile brings from YCbCr to RGB
+_JPEG = (6, 7)  # compressions that tifffile converts from YCbCr to RGB
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _INK_SET, _DNG_VERSION = 332, 50706
 _UNSPECIFIED, _ASSOCIATED = 0, 1
 _STRIP_SAMPLES = 2**22
-_BUFFER = 2**24  # bytes that are read ahead
+_BUFFER = 2**24  # bytes to read ahead
 
 
 class TiffReader:
-    """Reads TIFF and BigTIFF; the pages are all but the reduced pictures and masks that go with others."""
+    """Reads TIFF and BigTIFF; the pages exclude reduced pictures and masks of others."""
 
     def header(self, file: IO[bytes]) -> Header:
         """See `read_header`."""
@@ -70,7 +70,7 @@ def _opened(file: IO[bytes]) -> tifffile.TiffFile:
 
 
 def _pages(tiff: tifffile.TiffFile) -> Iterator[Any]:
-    """The pages that are pictures by themselves; the first page if there is none."""
+    """The pages that are separate pictures; the first page if there are none."""
     found = False
     for index in range(len(tiff.pages)):
         page = tiff.pages[index].aspage()
@@ -81,17 +81,17 @@ def _pages(tiff: tifffile.TiffFile) -> Iterator[Any]:
             yield page
     if not found:
         if tiff.pages[0].aspage().tags.get('SubIFDs') is not None:
-            raise unsupported('camera raw')  # and others whose pictures lie deeper
+            raise unsupported('camera raw')  # and others with nested pictures
         yield tiff.pages[0].aspage()
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """How the samples of a page are to be understood.
+    """The meaning of the samples of a page.
 
     Attributes:
         photometric: TIFF's PhotometricInterpretation.
-        colours: Samples per pixel that are colour.
+        colours: Colour samples per pixel.
         bits: Bits per sample.
         extra: The ExtraSamples tag of the sample after the colours; None if there is no such sample.
     """
@@ -113,12 +113,12 @@ class _Kind:
 def _kind(page: Any) -> _Kind:
     """The kind of a page.
 
-    A sample after the colours is opacity if the tag ExtraSamples says so, and if there is no such tag, as careless
-    writers (OpenCV) leave it out. It is none if the tag says 'unspecified', such as infrared of satellites. So does
-    Pillow; libtiff's own RGBA interface takes it for associated alpha.
+    A sample after the colours is opacity if the tag ExtraSamples says so, or if the tag is missing, because some
+    writers (OpenCV) omit it. It is not opacity if the tag is 'unspecified', for example for infrared. Pillow does the
+    same; libtiff's RGBA interface treats it as associated alpha.
 
     Raises:
-        RefusedError: It is not read.
+        RefusedError: It is not supported.
     """
     photometric = int(page.photometric)
     if photometric not in _COLOURS:
@@ -180,7 +180,7 @@ def _check_segments(page: Any) -> None:
 
 
 def _samples(page: Any) -> NDArray[Any]:
-    """(height, width, samples), unscaled; bool where there is 1 bit."""
+    """(height, width, samples), unscaled; bool for 1 bit."""
     try:
         samples = page.asarray(
             squeeze=False, buffersize=_BUFFER
@@ -217,7 +217,7 @@ def _understood(samples: NDArray[Any], kind: _Kind, page: Any, profile: bytes | 
 
 
 def _by_palette(samples: NDArray[Any], palette: NDArray[np.uint16], kind: _Kind) -> Pixels:
-    """Colours of 8 bits: palettes have 16, of which the upper 8 count; some writers fill the lower 8 only."""
+    """Colours of 8 bits: the upper 8 of the 16 bits in a palette, or the lower 8 if a writer filled only these."""
     colours = palette.T
     if colours.max() > 255:
         colours = colours >> 8
@@ -239,7 +239,7 @@ def _by_inks(samples: NDArray[Any], profile: bytes | None) -> Pixels:
 
 
 def _unmultiply(pixels: Pixels) -> Pixels:
-    """Colours as they were before they were multiplied by alpha."""
+    """Colours divided by alpha."""
     top = np.uint32(np.iinfo(pixels.dtype).max)
     straight = pixels.copy()
     for start, stop in _strips(pixels):
@@ -250,7 +250,7 @@ def _unmultiply(pixels: Pixels) -> Pixels:
 
 
 def _strips(pixels: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """First and last rows of strips that take little memory."""
+    """First and last rows of strips that need little memory."""
     rows = max(1, _STRIP_SAMPLES // (pixels.shape[1] * pixels.shape[2]))
     for start in range(0, pixels.shape[0], rows):
         yield start, min(start + rows, pixels.shape[0])

@@ -1,4 +1,4 @@
-"""Metadata of a page of a TIFF that describe the picture, and not how the page is stored."""
+"""Metadata of a TIFF page that describe the picture, not its storage."""
 
 import mmap
 import struct
@@ -51,12 +51,12 @@ def describe_page(page: Any, file: IO[bytes]) -> Described:
 
 
 def _colour_notes(tags: Any) -> tuple[str, ...]:
-    """A note of primaries that only these tags tell."""
+    """A note on primaries in these tags."""
     try:
         parts = (*tags.valueof(_WHITE), *tags.valueof(_PRIMARIES))
         values = [over / under for over, under in zip(parts[::2], parts[1::2], strict=True)]
         return chromaticity_notes(values)
-    except (TypeError, ValueError, ZeroDivisionError):  # there are none, or they are damaged
+    except (TypeError, ValueError, ZeroDivisionError):  # missing or damaged
         return ()
 
 
@@ -83,7 +83,7 @@ def _exif(page: Any, file: IO[bytes]) -> tuple[bytes | None, tuple[str, ...]]:
 
 
 def _stored(page: Any, code: int, file: IO[bytes]) -> bytes | None:
-    """The bytes of a tag as they lie in the file: some programs say that they are numbers."""
+    """The raw bytes of a tag, because some programs declare them as numbers."""
     tag = page.tags.get(code)
     if tag is None:
         return None

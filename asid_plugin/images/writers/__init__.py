@@ -1,4 +1,4 @@
-"""Writers of the formats: each takes an open file, and pictures that the format can hold."""
+"""Writers of the formats; each takes an open file and pictures that fit the format."""
 
 from .pillow import write_animated_webp, write_by_pillow
 from .png import write_animated_png, write_png

@@ -1,10 +1,10 @@
-"""Deflate, as PNG and TIFF use it, by a strategy that suits the data."""
+"""Deflate for PNG and TIFF, with a strategy that suits the data."""
 
 import zlib
 
 _SAMPLE = 2**14
-# Differences of a photograph's pixels repeat only by chance: with runs alone it gets smaller than at level 6, and ten
-# times as fast. Drawings and text repeat.
+# Differences of pixels of photographs repeat only by chance: run-length coding is smaller than level 6, and ten times
+# as fast. Drawings and text repeat.
 _WAYS = ((1, zlib.Z_RLE), (4, zlib.Z_DEFAULT_STRATEGY))
 
 
@@ -12,9 +12,9 @@ def deflate(data: bytes, last: bool = True, raw: bool = False) -> bytes:
     """Compress data.
 
     Args:
-        data: Bytes of some hundred thousand pixels, filtered or differenced.
-        last: The stream ends with these data; else it ends at a whole byte, so that another may be put behind.
-        raw: Leave out zlib's header and check sum.
+        data: Bytes of about a hundred thousand pixels, filtered or differenced.
+        last: End the stream; else align it to a byte, so that another part can follow.
+        raw: Omit zlib's header and checksum.
     """
     start = max(0, (len(data) - _SAMPLE) // 2)
     sample = data[start : start + _SAMPLE]

@@ -1,4 +1,4 @@
-"""IPTC records as JPEG and PNG carry them: in a resource of Photoshop's."""
+"""IPTC records in JPEG and PNG: in a resource of Photoshop."""
 
 import struct
 
@@ -17,7 +17,7 @@ def pack_segment(iptc: bytes) -> bytes:
 
 
 def hexadecimal(iptc: bytes) -> bytes:
-    """Make a text of a PNG, as ImageMagick, ExifTool and GIMP know it: a name, a length, and 72 digits a line."""
+    """Make a text of a PNG in the form of ImageMagick, ExifTool and GIMP: a name, a length, and 72 digits a line."""
     resource = pack_resource(iptc)
     digits = resource.hex().encode()
     lines = [digits[start : start + 72] for start in range(0, len(digits), 72)]

@@ -1,4 +1,4 @@
-"""JPEG, WebP and BMP, which Pillow writes from a whole picture."""
+"""Write JPEG, WebP and BMP by Pillow, from a whole picture."""
 
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -9,14 +9,14 @@ from ..image import Metadata, Strips
 from .photoshop import pack_segment
 
 _MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
-# Without loss, WebP's quality is how hard it tries: above 20 files shrink by less than 1 % and take twice the time.
+# For lossless WebP, quality means effort: above 20 files shrink by less than 1 % and take twice the time.
 _WEBP: dict[str, Any] = {'lossless': True, 'quality': 20, 'method': 4}
 
 
 class _Sink:
-    """A file of which Pillow knows nothing but how to write to it.
+    """A file with nothing but a method to write.
 
-    Through a file's descriptor, Pillow continues after part of a piece was written, with the disk full.
+    Through a file descriptor, Pillow ignores partial writes to a full disk.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -30,12 +30,12 @@ def write_by_pillow(file: BinaryIO, strips: Strips, name: str, quality: int) -> 
         file: The file.
         strips: The picture: grey, RGB, or, in WebP, RGBA.
         name: 'JPEG', 'WebP' or 'BMP'.
-        quality: Of JPEG, 1 to 100.
+        quality: JPEG quality, 1 to 100.
     """
     options: dict[str, Any] = {
-        # Without `optimize`: with it Pillow fails on pictures that compress badly.
+        # Without `optimize`, with which Pillow fails on pictures that compress badly.
         'JPEG': {'quality': quality, 'subsampling': 0},
-        'WebP': {**_WEBP, 'exact': True},  # colours under alpha 0 stay
+        'WebP': {**_WEBP, 'exact': True},  # preserves colours under alpha 0
         'BMP': {},
     }[name]
     picture, options = _picture(strips), options | _metadata(strips.metadata)
@@ -74,13 +74,13 @@ def _picture(strips: Strips) -> PIL.Image.Image:
 
 
 def _metadata(metadata: Metadata) -> dict[str, Any]:
-    """Metadata as options of Pillow, by names that its formats share."""
+    """Metadata as options of Pillow, with names that its formats share."""
     options = {'icc_profile': metadata.profile, 'exif': metadata.exif, 'xmp': metadata.xmp, 'dpi': metadata.dpi}
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _jpeg_metadata(metadata: Metadata) -> dict[str, Any]:
-    """Options of JPEG alone."""
+    """Options for JPEG only."""
     options: dict[str, Any] = {}
     if metadata.exif is not None:
         options['exif'] = b'Exif\0\0' + metadata.exif

@@ -1,4 +1,4 @@
-"""PNG, written strip by strip: 8 and 16 bits, metadata, animation.
+"""Write PNG strip by strip: 8 and 16 bits, metadata, animation.
 
 Pillow writes no 16-bit colours, OpenCV no metadata, and neither writes strips. Source of the format: Portable Network
 Graphics (PNG) Specification (Third Edition), W3C.
@@ -22,8 +22,8 @@ Bytes = NDArray[np.uint8]
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _LONG_TEXT = 1024
 _HUGE_TEXT = 2**20
-"""Pillow refuses a file with a compressed text of more bytes."""
-_AT_ONCE = 2**16  # bytes, whose differences stay in the processor's cache
+"""Most bytes of a compressed text; Pillow refuses files with more."""
+_AT_ONCE = 2**16  # bytes; their differences fit into the cache of the processor
 _INCH = 0.0254
 _XMP = 'XML:com.adobe.xmp'
 
@@ -71,7 +71,7 @@ def _write_chunk(file: BinaryIO, kind: bytes, data: bytes = b'') -> None:
 
 
 def _write_head(file: BinaryIO, strips: Strips) -> None:
-    """Write all that stands before the pixels."""
+    """Write everything before the pixels."""
     file.write(b'\x89PNG\r\n\x1a\n')
     layout = (strips.bits, _COLOUR_TYPES[strips.channels], 0, 0, 0)
     _write_chunk(file, b'IHDR', struct.pack('>II5B', strips.width, strips.height, *layout))
@@ -137,7 +137,7 @@ def _compressed(strips: Strips) -> Iterator[bytes]:
 
 
 def filtered(above: Bytes, rows: Bytes, pixel: int) -> Bytes:
-    """Rows of bytes, each with the filter that leaves the least sum of differences, and its number in front."""
+    """Rows of bytes, each with the filter of the smallest sum of differences, after the number of the filter."""
     candidates = list(filters(above, rows, pixel))
     # a difference is a number from -128 to 127
     sums = [cv2.reduce(cv2.min(left, 0 - left), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0] for left in candidates]
@@ -159,8 +159,8 @@ def filters(above: Bytes, rows: Bytes, pixel: int) -> Iterator[Bytes]:
     yield now - left
     yield now - up
     yield now - ((left & up) + ((left ^ up) >> 1))
-    # Paeth: of the three the one nearest to left + up - corner. All in bytes: how far the third is from it matters only
-    # where the corner lies between the other two; elsewhere it is the farthest.
+    # Paeth: of the three the nearest to left + up - corner. All in bytes: the distance of the corner matters only if it
+    # lies between the other two; elsewhere it is the farthest.
     to_left, to_up = cv2.absdiff(up, corner), cv2.absdiff(left, corner)
     between = cv2.compare(left, corner, cv2.CMP_LT) ^ cv2.compare(up, corner, cv2.CMP_LT)
     to_corner = cv2.absdiff(to_left, to_up) | ~between

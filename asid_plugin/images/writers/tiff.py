@@ -1,8 +1,8 @@
-"""TIFF, written strip by strip: 8 and 16 bits, metadata, pages.
+"""Write TIFF strip by strip: 8 and 16 bits, metadata, pages.
 
-The directories come last, when the size of the file is known: above 4 GB they are BigTIFF's. Tifffile must know the
-size before, and writes no EXIF. Sources of the format: TIFF, Revision 6.0, Adobe; the BigTIFF file format proposal;
-Exif 2.32, CIPA DC-008.
+The directories come last, when the size of the file is known; above 4 GB they have the form of BigTIFF. Tifffile must
+know the size before, and writes no EXIF. Sources of the format: TIFF, Revision 6.0, Adobe; the BigTIFF file format
+proposal; Exif 2.32, CIPA DC-008.
 """
 
 import struct
@@ -18,11 +18,11 @@ from ..image import Metadata, Pixels, Strips
 from .deflate import deflate
 
 _TOP = 2**32 - 1
-_HEADER = 16  # bytes that are left for it, as BigTIFF has it
+_HEADER = 16  # reserved bytes, the size of BigTIFF's header
 _ASCII, _BYTE, _RATIONAL, _UNDEFINED = 2, 1, 5, 7
 _INCH, _DEFLATE, _DIFFERENCES, _UNASSOCIATED = 2, 8, 2, 2
-# Tags of EXIF's main directory that describe the picture, not how it is stored: names, times, makers, the programs that
-# made it, resolution, rights, ratings, Windows' texts, and the directories of EXIF and GPS.
+# Tags of EXIF's main directory that describe the picture, not its storage: names, times, makers, programs, resolution,
+# rights, ratings, Windows' texts, and the directories of EXIF and GPS.
 _DESCRIPTIONS = frozenset([*range(269, 273), 282, 283, 285, 296, 305, 306, 315, 316, 18246, 18249, 33432, 34665, 34853])
 _DESCRIPTIONS |= frozenset(range(40091, 40096))
 _TEXTS = {'Title': 269, 'Description': 270, 'Comment': 270, 'Author': 315, 'Copyright': 33432, 'Software': 305}
@@ -33,7 +33,7 @@ def write_tiff(file: BinaryIO, pages: Iterator[Strips]) -> list[str]:
 
     Args:
         file: The file, empty.
-        pages: The pictures. The strips of each have the same number of rows, but for the last.
+        pages: The pictures. All strips of a page except the last have the same number of rows.
 
     Returns:
         The losses, one phrase each.
@@ -46,7 +46,7 @@ def write_tiff(file: BinaryIO, pages: Iterator[Strips]) -> list[str]:
         order = order or (byte_order(page.metadata.exif) if page.metadata.exif is not None else '<')
         tags, lost = _descriptions(page.metadata, order)
         directories.append([*tags, *_write_pixels(file, page, order)])
-        notes += [f'TIFF is written without the text {keyword}: its place is taken' for keyword in lost]
+        notes += [f'TIFF is written without the text {keyword}: EXIF has another text for it' for keyword in lost]
     _write_directories(file, directories, order)
     return notes
 
@@ -64,7 +64,7 @@ def _write_directories(file: BinaryIO, directories: list[Directory], order: str)
 
 
 def _write_pixels(file: BinaryIO, page: Strips, order: str) -> list[Tag]:
-    """Write the strips, and make the tags that say how they are stored."""
+    """Write the strips, and make the tags that describe their storage."""
     offsets, counts, rows = [], [], 1
     for strip in page:
         data = deflate(_differences(strip).astype(f'{order}u{strip.itemsize}', copy=False).tobytes())
@@ -98,14 +98,14 @@ def _numbers(code: int, values: list[int], order: str) -> Tag:
 
 
 def _differences(strip: Pixels) -> Pixels:
-    """Each pixel less the one at its left."""
+    """Each pixel minus its left neighbour."""
     result = strip.copy()
     np.subtract(strip[:, 1:], strip[:, :-1], out=result[:, 1:])
     return result
 
 
 def _descriptions(metadata: Metadata, order: str) -> tuple[list[Tag], list[str]]:
-    """Tags of metadata, and the keywords of the texts for which there is no place left."""
+    """Tags of metadata, and the keywords of dropped texts."""
     exif = exif_tags(metadata.exif, order) if metadata.exif is not None else ()
     tags = {tag.code: tag for tag in exif if tag.code in _DESCRIPTIONS}
     lost = _add_texts(tags, metadata.text)
@@ -123,7 +123,7 @@ def _descriptions(metadata: Metadata, order: str) -> tuple[list[Tag], list[str]]
 
 
 def _add_texts(tags: dict[int, Tag], texts: Mapping[str, str]) -> list[str]:
-    """Add texts where no tag says the same, and return the keywords of those for which another stands in the place."""
+    """Add texts whose tags are free, and return the keywords of texts whose tags have other values."""
     lost = []
     for keyword, code in _TEXTS.items():
         if keyword in texts:

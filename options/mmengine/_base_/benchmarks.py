@@ -1,4 +1,4 @@
-"""Set5 for validation, the four benchmarks for testing, at x2; PSNR and SSIM on Y, without k pixels on each side."""
+"""Set5 for validation, the four benchmarks for testing, at x2; PSNR and SSIM on Y, with k pixels cropped."""
 
 test_sets = [
     dict(

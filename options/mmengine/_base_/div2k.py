@@ -1,12 +1,12 @@
-"""DIV2K as `asid prepare div2k` makes it, for x2."""
+"""DIV2K from `asid prepare div2k`, for x2."""
 
 train_dataloader = dict(
-    batch_size=16,  # the recipe's 16 is the sum: with N GPUs write 16 / N
+    batch_size=16,  # 16 in total: with N GPUs write 16 / N
     num_workers=6,
-    persistent_workers=True,  # new ones at every epoch take time
+    persistent_workers=True,  # restarting them in every epoch takes time
     pin_memory=True,
     drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True, seed=0),  # BasicSR's order, whatever randomness.seed is
+    sampler=dict(type='DefaultSampler', shuffle=True, seed=0),  # BasicSR's order, independent of randomness.seed
     dataset=dict(
         type='PairedImageDataset',
         name='DIV2K',

@@ -8,6 +8,6 @@ param_scheduler = dict(
     by_epoch=False,
     milestones=[800000, 1600000, 2400000],
     gamma=0.5,
-    end=1000000000,  # without it the schedule ends at max_iters, also when a training resumes with more
+    end=1000000000,  # else the schedule ends at max_iters, even if a training resumes with more
 )
-train_cfg = dict(type='SRTrainLoop', max_iters=3200000, val_interval=5000, tf32=False)  # faster on a GPU, less exact
+train_cfg = dict(type='SRTrainLoop', max_iters=3200000, val_interval=5000, tf32=False)  # faster on a GPU, less precise
