@@ -14,6 +14,8 @@ import torch
 import yaml
 from torch import Tensor
 
+import fresh
+
 basicsr_models = pytest.importorskip('basicsr.models')
 
 CUDA = pytest.param('cuda', marks=pytest.mark.gpu)
@@ -170,14 +172,7 @@ def test_mmengine_trains_with_amp_and_resumes(device: str, tmp_path: Path):
     command = ['-m', 'asid_plugin', 'mmengine', 'train', 'tiny.py', '--amp', '--resume', '--cfg-options']
     command += ['train_dataloader.dataset.pipeline.1.lq_size=16']
     for iterations in (2, 4):
-        done = subprocess.run(
-            [sys.executable, *command, f'train_cfg.max_iters={iterations}'],
-            cwd=tmp_path,
-            env=os.environ | {'OMP_NUM_THREADS': '1'} | hidden,
-            text=True,
-            capture_output=True,
-            timeout=300,
-        )
+        done = fresh.run([*command, f'train_cfg.max_iters={iterations}'], tmp_path, os.environ | hidden)
         assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     assert 'resumed epoch' in done.stdout + done.stderr
     assert (tmp_path / 'work' / 'iter_4.pth').exists()

@@ -20,6 +20,7 @@ import yaml
 from basicsr.archs import build_network
 
 import asid_plugin
+import fresh
 
 ROOT = Path(__file__).parents[2]
 REGISTERED = "from basicsr.utils.registry import ARCH_REGISTRY; assert 'ASID' in ARCH_REGISTRY"
@@ -35,8 +36,8 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 def without_hook(code: str) -> None:
     """Run code in an interpreter that takes no start-up hooks from site-packages."""
-    path = [str(ROOT), *filter(None, sys.path)]
-    run(sys.executable, '-S', '-c', f'import sys; sys.path[:] = {path!r}\n{textwrap.dedent(code)}', cwd=ROOT)
+    done = fresh.run(['-c', f'import sys\n{textwrap.dedent(code)}'], ROOT, hook=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
 
 
 def make_environment(folder: Path) -> tuple[Path, Path]:
@@ -106,7 +107,7 @@ def test_the_hook_costs_next_to_nothing(python: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(('switch', 'known'), [('on', True), ('off', False)])
 def test_the_hook_can_be_switched_off(switch: str, known: bool) -> None:
     code = 'import sys, asid_plugin, mmengine; sys.exit("asid_plugin.hosts.mmengine" in sys.modules)'
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=os.environ | {'ASID_PLUGIN_HOOK': switch})
+    done = fresh.run(['-c', code], ROOT, os.environ | {'ASID_PLUGIN_HOOK': switch})
     assert done.returncode == known
 
 
