@@ -123,7 +123,7 @@ def torchrun(module, *argv):
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
 def test_torchrun_with_one_process_killed_goes_on(weights, tmp_path):
     """All files are whole after a kill; with --skip-existing the rest follows, as one process would have made it."""
-    folder = photographs(tmp_path / 'in', [(40, 50), (150, 211), *[(200, 200)] * 6])
+    folder = photographs(tmp_path / 'in', [(40, 50), (100, 131), *[(120, 120)] * 6])
     out, single = tmp_path / 'out', tmp_path / 'single'
     argv = ('upscale', folder, '-o', out, '--weights', weights, '--skip-existing')
     process = torchrun('asid_plugin', *argv)
@@ -152,7 +152,7 @@ def test_torchrun_with_one_process_killed_goes_on(weights, tmp_path):
 
 @pytest.mark.slow
 def test_an_image_that_fails_does_not_end_the_other_processes(weights, tmp_path):
-    folder = photographs(tmp_path / 'in', [(150, 150)] * 4)
+    folder = photographs(tmp_path / 'in', [(120, 120)] * 4)
     (folder / 'broken.png').write_bytes((folder / '00.png').read_bytes()[:5000])
     argv = (folder, '-o', tmp_path / 'out', '--weights', weights)
     done = torchrun('asid_plugin.upscale', *argv).communicate()
