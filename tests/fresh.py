@@ -151,3 +151,8 @@ def together(
     own = [{'RANK': str(rank), 'LOCAL_RANK': str(rank)} for rank in range(ranks)]
     started = [Fresh(words, folder, {**(env or os.environ), **shared, **place}) for place in own]
     return [process.communicate() for process in started]
+
+
+def script(path: Path) -> list[str]:
+    """The words for a file of Python that is run as a program."""
+    return ['-c', f'import runpy; runpy.run_path({str(path)!r}, run_name="__main__")']

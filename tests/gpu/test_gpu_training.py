@@ -157,7 +157,7 @@ def test_mmengine_trains_with_amp_and_resumes(device: str, tmp_path: Path):
     """By `asid mmengine train --amp`, then once more with `--resume`."""
     pytest.importorskip('mmengine')
     from asid_plugin.prepare import sub_images
-    from helpers import TINY, write_pairs
+    from helpers import TINY, UNFORMATTED, write_pairs
 
     write_pairs(tmp_path / 'photos', 3, size=96)
     sub_images.prepare(tmp_path / 'photos' / 'GT', tmp_path, 'x', scales=[2], crop_size=64, step=32)
@@ -169,7 +169,7 @@ def test_mmengine_trains_with_amp_and_resumes(device: str, tmp_path: Path):
         )
     )
     hidden = {'CUDA_VISIBLE_DEVICES': ''} if device == 'cpu' else {}
-    command = ['-m', 'asid_plugin', 'mmengine', 'train', 'tiny.py', '--amp', '--resume', '--cfg-options']
+    command = ['-c', UNFORMATTED, 'mmengine', 'train', 'tiny.py', '--amp', '--resume', '--cfg-options']
     command += ['train_dataloader.dataset.pipeline.1.lq_size=16']
     for iterations in (2, 4):
         done = fresh.run([*command, f'train_cfg.max_iters={iterations}'], tmp_path, os.environ | hidden)

@@ -23,7 +23,6 @@ import asid_plugin
 import fresh
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = "import runpy; runpy.run_path('basicsr/train.py', run_name='__main__')"
 REGISTERED = "from basicsr.utils.registry import ARCH_REGISTRY; assert 'ASID' in ARCH_REGISTRY"
 
 
@@ -136,7 +135,9 @@ def test_a_plain_tree_trains_and_resumes(python: Path, tree: Path, options: dict
     build_network(options['network_g']).load_state_dict(trained)
 
     options['train']['total_iter'] = 6
-    done = fresh.run(['-c', SCRIPT, '-opt', write_options(tree, options), '--auto_resume'], tree)
+    done = fresh.run(
+        [*fresh.script(Path('basicsr/train.py')), '-opt', write_options(tree, options), '--auto_resume'], tree
+    )
     log = done.stdout + done.stderr
     assert 'Resuming training from epoch: 1, iter: 3.' in log
     assert iterations(log) == [(4, '1.000e-03'), (5, '5.000e-04'), (6, '5.000e-04')]
@@ -145,7 +146,7 @@ def test_a_plain_tree_trains_and_resumes(python: Path, tree: Path, options: dict
 @pytest.mark.slow
 def test_a_plain_tree_trains_in_two_processes(tree: Path, options: dict) -> None:
     options['train']['total_iter'] = 2
-    words = ['-c', SCRIPT, '-opt', write_options(tree, options), '--launcher', 'pytorch']
+    words = [*fresh.script(Path('basicsr/train.py')), '-opt', write_options(tree, options), '--launcher', 'pytorch']
     log = ''.join(done.stdout + done.stderr for done in fresh.together(words, tree))
     assert 'World size (gpu number): 2' in log
     assert [number for number, _ in iterations(log)] == [1, 2]

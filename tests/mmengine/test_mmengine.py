@@ -40,7 +40,7 @@ from asid_plugin.mmengine import registry
 from asid_plugin.mmengine.dataset import DatasetError
 from asid_plugin.prepare import sub_images
 from asid_plugin.prepare.photos import prepare_photos
-from helpers import TINY, Payload, command, held_elsewhere, write_pairs
+from helpers import TINY, UNFORMATTED, Payload, command, held_elsewhere, write_pairs
 
 asid_train, asid_test = command('mmengine', 'train'), command('mmengine', 'test')
 ROOT = Path(__file__).parents[2]
@@ -252,7 +252,7 @@ def test_two_processes(tiny: Callable, tmp_path: Path):
     """Three validation images on two ranks: every image is written, and the figures are one process's."""
     cfg = tiny('both', default_hooks={'visualization': {'in_val': True}}, train_dataloader={'batch_size': 2})
     cfg.dump(tmp_path / 'both.py')
-    words = ['-m', 'asid_plugin', 'mmengine', 'train', 'both.py', '--launcher', 'pytorch']
+    words = ['-c', UNFORMATTED, 'mmengine', 'train', 'both.py', '--launcher', 'pytorch']
     for done in fresh.together(words, tmp_path):
         assert done.returncode == 0, done.stderr[-3000:]
         assert not any(words in done.stdout + done.stderr for words in ('terminate called', 'Grad strides'))
