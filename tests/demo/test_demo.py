@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from urllib.request import Request, urlopen
 
 import cv2
-import gradio
 import numpy as np
 import PIL.Image
 import pytest
@@ -33,7 +32,6 @@ from asid_plugin.archs import ASID
 from asid_plugin.demo.example import EXAMPLE
 from asid_plugin.demo.keeping import Kept
 from asid_plugin.demo.offers import Offer
-from asid_plugin.demo.page import Page
 from asid_plugin.images import READABLE
 from asid_plugin.inference import Upscaler
 from fresh import Fresh
@@ -379,6 +377,10 @@ def test_sigterm_in_the_middle_of_an_enlargement_is_a_clean_end(weights: list[Pa
 
 def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path, tmp_path: Path):
     """Its page was closed or was given another picture; the network goes through 256 of 969 tiles."""
+    import gradio  # for some seconds, which every process of tests would spend where it begins
+
+    from asid_plugin.demo.page import Page
+
     seen = []
 
     def net(lq: torch.Tensor) -> torch.Tensor:
