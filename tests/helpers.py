@@ -34,6 +34,14 @@ def write_pairs(folder: Path, num: int, size: int = 48, scale: int = 2) -> dict[
     return {'dataroot_gt': str(folder / 'GT'), 'dataroot_lq': str(folder / 'LR')}
 
 
+UNFORMATTED = """
+import sys
+from mmengine.config import config
+from asid_plugin.commands.main import main
+config.FormatCode = lambda text, **_: (text, True)
+sys.exit(main())
+"""
+"""Code that runs a command of `asid`, and leaves out the formatting of configs, which takes most of a save's time."""
 DELETED = object()
 """In the place of a value in `edit`: the key is deleted."""
 

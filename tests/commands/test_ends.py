@@ -17,6 +17,7 @@ from asid_plugin import files
 from asid_plugin.commands import interruption
 from asid_plugin.commands.interruption import LINE, interruptible
 from asid_plugin.commands.main import CONTINUES, main
+from fresh import Fresh
 from helpers import command
 
 POSIX = pytest.mark.skipif(sys.platform == 'win32', reason='signals, pipes and special files')
@@ -145,8 +146,7 @@ def test_a_forked_child_ends_as_its_parent_wants() -> None:
 def test_a_command_whose_reader_is_gone_ends_quietly(argv: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    words = [sys.executable, '-m', 'asid_plugin', *argv.split()]
-    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)
+    done = Fresh(['-m', 'asid_plugin', *argv.split()], stdout=writing).communicate()
     os.close(writing)
     expected = 2 if argv.startswith('curve') else 0
     assert done.returncode == expected and done.stderr.count('\n') == (expected > 0), done.stderr
@@ -157,8 +157,8 @@ def test_a_command_whose_reader_is_gone_ends_quietly(argv: str) -> None:
 def test_an_error_that_nobody_reads_is_still_an_exit_status() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    words = [sys.executable, '-m', 'asid_plugin', 'convert', 'none.pth', 'out.pth']
-    done = subprocess.run(words, stdout=writing, stderr=writing, timeout=120)
+    words = ['-m', 'asid_plugin', 'convert', 'none.pth', 'out.pth']
+    done = Fresh(words, stdout=writing, stderr=writing).communicate()
     os.close(writing)
     assert done.returncode == 2
 

@@ -5,7 +5,6 @@ import inspect
 import os
 import pickle
 import re
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -28,22 +27,20 @@ from basicsr.utils import options as basicsr_options
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+import fresh
 from asid_plugin.compat import basicsr as mends
 from asid_plugin.compat.torchvision import torchvision_ops
 
-ROOT = Path(__file__).parents[2]
-
 
 def in_python(code: str) -> str:
-    """Run code in a fresh interpreter whose site-packages have no say, so that no hook is installed beforehand."""
-    code = f'import sys; sys.path[:] = {[str(ROOT), *filter(None, sys.path)]!r}\n' + textwrap.dedent(code)
-    done = subprocess.run([sys.executable, '-S', '-c', code], text=True, capture_output=True, timeout=120)
+    """Run code in a fresh interpreter in which no hook is installed beforehand."""
+    done = fresh.run(['-c', textwrap.dedent(code)], hook=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 UNLOADABLE = """
-    import torch
+    import sys, torch
     def load_library(path):
         raise OSError('undefined symbol')
     torch.ops.load_library = load_library  # what torch says of another build's operators
@@ -270,9 +267,7 @@ AFTER_A_COMMAND = "from asid_plugin.commands.main import main; sys.exit(main(['t
     ('end', 'left_open'), [('', False), ('sys.exit(3)', False), ('raise OSError', True), (AFTER_A_COMMAND, True)]
 )
 def test_the_process_group_is_left_at_the_end(process_group_address: None, end: str, left_open: bool) -> None:
-    done = subprocess.run(
-        [sys.executable, '-c', LEFT_OPEN.format(end=end)], text=True, capture_output=True, timeout=120
-    )
+    done = fresh.run(['-c', LEFT_OPEN.format(end=end)])
     assert done.stdout.splitlines() == ['in a group: True', f'left open: {left_open}'], done.stderr
 
 

@@ -139,7 +139,7 @@ opt, _ = options.parse_options('.', is_train=True)
 print(distributed.get_backend())
 start = time.monotonic()
 if opt['rank']:
-    time.sleep(8)
+    time.sleep(6)
 else:
     try:
         distributed.barrier()
@@ -151,12 +151,12 @@ else:
 @pytest.mark.slow
 def test_the_timeout_of_dist_params_is_kept_with_torchrun(options: dict, nodes: Callable):
     """By itself gloo waits for half an hour."""
-    options['dist_params'] = {'backend': 'nccl', 'port': 29500, 'timeout': 3}
+    options['dist_params'] = {'backend': 'nccl', 'port': 29500, 'timeout': 2}
     folders = nodes()
     done = together(folders, '-c', WAITING, '-opt', 'options.yml', '--launcher', 'pytorch')
     backend, seconds = done[0].stdout.splitlines()[-2:]
     assert backend == 'gloo'
-    assert 3 <= int(seconds) <= 6
+    assert 2 <= int(seconds) <= 5
 
 
 def test_a_checksum_depends_on_every_bit_and_on_the_order():

@@ -3,8 +3,6 @@
 import itertools
 import logging
 import random
-import subprocess
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,6 +17,7 @@ from basicsr.utils import misc
 from basicsr.utils.logger import MessageLogger
 from torch.utils.data import Dataset
 
+import fresh
 from asid_plugin.compat.resuming import Place, read_place, trained_samples
 from asid_plugin.compat.sampling import Draw, ResumableSampler, seeded_by_draw, training_sampler
 
@@ -64,26 +63,20 @@ def test_an_epoch_goes_on_where_it_stopped(world: int, ratio: float) -> None:
 
 
 FIRST = """
-import importlib, os, sys
-import cv2, scipy.stats, skimage.metrics, torch._dynamo  # of which each of the processes below has a copy
+import importlib, sys
 assert 'basicsr' not in sys.modules
-for module in sys.argv[1:]:
-    if not os.fork():
-        importlib.import_module(f'asid_plugin.{module}')
-        import basicsr
-        from basicsr.data.data_sampler import EnlargedSampler
-        EnlargedSampler.resume
-        print(module, flush=True)
-        os._exit(0)
-    os.wait()
+importlib.import_module(f'asid_plugin.{sys.argv[1]}')
+import basicsr
+from basicsr.data.data_sampler import EnlargedSampler
+EnlargedSampler.resume
 """
 
 
 @pytest.mark.slow
-def test_modules_may_come_before_basicsr() -> None:
-    modules = ['compat.sampling', 'compat.resuming', 'models.resumable', 'data']
-    done = subprocess.run([sys.executable, '-c', FIRST, *modules], capture_output=True, text=True)
-    assert done.stdout.split() == modules, done.stderr
+@pytest.mark.parametrize('module', ['compat.sampling', 'compat.resuming', 'models.resumable', 'data'])
+def test_modules_may_come_before_basicsr(module: str) -> None:
+    done = fresh.run(['-c', FIRST, module])
+    assert done.returncode == 0, done.stderr
 
 
 def test_other_numbers_of_processes_share_out_the_rest_of_the_epoch() -> None:

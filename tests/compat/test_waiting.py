@@ -215,7 +215,7 @@ def test_a_training_says_so_once(
     monkeypatch.setattr(sys, 'argv', ['asid'])
 
     def getitem(self: PairedImageDataset, index: object) -> dict:
-        time.sleep(1.0 if slow and isinstance(index, tuple) else 0)
+        time.sleep(0.5 if slow and isinstance(index, tuple) else 0)
         return original(self, index)
 
     getitem.takes_draws = True

@@ -6,17 +6,16 @@ import re
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.request import Request, urlopen
 
 import cv2
-import gradio
 import numpy as np
 import PIL.Image
 import pytest
@@ -33,9 +32,9 @@ from asid_plugin.archs import ASID
 from asid_plugin.demo.example import EXAMPLE
 from asid_plugin.demo.keeping import Kept
 from asid_plugin.demo.offers import Offer
-from asid_plugin.demo.page import Page
 from asid_plugin.images import READABLE
 from asid_plugin.inference import Upscaler
+from fresh import Fresh
 from helpers import command
 
 MAX_PIXELS = 50_000
@@ -60,28 +59,27 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def address(weights: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the command serves the page; afterwards, nothing of what it was given must be left."""
     temporary = tmp_path_factory.mktemp('temporary')
-    command = [
-        sys.executable,
-        '-m',
-        'asid_plugin',
-        'demo',
-        '--weights',
-        *map(str, weights),
-        '--port',
-        '0',
-        *TILES,
-    ]
-    with subprocess.Popen(
-        [*command, '--max-pixels', str(MAX_PIXELS)],
-        env={**os.environ, 'TMPDIR': str(temporary), 'http_proxy': 'http://127.0.0.1:9'},  # nobody is there
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        yield re.fullmatch(r'The page is at (http://127\.0\.0\.1:\d+/) until Ctrl-C\n', server.stdout.readline())[1]
-        server.send_signal(signal.SIGTERM)
-        _, errors = server.communicate(timeout=WAIT)
-    assert (server.returncode, errors, list(temporary.iterdir())) == (0, '', [])
+    words = ['--weights', *weights, '--max-pixels', MAX_PIXELS, *TILES]
+    with served(temporary, *words, http_proxy='http://127.0.0.1:9') as (server, line):  # nobody is there
+        yield re.fullmatch(r'The page is at (http://127\.0\.0\.1:\d+/) until Ctrl-C\n', line)[1]
+        os.kill(server.pid, signal.SIGTERM)
+        done = server.communicate(WAIT)
+    assert (done.returncode, done.stderr, list(temporary.iterdir())) == (0, '', [])
+
+
+@contextmanager
+def served(temporary: Path, *words: object, **environment: str) -> Iterator[tuple[Fresh, str]]:
+    """A process of the command on a free port, and the line that it prints; in the end it is killed if need be."""
+    reading, writing = os.pipe()
+    env = {**os.environ, 'TMPDIR': str(temporary), **environment}
+    server = Fresh(['-m', 'asid_plugin', 'demo', '--port', '0', *map(str, words)], env=env, stdout=writing)
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as out:
+            yield server, out.readline()
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(server.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -353,18 +351,13 @@ def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_p
 
 
 @pytest.mark.slow
-def test_sigterm_in_the_middle_of_an_enlargement_is_a_clean_end(tmp_path: Path):
+def test_sigterm_in_the_middle_of_an_enlargement_is_a_clean_end(weights: list[Path], tmp_path: Path):
     """By requests as the page sends them; the picture takes minutes."""
     pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), dtype=np.uint8)
     png = cv2.imencode('.png', pixels)[1].tobytes()
-    with subprocess.Popen(
-        [sys.executable, '-m', 'asid_plugin', 'demo', '--port', '0', '--tile', '24', '--tile-overlap', '8'],
-        env={**os.environ, 'TMPDIR': str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        address = re.search(r'http://[\d.:]+/', server.stdout.readline())[0]
+    words = ['--weights', weights[0], '--tile', '24', '--tile-overlap', '8']
+    with served(tmp_path, *words) as (server, line):
+        address = re.search(r'http://[\d.:]+/', line)[0]
 
         def ask(path: str, content: bytes | None = None, kind: str = 'application/json') -> HTTPResponse:
             return urlopen(Request(f'{address}{path}', content, {'Content-Type': kind}), timeout=60)
@@ -373,17 +366,21 @@ def test_sigterm_in_the_middle_of_an_enlargement_is_a_clean_end(tmp_path: Path):
         [path] = json.load(ask('gradio_api/upload', head + png + b'\r\n--b--\r\n', 'multipart/form-data; boundary=b'))
         number = next(entry['id'] for entry in json.load(ask('config'))['dependencies'] if entry['show_progress_on'])
         picture = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
-        event = {'data': [picture, 'packaged:x2'], 'fn_index': number, 'session_hash': 's'}
+        event = {'data': [picture, weights[0].name], 'fn_index': number, 'session_hash': 's'}
         ask('gradio_api/queue/join', json.dumps(event).encode()).close()
         with ask('gradio_api/queue/data?session_hash=s') as events:
             assert any(b'"tiles"' in line for line in events)
-            server.send_signal(signal.SIGTERM)
-            _, errors = server.communicate(timeout=120)
-    assert (server.returncode, errors, list(tmp_path.iterdir())) == (0, '', [])
+            os.kill(server.pid, signal.SIGTERM)
+            done = server.communicate(120)
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (0, '', [])
 
 
 def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path, tmp_path: Path):
     """Its page was closed or was given another picture; the network goes through 256 of 969 tiles."""
+    import gradio  # for some seconds, which every process of tests would spend where it begins
+
+    from asid_plugin.demo.page import Page
+
     seen = []
 
     def net(lq: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import stat
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import fresh
 from asid_plugin.archs import ASID
 from asid_plugin.export import check, coreml, export
 from asid_plugin.export.flat import flattened
@@ -34,7 +34,7 @@ def made(tmp_path_factory):
     net = random_net(num_feat=16, num_block=1, sharing='intra')
     torch.save({'params': net.state_dict()}, folder / 'asid.pth')
     argv = ['export', folder / 'asid.pth', folder / 'a.mlpackage', '--size', f'{WIDTH}x{HEIGHT}']
-    done = subprocess.run([sys.executable, '-m', 'asid_plugin', *argv], capture_output=True, text=True)
+    done = fresh.run(['-m', 'asid_plugin', *argv])
     return SimpleNamespace(net=net, package=folder / 'a.mlpackage', done=done)
 
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 import zipfile
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,23 +74,22 @@ def names_this_machine(path):
 
 
 @pytest.fixture(scope='module')
-def shared(tmp_path_factory):
-    """ASID with a block whose SAMs share matrices, its ONNX file, made by the command, and its trace, for reuse."""
+def shared(exported, tmp_path_factory):
+    """What `exported` has, in a folder to write to."""
     folder = tmp_path_factory.mktemp('export')
-    net = checkpoint(folder, num_feat=16, num_block=1, sharing='intra', upscale=2)
-    traced = []
-    with pytest.MonkeyPatch.context() as patch:
-        trace = subject.export_any_size
-        patch.setattr(subject, 'export_any_size', lambda *args: traced.append(trace(*args)) or traced[0])
-        assert command('export')([str(folder / 'asid.pth'), str(folder / 'asid.onnx')]) == 0
-    return SimpleNamespace(net=net, folder=folder, program=traced[0])
+    for name in ('asid.pth', 'asid.onnx'):
+        shutil.copy(exported.folder / name, folder)
+    return SimpleNamespace(net=exported.net, folder=folder, program=exported.program)
 
 
 @pytest.fixture
 def reused(shared, monkeypatch):
     """Let exports of the same network take its trace and its ONNX file."""
-    monkeypatch.setattr(subject, 'export_any_size', lambda *_: shared.program)
-    monkeypatch.setattr(write, 'write_onnx', lambda _, path: shutil.copy(shared.folder / 'asid.onnx', path))
+    if shared.program:
+        monkeypatch.setattr(subject, 'export_any_size', lambda *_: shared.program)
+    copy = lambda _, path: shutil.copy(shared.folder / 'asid.onnx', path)  # noqa: E731
+    monkeypatch.setattr(write, 'write_onnx', copy)
+    monkeypatch.setitem(export.EXPORT_FORMATS, 'onnx', replace(export.EXPORT_FORMATS['onnx'], write=copy))
     return shared
 
 
@@ -125,11 +125,15 @@ def test_one_by_one_convolutions_are_matrix_products(shared):
 
 
 @pytest.mark.parametrize('name', ['asid.pt2', 'asid.xml'])
-def test_other_formats(reused, tmp_path, capsys, name):
+def test_other_formats(reused, tmp_path, capsys, monkeypatch, name):
+    opened = []
+    key, form = next((key, form) for key, form in export.EXPORT_FORMATS.items() if name.endswith(form.suffix))
+    once = replace(form, load=lambda path: opened.append(form.load(path)) or opened[0])  # a .pt2 opens for seconds
+    monkeypatch.setitem(export.EXPORT_FORMATS, key, once)
     assert command('export')([reused.folder / 'asid.pth', tmp_path / name]) == 0
     assert 'x2, float32, any batch' in capsys.readouterr().out
     assert set(os.listdir(tmp_path)) == {name} | ({'asid.bin'} if name == 'asid.xml' else set())
-    network = load(tmp_path / name)
+    (network,) = opened
     assert says_what_it_is(network, reused.folder / 'asid.pth') and not names_this_machine(tmp_path / name)
     assert difference(network.run, reused.net) < 1e-5
 
@@ -159,9 +163,10 @@ def dims(value):
     return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
 
 
-def test_a_fixed_size_and_opset(tmp_path, capsys):
+def test_a_fixed_size_and_opset_and_neosrs_arguments(tmp_path, capsys):
     """Channels, size and scale as chaiNNer reads them, from shapes that onnx infers strictly."""
-    net = checkpoint(tmp_path, **SMALL)
+    neosr = {'input_range': 'unit', 'position_bias': False, 'channel_scale': 'fixed'}
+    net = checkpoint(tmp_path, **SMALL, **neosr)
     argv = [tmp_path / 'asid.pth', tmp_path / 'asid.onnx', '--size', '21x16', '--opset', 18]
     assert command('export')(argv) == 0
     assert 'x3, float32, one image of 21x16, ONNX opset 18; within' in capsys.readouterr().out
@@ -172,6 +177,7 @@ def test_a_fixed_size_and_opset(tmp_path, capsys):
     assert not {'Shape', 'If', 'Loop'} & {node.op_type for node in inferred.node}
 
     network = load(tmp_path / 'asid.onnx')
+    assert network.arguments.items() >= neosr.items()
     x = torch.rand(1, 3, 16, 21)
     with torch.inference_mode():
         assert (network.run(x) - net(x)).abs().max() < 1e-5
@@ -188,15 +194,6 @@ def test_a_size_for_one_tile_is_found_by_onnxruntime(shared):
     del model.graph.value_info[:]
     inferred = onnx.shape_inference.infer_shapes(model).SerializeToString()
     assert onnxruntime.InferenceSession(inferred).get_outputs()[0].shape == [1, 3, 80, 96]
-
-
-def test_neosrs_arguments_are_exported(tmp_path):
-    neosr = {'input_range': 'unit', 'position_bias': False, 'channel_scale': 'fixed'}
-    net = checkpoint(tmp_path, **SMALL, **neosr)
-    assert command('export')([str(tmp_path / 'asid.pth'), str(tmp_path / 'asid.onnx')]) == 0
-    network = runtimes.load_onnx(tmp_path / 'asid.onnx')
-    assert network.arguments.items() >= neosr.items()
-    assert difference(network.run, net) < 1e-5
 
 
 def upscale_file(folder, *argv):
@@ -324,12 +321,11 @@ def test_a_size_is_width_x_height(shared, capsys, size):
     assert f'{size!r} is not WIDTHxHEIGHT in pixels, such as 64x64' in capsys.readouterr().err
 
 
-def test_what_disagrees_is_not_written(tmp_path, monkeypatch, capsys):
-    checkpoint(tmp_path, **SMALL)
+def test_what_disagrees_is_not_written(reused, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(check, 'TOLERANCE', 0.0)
-    assert command('export')([tmp_path / 'asid.pth', tmp_path / 'a.pt2', '--size', '16x16']) == 2
-    assert f'{tmp_path}/a.pt2: not written, it differs from PyTorch by' in capsys.readouterr().err
-    assert os.listdir(tmp_path) == ['asid.pth']
+    assert command('export')([reused.folder / 'asid.pth', tmp_path / 'a.onnx']) == 2
+    assert f'{tmp_path}/a.onnx: not written, it differs from PyTorch by' in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,11 @@ import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -51,16 +53,13 @@ rng = np.random.default_rng(0)
 
 
 @pytest.fixture(scope='module')
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp('web') / 'asid.pth'
-    torch.manual_seed(0)
-    torch.save({'params': ASID(upscale=2, **SMALL).state_dict()}, path)
-    return path
+def weights(exported: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copy(exported.folder / 'asid.pth', tmp_path_factory.mktemp('web')))
 
 
 @pytest.fixture(scope='module')
-def folder(weights: Path) -> Path:
-    """The page, as the command writes it with the runtime that npm fetches."""
+def folder(exported: SimpleNamespace, weights: Path) -> Path:
+    """The page, as the command writes it with the runtime that npm fetches and an ONNX file that is there already."""
     if not shutil.which('npm'):
         pytest.skip('npm is not installed (Debian: apt-get install npm)')
     try:
@@ -73,7 +72,10 @@ def folder(weights: Path) -> Path:
         (weights.parent / name.replace('.mjs', '.js')).rename(weights.parent / name)
     folder = weights.parent / 'page'
     argv = [str(weights), '-o', str(folder), '--format', 'web', '--runtime', str(weights.parent)]
-    assert command('export')(argv) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        copy = lambda _, path: shutil.copy(exported.folder / 'asid.onnx', path)  # noqa: E731
+        patch.setitem(export.EXPORT_FORMATS, 'onnx', replace(export.EXPORT_FORMATS['onnx'], write=copy))
+        assert command('export')(argv) == 0
     return folder
 
 

@@ -14,6 +14,8 @@ import torch
 import yaml
 from torch import Tensor
 
+import fresh
+
 basicsr_models = pytest.importorskip('basicsr.models')
 
 CUDA = pytest.param('cuda', marks=pytest.mark.gpu)
@@ -155,7 +157,7 @@ def test_mmengine_trains_with_amp_and_resumes(device: str, tmp_path: Path):
     """By `asid mmengine train --amp`, then once more with `--resume`."""
     pytest.importorskip('mmengine')
     from asid_plugin.prepare import sub_images
-    from helpers import TINY, write_pairs
+    from helpers import TINY, UNFORMATTED, write_pairs
 
     write_pairs(tmp_path / 'photos', 3, size=96)
     sub_images.prepare(tmp_path / 'photos' / 'GT', tmp_path, 'x', scales=[2], crop_size=64, step=32)
@@ -167,17 +169,10 @@ def test_mmengine_trains_with_amp_and_resumes(device: str, tmp_path: Path):
         )
     )
     hidden = {'CUDA_VISIBLE_DEVICES': ''} if device == 'cpu' else {}
-    command = ['-m', 'asid_plugin', 'mmengine', 'train', 'tiny.py', '--amp', '--resume', '--cfg-options']
+    command = ['-c', UNFORMATTED, 'mmengine', 'train', 'tiny.py', '--amp', '--resume', '--cfg-options']
     command += ['train_dataloader.dataset.pipeline.1.lq_size=16']
     for iterations in (2, 4):
-        done = subprocess.run(
-            [sys.executable, *command, f'train_cfg.max_iters={iterations}'],
-            cwd=tmp_path,
-            env=os.environ | {'OMP_NUM_THREADS': '1'} | hidden,
-            text=True,
-            capture_output=True,
-            timeout=300,
-        )
+        done = fresh.run([*command, f'train_cfg.max_iters={iterations}'], tmp_path, os.environ | hidden)
         assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     assert 'resumed epoch' in done.stdout + done.stderr
     assert (tmp_path / 'work' / 'iter_4.pth').exists()

@@ -1,16 +1,17 @@
 """The hook and the hosts where things are not as they usually are: none may break somebody else's program."""
 
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import fresh
+
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter, in a folder whose modules come first."""
-    done = subprocess.run([sys.executable, '-c', code], cwd=folder, text=True, capture_output=True, timeout=120)
+    done = fresh.run(['-c', code], folder)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -1,7 +1,5 @@
 """A tree that was written for BasicSR 1.3.4.9, as HAT's is: it imports names that 1.4 has moved."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import asid_plugin  # noqa: F401  # before basicsr
 from basicsr.losses import basic_loss, gan_loss
 from basicsr.utils import color_util, matlab_functions
 
+import fresh
 from asid_plugin.compat.older_names import COLOURS
 
 ROOT = Path(__file__).parents[2]
@@ -80,13 +79,7 @@ def test_an_option_file_of_the_tree_trains_asid(tmp_path: Path, options: dict) -
     (tmp_path / 'tiny.yml').write_text(yaml.safe_dump(options))
     code = f'import sys; sys.path[:0] = [{str(ROOT)!r}]; import asid_plugin; import theirs.train as script; '
     code += 'script.train_pipeline(sys.argv.pop())'
-    done = subprocess.run(
-        [sys.executable, '-c', code, '-opt', 'tiny.yml', str(tmp_path)],
-        cwd=tmp_path,
-        text=True,
-        capture_output=True,
-        timeout=300,
-    )
+    done = fresh.run(['-c', code, '-opt', 'tiny.yml', str(tmp_path)], tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / 'experiments/tiny/models/net_g_latest.pth').is_file()
     assert 'Model [TheirModel] is created.' in done.stderr + done.stdout

@@ -20,6 +20,7 @@ import yaml
 from basicsr.archs import build_network
 
 import asid_plugin
+import fresh
 
 ROOT = Path(__file__).parents[2]
 REGISTERED = "from basicsr.utils.registry import ARCH_REGISTRY; assert 'ASID' in ARCH_REGISTRY"
@@ -35,8 +36,8 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 def without_hook(code: str) -> None:
     """Run code in an interpreter that takes no start-up hooks from site-packages."""
-    path = [str(ROOT), *filter(None, sys.path)]
-    run(sys.executable, '-S', '-c', f'import sys; sys.path[:] = {path!r}\n{textwrap.dedent(code)}', cwd=ROOT)
+    done = fresh.run(['-c', f'import sys\n{textwrap.dedent(code)}'], ROOT, hook=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
 
 
 def make_environment(folder: Path) -> tuple[Path, Path]:
@@ -106,7 +107,7 @@ def test_the_hook_costs_next_to_nothing(python: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(('switch', 'known'), [('on', True), ('off', False)])
 def test_the_hook_can_be_switched_off(switch: str, known: bool) -> None:
     code = 'import sys, asid_plugin, mmengine; sys.exit("asid_plugin.hosts.mmengine" in sys.modules)'
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=os.environ | {'ASID_PLUGIN_HOOK': switch})
+    done = fresh.run(['-c', code], ROOT, os.environ | {'ASID_PLUGIN_HOOK': switch})
     assert done.returncode == known
 
 
@@ -114,9 +115,8 @@ def test_the_hook_can_be_switched_off(switch: str, known: bool) -> None:
 def test_an_installed_package_is_complete(python: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / 'a.png'), np.full((20, 24, 3), 128, np.uint8))
     assert run(python.parent / 'asid', '--version', cwd=tmp_path) == f'asid_plugin {asid_plugin.__version__}\n'
-    for scale, command in (('2', ['asid_plugin.upscale']), ('3', ['asid_plugin', 'upscale'])):
-        run(python, '-m', *command, 'a.png', '-o', f'{scale}.png', '--scale', scale, cwd=tmp_path)
-        assert cv2.imread(str(tmp_path / f'{scale}.png')).shape == (20 * int(scale), 24 * int(scale), 3)
+    run(python, '-m', 'asid_plugin', 'upscale', 'a.png', '-o', '3.png', '--scale', '3', cwd=tmp_path)
+    assert cv2.imread(str(tmp_path / '3.png')).shape == (60, 72, 3)
     find = 'import asid_plugin; print(asid_plugin.__path__[0])'
     installed, ours = Path(run(python, '-c', find, cwd=tmp_path).strip()), ROOT / 'asid_plugin'
     assert installed != ours
@@ -135,16 +135,19 @@ def test_a_plain_tree_trains_and_resumes(python: Path, tree: Path, options: dict
     build_network(options['network_g']).load_state_dict(trained)
 
     options['train']['total_iter'] = 6
-    log = run(python, 'basicsr/train.py', '-opt', write_options(tree, options), '--auto_resume', cwd=tree)
+    done = fresh.run(
+        [*fresh.script(Path('basicsr/train.py')), '-opt', write_options(tree, options), '--auto_resume'], tree
+    )
+    log = done.stdout + done.stderr
     assert 'Resuming training from epoch: 1, iter: 3.' in log
     assert iterations(log) == [(4, '1.000e-03'), (5, '5.000e-04'), (6, '5.000e-04')]
 
 
 @pytest.mark.slow
-def test_a_plain_tree_trains_in_two_processes(python: Path, tree: Path, options: dict) -> None:
+def test_a_plain_tree_trains_in_two_processes(tree: Path, options: dict) -> None:
     options['train']['total_iter'] = 2
-    launch = [python, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2', 'basicsr/train.py']
-    log = run(*launch, '-opt', write_options(tree, options), '--launcher', 'pytorch', cwd=tree)
+    words = [*fresh.script(Path('basicsr/train.py')), '-opt', write_options(tree, options), '--launcher', 'pytorch']
+    log = ''.join(done.stdout + done.stderr for done in fresh.together(words, tree))
     assert 'World size (gpu number): 2' in log
     assert [number for number, _ in iterations(log)] == [1, 2]
     assert (tree / 'experiments' / 'tiny' / 'models' / 'net_g_latest.pth').exists()

@@ -3,8 +3,6 @@
 import copy
 import json
 import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import fresh
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.checkpoints import WeightsError
 from asid_plugin.errors import ASIDError
@@ -45,9 +44,7 @@ def equal(net: nn.Module, other: nn.Module, channels: int = 3) -> bool:
 
 def python(code: str, **environment: str) -> str:
     """The last line that a program prints, in an interpreter of its own."""
-    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
-    environment = {**os.environ, 'PYTHONPATH': path, **environment}
-    done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True, timeout=120)
+    done = fresh.run(['-c', code], env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr
     return (done.stdout.splitlines() or [''])[-1]
 

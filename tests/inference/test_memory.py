@@ -1,11 +1,11 @@
 """Memory that a process keeps for its next tensors."""
 
 import ctypes
-import subprocess
 import sys
 
 import pytest
 
+import fresh
 from asid_plugin.inference import memory
 
 HAS_MALLOPT = sys.platform == 'linux' and hasattr(ctypes.CDLL(None), 'mallopt')
@@ -16,7 +16,7 @@ from asid_plugin.inference.memory import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(8):
         torch.ones(2**24)  # 64 MiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -26,14 +26,15 @@ print(faults())
 
 
 def page_faults(call: str) -> int:
-    program = FAULTS.format(call=call)
-    return int(subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True).stdout)
+    done = fresh.run(['-c', FAULTS.format(call=call)])
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_MALLOPT, reason='needs glibc')
 def test_a_freed_tensor_needs_no_new_pages():
-    pages = 20 * 2**26 // 4096
+    pages = 8 * 2**26 // 4096
     assert page_faults('') > pages / 1000  # as PyTorch comes, each is mapped anew; huge pages count as one
     assert page_faults('assert keep_freed_memory()') < 20
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import fresh
 import helpers
 from asid_plugin.archs import ASID
 from asid_plugin.errors import UsageError
@@ -113,46 +113,33 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 
 
-def start(launcher, *argv, **environ):
-    environ = {key: value for key, value in os.environ.items() if key != 'OMP_NUM_THREADS'} | environ
-    return subprocess.Popen(
-        [sys.executable, *launcher, *map(str, argv)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environ,
-    )
-
-
-def finish(process):
-    try:
-        out, err = process.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        raise
-    return process.returncode, out.splitlines(), err
+def torchrun(module, *argv):
+    """A launcher of two processes, which are real interpreters."""
+    environ = {key: value for key, value in os.environ.items() if key != 'OMP_NUM_THREADS'}
+    return fresh.Fresh([*TORCHRUN, '-m', module, *argv], env=environ)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
 def test_torchrun_with_one_process_killed_goes_on(weights, tmp_path):
     """All files are whole after a kill; with --skip-existing the rest follows, as one process would have made it."""
-    folder = photographs(tmp_path / 'in', [(40, 50), (150, 211), *[(200, 200)] * 6])
+    folder = photographs(tmp_path / 'in', [(40, 50), (100, 131), *[(120, 120)] * 6])
     out, single = tmp_path / 'out', tmp_path / 'single'
     argv = ('upscale', folder, '-o', out, '--weights', weights, '--skip-existing')
-    process = start((*TORCHRUN, '-m', 'asid_plugin'), *argv)
+    process = torchrun('asid_plugin', *argv)
     deadline = time.monotonic() + 120
-    while not list(out.glob('*.png')) and process.poll() is None and time.monotonic() < deadline:
+    while not list(out.glob('*.png')) and time.monotonic() < deadline:
         time.sleep(0.01)
     [*workers] = map(int, Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split())
     os.kill(workers[-1], signal.SIGKILL)
-    status, _, err = finish(process)
+    killed = process.communicate()
     begun = files(out)
-    assert status != 0 and 'Signal 9 (SIGKILL)' in err
+    assert killed.returncode != 0 and 'Signal 9 (SIGKILL)' in killed.stderr
     assert 1 <= len(list(out.glob('*.png'))) < 8
 
-    status, lines, err = finish(start((*TORCHRUN, '-m', 'asid_plugin'), *argv))
-    assert status == 0, err
+    done = fresh.together(['-m', 'asid_plugin', *argv])
+    err, lines = ''.join(rank.stderr for rank in done), [line for rank in done for line in rank.stdout.splitlines()]
+    assert [rank.returncode for rank in done] == [0, 0], err
     assert len(lines) == 8 - len([name for name in begun if '/' not in name]), 'each of the rest was made once'
     assert {line[:8] for line in lines} <= {'[rank 0]', '[rank 1]'}
     assert 'existed and were skipped' in err
@@ -165,11 +152,12 @@ def test_torchrun_with_one_process_killed_goes_on(weights, tmp_path):
 
 @pytest.mark.slow
 def test_an_image_that_fails_does_not_end_the_other_processes(weights, tmp_path):
-    folder = photographs(tmp_path / 'in', [(150, 150)] * 4)
+    folder = photographs(tmp_path / 'in', [(120, 120)] * 4)
     (folder / 'broken.png').write_bytes((folder / '00.png').read_bytes()[:5000])
     argv = (folder, '-o', tmp_path / 'out', '--weights', weights)
-    status, lines, err = finish(start((*TORCHRUN, '-m', 'asid_plugin.upscale'), *argv))
-    assert status != 0 and 'broken.png' in err and 'is now asid' not in err
+    done = torchrun('asid_plugin.upscale', *argv).communicate()
+    lines, err = done.stdout.splitlines(), done.stderr
+    assert done.returncode != 0 and 'broken.png' in err and 'is now asid' not in err
     assert len(lines) == 4 and sorted(files(tmp_path / 'out')) == ['00.png', '01.png', '02.png', '03.png']
     assert err.count('shared by 2 processes') == 1
 
@@ -177,10 +165,11 @@ def test_an_image_that_fails_does_not_end_the_other_processes(weights, tmp_path)
 @pytest.mark.slow
 def test_the_processes_of_srun_share_as_well(weights, tmp_path):
     folder = photographs(tmp_path / 'in', [(60, 70)] * 5)
-    argv = ('-m', 'asid_plugin'), 'upscale', folder, '-o', tmp_path / 'out' / 'new', '--weights', weights
-    tasks = [start(*argv, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), SLURM_NTASKS='2') for rank in range(2)]
-    done = [finish(task) for task in tasks]
-    assert [(status, len(lines)) for status, lines, _ in done] == [(0, 3), (0, 2)], done
+    argv = ['-m', 'asid_plugin', 'upscale', folder, '-o', tmp_path / 'out' / 'new', '--weights', weights]
+    places = [{'SLURM_PROCID': str(rank), 'SLURM_LOCALID': str(rank), 'SLURM_NTASKS': '2'} for rank in range(2)]
+    tasks = [fresh.Fresh(argv, env=os.environ | place) for place in places]
+    done = [task.communicate() for task in tasks]
+    assert [(task.returncode, len(task.stdout.splitlines())) for task in done] == [(0, 3), (0, 2)], done
     assert len(files(tmp_path / 'out' / 'new')) == 5
 
 
@@ -188,12 +177,12 @@ def test_the_processes_of_srun_share_as_well(weights, tmp_path):
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
 def test_sigterm_leaves_nothing_unfinished(weights, tmp_path):
     folder = photographs(tmp_path / 'in', [(20, 20), (2000, 2000)])
-    process = start(('-m', 'asid_plugin'), 'upscale', folder, '-o', tmp_path / 'out', '--weights', weights)
+    process = fresh.Fresh(['-m', 'asid_plugin', 'upscale', folder, '-o', tmp_path / 'out', '--weights', weights])
     deadline = time.monotonic() + 60
-    while not (tmp_path / 'out' / '00.png').exists() and process.poll() is None and time.monotonic() < deadline:
+    while not (tmp_path / 'out' / '00.png').exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
-    process.terminate()
-    status, _, err = finish(process)
-    assert status == 130 and err.splitlines()[-1] == 'interrupted; all written files are complete'
+    os.kill(process.pid, signal.SIGTERM)
+    done = process.communicate()
+    assert done.returncode == 130 and done.stderr.splitlines()[-1] == 'interrupted; all written files are complete'
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['00.png']

@@ -17,6 +17,7 @@ import pytest
 import tifffile
 import torch
 
+import fresh
 import helpers
 from asid_plugin.archs import ASID
 from asid_plugin.errors import UsageError
@@ -532,14 +533,14 @@ def test_an_output_that_cannot_be_a_folder(run, tmp_path):
 
 
 def command(*argv):
-    return [sys.executable, '-m', 'asid_plugin', 'upscale', *map(str, argv)]
+    return ['-m', 'asid_plugin', 'upscale', *map(str, argv)]
 
 
 @pytest.mark.slow
 def test_the_command(folder, weights, tmp_path):
     (folder / 'c.png').write_bytes(b'broken')
     out = tmp_path / 'out'
-    done = subprocess.run(command(folder, '-o', out, '--weights', weights), capture_output=True, text=True, check=False)
+    done = fresh.run(command(folder, '-o', out, '--weights', weights))
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines() == [
         f'{folder / name}.{suffix} (24x20) -> {out / name}.png (48x40)' for name, suffix in (('a', 'jpg'), ('b', 'png'))
@@ -550,13 +551,13 @@ def test_the_command(folder, weights, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == 'win32', reason='pipes')
-@pytest.mark.parametrize('also', [None, subprocess.STDOUT], ids=['stdout', 'stdout and stderr'])
-def test_a_closed_pipe_behind_the_command_costs_no_image(folder, weights, tmp_path, also):
+@pytest.mark.parametrize('both', [False, True], ids=['stdout', 'stdout and stderr'])
+def test_a_closed_pipe_behind_the_command_costs_no_image(folder, weights, tmp_path, both):
     reader, writer = os.pipe()
     os.close(reader)
     out = tmp_path / 'out'
     argv = command(folder, '-o', out, '--weights', weights)
-    done = subprocess.run(argv, stdout=writer, stderr=also or subprocess.PIPE, text=True, check=False)
+    done = fresh.Fresh(argv, stdout=writer, stderr=writer if both else None).communicate()
     os.close(writer)
     assert done.returncode == 0, done.stderr
     assert names(out) == ['a.png', 'b.png']
@@ -584,7 +585,7 @@ upscale_file(Path('a.bmp'), Path('b.{suffix}'), upscaler)
 print(peak() - before)
 """
     write(tmp_path / 'small.png')
-    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = fresh.run(['-c', code], tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_header(tmp_path / f'b.{suffix}').width == 6000
     assert float(done.stdout) < 150, done.stdout
@@ -596,21 +597,15 @@ def test_ctrl_c_leaves_whole_files_only(folder, weights, tmp_path):
     pixels = RNG.integers(0, 256, (3000, 3000, 3), dtype=np.uint8)
     write(folder / 'c.bmp', pixels)
     out = tmp_path / 'out'
-    process = subprocess.Popen(
-        command(folder, '-o', out, '--weights', weights),
-        stderr=subprocess.PIPE,
-        text=True,
-        stdout=subprocess.PIPE,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )
+    process = fresh.Fresh(command(folder, '-o', out, '--weights', weights))
     deadline = time.monotonic() + 60
-    while not (out / 'b.png').exists() and process.poll() is None and time.monotonic() < deadline:
+    while not (out / 'b.png').exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)  # the third image takes much longer
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert err.splitlines()[-1] == 'interrupted; all written files are complete'
+    os.kill(process.pid, signal.SIGINT)
+    done = process.communicate(60)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1] == 'interrupted; all written files are complete'
     assert names(out) == ['a.png', 'b.png']
     assert read_image(out / 'b.png').rgb.shape == (40, 48, 3)
     shutil.rmtree(folder)

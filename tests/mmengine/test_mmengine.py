@@ -5,7 +5,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import fresh
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints import LAYOUTS, CheckpointError, load_asid, read_state_dict, save_state_dict
 from asid_plugin.extras import how_to_install
@@ -41,7 +41,7 @@ from asid_plugin.mmengine import registry
 from asid_plugin.mmengine.dataset import DatasetError
 from asid_plugin.prepare import sub_images
 from asid_plugin.prepare.photos import prepare_photos
-from helpers import TINY, Payload, command, held_elsewhere, write_pairs
+from helpers import TINY, UNFORMATTED, Payload, command, held_elsewhere, write_pairs
 
 asid_train, asid_test = command('mmengine', 'train'), command('mmengine', 'test')
 ROOT = Path(__file__).parents[2]
@@ -248,22 +248,15 @@ def test_one_work_folder_one_training(tiny: Callable, tmp_path: Path):
         pass
 
 
-def torchrun(folder: Path, module: str, *arguments: str) -> str:
-    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2', '-m']
-    command = [sys.executable, *launcher, module, *arguments, '--launcher', 'pytorch']
-    env = os.environ | {'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, timeout=120)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return done.stdout + done.stderr
-
-
 @pytest.mark.slow
 def test_two_processes(tiny: Callable, tmp_path: Path):
     """Three validation images on two ranks: every image is written, and the figures are one process's."""
     cfg = tiny('both', default_hooks={'visualization': {'in_val': True}}, train_dataloader={'batch_size': 2})
     cfg.dump(tmp_path / 'both.py')
-    output = torchrun(tmp_path, 'asid_plugin', 'mmengine', 'train', 'both.py')
-    assert 'terminate called' not in output and 'Grad strides' not in output
+    words = ['-c', UNFORMATTED, 'mmengine', 'train', 'both.py', '--launcher', 'pytorch']
+    for done in fresh.together(words, tmp_path):
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert not any(words in done.stdout + done.stderr for words in ('terminate called', 'Grad strides'))
     written = sorted(path.name for path in (tmp_path / 'both' / 'visualization' / 'iter_8' / 'val').iterdir())
     assert written == ['0.png', '1.png', '2.png']
     run(tiny('alone', model={'pretrained': str(tmp_path / 'both' / 'iter_8.pth')}), 'val')
@@ -591,7 +584,7 @@ from mmengine.registry import MODELS, TRANSFORMS
         assert registry.TRANSFORMS.get('ImageToTensor') is TRANSFORMS.get('ImageToTensor') is not None
     """
     code = '\n'.join(line.strip() for line in code.splitlines())
-    done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True, timeout=120)
+    done = fresh.run(['-c', code])
     assert done.returncode == 0, done.stderr
     assert 'ASID' in ROOT_MODELS.module_dict
 
@@ -600,7 +593,7 @@ from mmengine.registry import MODELS, TRANSFORMS
 def test_mmcv_is_asked_for():
     """Before a config is read, and with both packages that have it: one of them may spoil the other."""
     code = "import sys; sys.modules['mmcv'] = None; import asid_plugin.mmengine"
-    done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True, timeout=120)
+    done = fresh.run(['-c', code])
     said = f'mmcv is not installed: install mmcv, or mmcv-lite by {how_to_install("mmengine")}'
     assert done.stderr.endswith(f'ModuleNotFoundError: {said}\n')
 

@@ -2,8 +2,6 @@
 
 import json
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 import yaml
 
 import forked
+import fresh
 from asid_plugin.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -21,13 +20,7 @@ def train(options: dict[str, Any], folder: Path, *arguments: str) -> str:
     (folder / 'tiny.yml').write_text(yaml.safe_dump(options))
     code = f'import sys; sys.path[:0] = [{str(ROOT)!r}]; from asid_plugin.commands.main import main; sys.exit(main())'
     offline = f'import os; os.environ["WANDB_MODE"] = "offline"; os.environ["WANDB_DIR"] = {str(folder)!r}; '
-    done = subprocess.run(
-        [sys.executable, '-c', offline + code, 'train', 'tiny.yml', *arguments],
-        cwd=folder,
-        text=True,
-        capture_output=True,
-        timeout=300,
-    )
+    done = fresh.run(['-c', offline + code, 'train', 'tiny.yml', *arguments], folder)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done.stdout + done.stderr
 

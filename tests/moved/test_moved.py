@@ -1,7 +1,6 @@
 """Names and commands of version 0.1.0 still work, and say where they are now."""
 
 import subprocess
-import sys
 from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
@@ -10,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+import fresh
+
 
 def run(*argv: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *argv], cwd=cwd, text=True, capture_output=True, timeout=120)
+    return fresh.run(argv, cwd)
 
 
 @pytest.mark.slow

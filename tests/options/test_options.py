@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +27,7 @@ from helpers import DELETED, edit
 from basicsr import train
 from basicsr.utils.lmdb_util import LmdbMaker
 
+import fresh
 from asid_plugin.archs import ASID
 from asid_plugin.checkpoints.archives import load_pickled
 from asid_plugin.extras import how_to_install
@@ -938,11 +938,6 @@ def test_an_option_file_that_cannot_be_read(problems, monkeypatch, capsys):
         assert capsys.readouterr().err.startswith(line)
 
 
-def launch(*command: str) -> subprocess.CompletedProcess:
-    env = os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-    return subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=120)
-
-
 def test_sets_of_one_name_are_refused(problems):
     val = DEMO.get('datasets:val') or read(ROOT / 'options/demo_ASID_x2.yml')['datasets']['val']
     assert problems({'datasets:val_2': {**val, 'name': 'other'}}) == []
@@ -979,7 +974,7 @@ def test_dist_params_on_the_command_line_come_too_late():
 def test_a_real_run_ends_with_one_line_and_leaves_nothing(problems, work):
     problems({'network_g:num_blok': 3, 'path:resume_state': None})
     before = sorted(work.rglob('*'))
-    result = launch('-m', 'asid_plugin', 'train', 'bad.yml')
+    result = fresh.run(['-m', 'asid_plugin', 'train', 'bad.yml'])
     assert (result.returncode, result.stdout) == (2, '')
     assert result.stderr == 'bad.yml: network_g: num_blok: unknown; did you mean num_block? (ASID)\n'
     assert sorted(work.rglob('*')) == before
@@ -988,11 +983,10 @@ def test_a_real_run_ends_with_one_line_and_leaves_nothing(problems, work):
 @pytest.mark.slow
 def test_of_two_processes_one_speaks(problems):
     problems({'network_g:num_blok': 3})
-    torchrun = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2', '-m', 'asid_plugin', 'train']
-    result = launch(*torchrun, '-opt', 'bad.yml', '--launcher', 'pytorch')
-    assert result.returncode == 1  # torchrun's own, for any failure
-    assert result.stderr.count('bad.yml: network_g: num_blok: unknown; did you mean num_block? (ASID)\n') == 1
-    assert 'exitcode  : 2' in result.stderr
+    results = fresh.together(['-m', 'asid_plugin', 'train', '-opt', 'bad.yml', '--launcher', 'pytorch'])
+    assert [result.returncode for result in results] == [2, 2]
+    said = ''.join(result.stderr for result in results)
+    assert said.count('bad.yml: network_g: num_blok: unknown; did you mean num_block? (ASID)\n') == 1
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,13 @@
 
 import asid_plugin  # noqa: F401, I001  # before basicsr
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import forked
+import fresh
 import pytest
 import skimage.data
 import torch
@@ -33,7 +31,6 @@ from asid_plugin.published.reported import read_table
 table1 = command('paper', 'supplement-table1')
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'scripts' / 'prepare_realsr.py'
-ENV = os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
 HEIGHT, WIDTH = 100, 122  # of the first scene; neither 3 nor 4 divides both
 CUT = {'crop_size': 60, 'step': 36}
 
@@ -75,8 +72,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with RealSR V3 prepared by the command in its folder `datasets`."""
     work = tmp_path_factory.mktemp('realsr')
     write_realsr(work / 'datasets/RealSR(V3)')
-    command = [sys.executable, SCRIPT, '--crop-size', '60', '--step', '36', '--workers', '1']
-    done = subprocess.run(command, cwd=work, env=ENV, capture_output=True, text=True, timeout=120)
+    done = fresh.run([*fresh.script(SCRIPT), '--crop-size', '60', '--step', '36', '--workers', '1'], work)
     assert done.returncode == 0, done.stderr
     assert 'train_x3: 4 from Canon, Nikon; LR has 1/k of the HR size, used unchanged' in done.stdout
     return work

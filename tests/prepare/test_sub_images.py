@@ -19,6 +19,7 @@ import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.utils import imfrombytes
 
+import fresh
 from asid_plugin.errors import ASIDError
 from asid_plugin.prepare import sub_images
 
@@ -393,9 +394,8 @@ def test_a_killed_worker_ends_the_command(tmp_path):
 
 @pytest.mark.slow
 def test_demo_holds_photographs_out(tmp_path):
-    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
-    command = [sys.executable, ROOT / 'scripts' / 'prepare_demo.py', '--out', tmp_path]
-    said = subprocess.run(command, env={**os.environ, 'PYTHONPATH': path}, capture_output=True, text=True, check=True)
+    said = fresh.run([*fresh.script(ROOT / 'scripts' / 'prepare_demo.py'), '--out', tmp_path])
+    assert said.returncode == 0, said.stderr
     train = {path.stem for path in tmp_path.glob('HR/*')}
     held_out = {path.stem for path in [*tmp_path.glob('val/*/*.png'), *tmp_path.glob('photo/*.png')]}
     assert held_out == {'chelsea', 'coffee', 'rocket'}

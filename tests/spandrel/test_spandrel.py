@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import asid_plugin.spandrel  # before spandrel: it repairs spandrel's imports
+import fresh
 from asid_plugin.archs import ASID, OmniSR
 from asid_plugin.checkpoints import LAYOUTS, CheckpointError, load_asid, save_state_dict
 from asid_plugin.layouts.author_layout import to_author_layout
@@ -181,7 +182,7 @@ for file in sorted(Path().iterdir()):
     model = spandrel.ModelLoader().load_from_file(file)
     print(file.name, model.architecture.id, model.tags[-1])
 """
-    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, text=True, capture_output=True, timeout=120)
+    done = fresh.run(['-c', code], tmp_path)
     files = sorted(f'{layout}{suffix}' for layout in LAYOUTS for suffix in ('.pth', '.safetensors'))
     assert done.stdout.splitlines() == [f'{file} ASID inter' for file in files], done.stderr
 
