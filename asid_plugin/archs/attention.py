@@ -67,7 +67,7 @@ residual."""
 
 def relative_position_index(window_size: int) -> Tensor:
     """Entry of the bias table for each (query, key): (P², P²), (dy + P-1) * (2P-1) + dx + P-1 with d = query - key."""
-    if torch.get_default_device().type == 'meta':  # where arithmetic imports torch._dynamo, for more than a second
+    if torch.get_default_device().type == 'meta':  # only shapes count; arithmetic there would import torch._dynamo
         return torch.empty((window_size**2, window_size**2), dtype=torch.int64)
     y, x = torch.meshgrid(torch.arange(window_size), torch.arange(window_size), indexing='ij')
     position = torch.stack([y.flatten(), x.flatten()])

@@ -2,8 +2,8 @@
 
 Their card is `asid_plugin/weights/README.md`.
 
-In every place of a checkpoint file, `packaged:x2` names the weights for x2 and clean images, and `packaged:x2-real` those
-for JPEG-compressed or noisy photographs.
+In every place of a checkpoint file, `packaged:x2` names the weights for x2 and clean images, and `packaged:x2-real`
+those for JPEG-compressed or noisy photographs.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ def packaged_name(upscale: int, kind: str = CLEAN) -> str:
     if name in _listed():
         return name
     if kind:
-        raise WeightsError(f'the package has no weights {name}; {_there_are()}')
+        raise WeightsError(f'the package has no weights {name}; {_available()}')
     scales = ', '.join(f'x{scale}' for scale in packaged_scales())
     raise WeightsError(f'the package has no weights for x{upscale}, only for {scales}')
 
@@ -79,7 +79,7 @@ def packaged_file(name: str | Path) -> Path | None:
         return None
     weights = _listed().get(str(name))
     if weights is None:
-        raise WeightsError(f'{name}: no such weights in the package; {_there_are()}')
+        raise WeightsError(f'{name}: no such weights in the package; {_available()}')
     path = weights.path
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != weights.checksum:
         state = 'does not have the checksum in SHA256SUMS' if path.exists() else 'is missing'
@@ -123,8 +123,8 @@ def _name(upscale: int, kind: str) -> str:
     return f'packaged:x{upscale}' + (f'-{kind}' if kind else '')
 
 
-def _there_are() -> str:
-    return f'there are {", ".join(packaged_names())}'
+def _available() -> str:
+    return f'available: {", ".join(packaged_names())}'
 
 
 def _listed() -> dict[str, _Weights]:

@@ -527,7 +527,7 @@ def test_every_optimizer_of_torch_goes_on(name: str, shape: tuple[int, ...]):
         ('GG', [torch.zeros(2, 2), []], ''),  # as of a dimension that is too large
         ('precondition_frequency', 0, 'precondition_frequency of an optimizer is 0'),
         ('precondition_frequency', 2.5, 'precondition_frequency of an optimizer is 2.5'),
-        ('exp_avg', torch.zeros(3, 2), 'exp_avg of an optimizer is'),
+        ('exp_avg', torch.zeros(3, 2), 'exp_avg of an optimizer has the shape'),
     ],
     ids=str,
 )

@@ -77,9 +77,9 @@ def test_their_names(folder: Path) -> None:
 @pytest.mark.parametrize('name', ['packaged:x3-real', 'packaged:x2-rea', 'packaged:x2-', 'packaged:-real'])
 def test_names_that_there_are_not(folder: Path, name: str) -> None:
     there_are = ', '.join(NAMES)
-    with pytest.raises(CheckpointError, match=f'^{name}: no such weights in the package; there are {there_are}$'):
+    with pytest.raises(CheckpointError, match=f'^{name}: no such weights in the package; available: {there_are}$'):
         load_asid(name)
-    with pytest.raises(WeightsError, match=f'^the package has no weights packaged:x3-real; there are {there_are}$'):
+    with pytest.raises(WeightsError, match=f'^the package has no weights packaged:x3-real; available: {there_are}$'):
         packaged_name(3, 'real')
     with pytest.raises(WeightsError, match=r'^the package has no weights for x4, only for x2, x3$'):
         packaged_name(4)
@@ -185,7 +185,7 @@ def test_upscale_takes_them(folder: Path, jpeg: Callable[[int], str], tmp_path: 
     [
         (
             ['--real', '--scale', '3'],
-            f'error: the package has no weights packaged:x3-real; there are {", ".join(NAMES)}; pass --weights FILE\n',
+            f'error: the package has no weights packaged:x3-real; available: {", ".join(NAMES)}; pass --weights FILE\n',
         ),
         (
             ['--real', '--weights', 'packaged:x2'],

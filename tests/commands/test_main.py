@@ -128,6 +128,7 @@ DISTRIBUTIONS = {
     'mmcv': 'mmcv-lite',
     'pillow_heif': 'pillow-heif',
     'pillow_jxl': 'pillow-jxl-plugin',
+    'pytorch_optimizer': 'pytorch-optimizer',
     'skimage': 'scikit-image',
     'yaml': 'pyyaml',
 }

@@ -112,7 +112,7 @@ LONG_PNG = cv2.imencode('.png', np.zeros((1, 300_000), np.uint8))[1].tobytes()
     ('name', 'content', 'message'),
     [
         ('a.gif', HUGE_GIF, '60000x5000 is too large; pictures of up to 4 megapixels are accepted, such as 2449x1633'),
-        ('a.png', LONG_PNG, 'PNG ends at 1000000 a side'),
+        ('a.png', LONG_PNG, 'PNG allows 1000000 pixels a side'),
     ],
     ids=['pixels', 'side'],
 )

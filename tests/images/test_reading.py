@@ -1,5 +1,6 @@
 """Image files in: every kind of picture comes out as it was stored, or is refused by name."""
 
+import functools
 import io
 import logging
 import os
@@ -89,6 +90,7 @@ def chunk(kind, data):
     return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
 
 
+@functools.cache  # a profile holds the second in which it was made
 def profile(space=b'RGB '):
     data = bytearray(PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile('sRGB')).tobytes())
     data[16:20] = space

@@ -71,22 +71,22 @@ def test_raw_pixels_png_files_and_folders_are_right(problems: Callable[..., list
         ({'noise_rang': [1, 2]}, ['noise_rang: unknown; did you mean noise_range?']),
         ({'jpeg_prob': DELETED}, ['jpeg_prob: missing; it must be a number of at least 0 and at most 1']),
         ({'clean_prob': 1.5}, ['clean_prob: 1.5 should be a number of at least 0 and at most 1']),
-        ({'jpeg_range': [95, 30]}, ['jpeg_range: [95, 30] should ascend']),
-        ({'blur_sigma': [1, 1]}, ['blur_sigma: [1, 1] should ascend']),
+        ({'jpeg_range': [95, 30]}, ['jpeg_range: [95, 30] should be in ascending order']),
+        ({'blur_sigma': [1, 1]}, ['blur_sigma: [1, 1] should be in ascending order']),
         ({'blur_sigma': [0, 1]}, ['blur_sigma: 0 should be a number above 0 and at most 10']),
-        ({'resize_list': ['area'], 'resize_list_prob': [0]}, ['resize_list_prob: one number at least must be above 0']),
+        ({'resize_list': ['area'], 'resize_list_prob': [0]}, ['resize_list_prob: at least one number must be above 0']),
         ({'kernel_prob': [1]}, ['kernel_prob: 1 numbers, but kernel_list has 2 kinds']),
         (
             {'resize_list': ['bicubik'], 'resize_list_prob': [1]},
             ["resize_list: 'bicubik' should be bicubic, area, bilinear, cubic or lanczos; did you mean bicubic?"],
         ),
-        ({'gt_size': 97}, ['gt_size: 97 is not a multiple of scale 2; right would be 96 (LR patches of 48) or 98 '
+        ({'gt_size': 97}, ['gt_size: 97 is not a multiple of scale 2; use 96 (LR patches of 48) or 98 '
                            '(LR patches of 49)']),
-        ({'gt_size': 130}, ['gt_size: 130 does not fit into a_s001, 128 pixels wide or high; at most 128']),
+        ({'gt_size': 130}, ['gt_size: 130 does not fit into a_s001, 128 pixels wide or high; use at most 128']),
         ({'dataroot_lq': 'x'}, ['dataroot_lq: unknown']),
         (
             {'dataset_enlarge_ratio': 1, 'batch_size_per_gpu': 10},
-            ['dataset_enlarge_ratio: 1 x 8 images are less than one batch of 10; at least 2'],
+            ['dataset_enlarge_ratio: 1 x 8 images are less than one batch of 10; use at least 2'],
         ),
         (
             {'dataroot_gt': 'datasets/photos/nothing.lmdb'},
@@ -94,7 +94,7 @@ def test_raw_pixels_png_files_and_folders_are_right(problems: Callable[..., list
         ),
         (
             {'dataroot_gt': 'photos'},
-            ['dataroot_gt: photos is a folder of images, for which io_backend: type is disk'],
+            ['dataroot_gt: photos is a folder of images; use io_backend: type: disk'],
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
@@ -110,7 +110,9 @@ def test_images_that_cannot_be_used_are_named(problems: Callable[..., list]) -> 
     Path('photos/b.png').write_bytes(Path('photos/b.png').read_bytes()[:-200])
     Path('photos/c.txt').write_text('notes')
     [line] = problems(DISK)
-    assert line.startswith('datasets: train: dataroot_gt: photos/c.txt is no image')
+    assert line.startswith(
+        'datasets: train: dataroot_gt: photos/c.txt is not an image, but BasicSR reads every file of a folder; remove it'
+    )
     Path('photos/c.txt').unlink()
     [line] = problems(DISK)
     assert line.startswith('datasets: train: dataroot_gt: photos/b.png: ')

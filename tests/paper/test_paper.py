@@ -195,7 +195,7 @@ def test_a_new_row_makes_an_option_file() -> None:
     assert opt['network_g'] == {'type': 'ASID', 'num_feat': 48, 'num_block': 2, 'sharing': 'none', 'upscale': 2}
     assert (opt['name'], opt['train']['total_iter']) == ('train_wide_x2', 640_000)
     assert opt['datasets'] == original['datasets'] and opt['train'] == original['train'] | {'total_iter': 640_000}
-    with pytest.raises(ValueError, match='nothing like'):
+    with pytest.raises(ValueError, match='does not match the template'):
         make_options.ablation_file(template.replace('total_iter', 'iterations'), variant)
 
 
