@@ -48,10 +48,8 @@ def hold(file: Path, folder: str | Path, instead: str) -> bool:
         OSError: The file cannot be written, or its disk has no locks; it has the name of the file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    key = (
-        os.getpid(),
-        file.resolve(),
-    )  # a forked process has a copy of its parent's list of locks, but does not hold them
+    # a forked process has a copy of its parent's list of locks, but does not hold them
+    key = (os.getpid(), file.resolve())
     if key in _HELD:
         return False
     lock = FileLock(key[1], thread_local=False)

@@ -92,9 +92,8 @@ class WindowedSR(nn.Module, Pretrained):
 
 def whole_windows(side: int, window_size: int) -> int:
     """Round up to a multiple of the window size, at least 16: below 15 pixels, ESA has nothing to pool."""
-    least = -(
-        -16 // window_size
-    )  # exporters trace the division of `side`, and ONNX rounds a negative quotient differently
+    # exporters trace a division of `side`, and ONNX rounds a negative quotient differently
+    least = -(-16 // window_size)
     return max((side + window_size - 1) // window_size, least) * window_size
 
 

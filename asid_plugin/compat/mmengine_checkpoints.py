@@ -155,9 +155,8 @@ def _check_log(log: object) -> None:
             raise ValueError(f'message_hub: {name[:100]} cannot be {reprlib.repr(value)}')
     saved = {*log.get('log_scalars', {}), *log.get('runtime_info', {})}
     for name, value in log.get('resumed_keys', {}).items():
-        if (
-            name in saved and value is not True
-        ):  # MMEngine saves no other value, and would fail when it writes this one next
+        # MMEngine saves no other value, and would fail when it writes this one next
+        if name in saved and value is not True:
             raise ValueError(f'message_hub: {name[:100]} exists, but its resumed_keys is {reprlib.repr(value)}')
 
 

@@ -14,9 +14,8 @@ class PlainLoader:
     """A loader for `yaml.load` that uses `asid_plugin.plain_yaml`."""
 
     def __init__(self, stream: Any) -> None:
-        source = getattr(
-            stream, 'buffer', stream
-        )  # bytes, because the file was opened with the encoding of the machine
+        # bytes, because the file was opened with the encoding of the machine
+        source = getattr(stream, 'buffer', stream)
         self.content = source.read(plain_yaml.MOST_BYTES + 1) if hasattr(source, 'read') else source
 
     def get_single_data(self) -> Any:

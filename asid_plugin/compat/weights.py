@@ -18,9 +18,8 @@ def weights_of_our_networks() -> None:
     def load_network(
         self: BaseModel, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
     ) -> None:
-        from asid_plugin.archs.windowed import (
-            WindowedSR,
-        )  # imported here, because the BasicSR of another project may lack it
+        # imported here, because the BasicSR of another project may lack it
+        from asid_plugin.archs.windowed import WindowedSR
 
         load = load_any if isinstance(self.get_bare_model(net), WindowedSR) else original
         load(self, net, load_path, strict, param_key)

@@ -118,9 +118,8 @@ class SuperResolver(BaseModel):
     def predict(self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | None = None) -> list[BaseDataElement]:
         """Give every sample `sr`, (3, kH, kW) uint8 BGR on the CPU; samples are made if there are none."""
         with ExitStack() as stack:
-            if (
-                self.generator._compiled_call_impl is not None
-            ):  # compiled for training; here every image size would be recompiled
+            # compiled for training; here every image size would be recompiled
+            if self.generator._compiled_call_impl is not None:
                 stack.enter_context(torch.compiler.set_stance('force_eager'))
             sr = self_ensemble(self.upscale, inputs) if self.self_ensemble else self.upscale(inputs)
         samples = data_samples or [BaseDataElement() for _ in inputs]

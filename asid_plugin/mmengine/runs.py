@@ -77,9 +77,8 @@ def test(
 
 def read_config(config: str, work_dir: str | None, cfg_options: Sequence[str], launcher: Launcher) -> Config:
     """Read a config and apply the other arguments; see `train`."""
-    if (
-        Path(config).suffix != '.py'
-    ):  # MMEngine's loaders for other suffixes also run code, from files that look like data
+    # MMEngine's loaders for other suffixes also run code, from files that look like data
+    if Path(config).suffix != '.py':
         raise UsageError(f'{config}: a config of MMEngine should be a .py file')
     try:
         cfg = Config.fromfile(config)

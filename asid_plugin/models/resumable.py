@@ -59,9 +59,8 @@ class ResumableModel(SRModel):
                 dataset: {name: best | {'val': float(best['val'])} for name, best in record.items()}
                 for dataset, record in self.best_metric_results.items()
             }
-        if (
-            self.place is not None
-        ):  # not that of the sampler, because BasicSR begins further epochs after the last iteration
+        # not that of the sampler, because BasicSR begins further epochs after the last iteration
+        if self.place is not None:
             entries['place'] = self.place.saved()
         return entries
 

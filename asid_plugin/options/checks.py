@@ -105,9 +105,8 @@ def check_general(opt: Options) -> Iterator[Problem]:
     if opt.get('model_type') == 'SwinIRModel' and 'window_size' not in mapping(opt, 'network_g'):
         yield Problem(('network_g', 'window_size'), 'missing; SwinIRModel needs it')
     num_gpu, found = opt.get('num_gpu', 0), torch.cuda.device_count()
-    if num_gpu > found and not (
-        opt.get('dist') and found
-    ):  # each of several processes takes one, regardless of num_gpu
+    # each of several processes takes one, regardless of num_gpu
+    if num_gpu > found and not (opt.get('dist') and found):
         yield Problem(('num_gpu',), f'{num_gpu}, but this machine has {found}; auto takes all available ones')
     amp = ASIDTrainOptions(mapping(opt, 'train')).amp or ASIDValOptions(mapping(opt, 'val')).amp
     threads = not opt.get('dist') and num_gpu > 1  # DataParallel

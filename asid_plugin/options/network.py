@@ -97,9 +97,8 @@ def check_path(opt: Options) -> Iterator[Problem]:
         yield from _check_resumed_weights(goes_on, opt)
     if opt.get('auto_resume') and not goes_on:
         experiment = Path('experiments', str(opt.get('name')))
-        for result in experiment.glob(
-            'models/net_g_latest.pth'
-        ):  # BasicSR would start from scratch and rename the folder
+        # BasicSR would start from scratch and rename the folder
+        for result in experiment.glob('models/net_g_latest.pth'):
             message = f'{result} exists, but there is no training state to resume from; omit --auto_resume'
             yield Problem(('path', 'resume_state'), message)
 

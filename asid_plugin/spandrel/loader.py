@@ -20,9 +20,8 @@ def guard_loader(loader: type[ModelLoader] = ModelLoader) -> None:
 
     @functools.wraps(original)
     def load_pth(self: ModelLoader, path: str | Path) -> Any:
-        from asid_plugin.checkpoints import (
-            CheckpointError,
-        )  # imported here, because most programs that import spandrel load nothing
+        # imported here, because most programs that import spandrel load nothing
+        from asid_plugin.checkpoints import CheckpointError
         from asid_plugin.checkpoints.archives import check_file
         from asid_plugin.checkpoints.reading import refuse_neosr
         from asid_plugin.checkpoints.unpickling import UnpicklingError
