@@ -69,7 +69,7 @@ def stop_unless_alike(name: str, value: str, advice: str) -> None:
     Args:
         name: Name of the value, in words.
         value: This rank's.
-        advice: What to do if they differ.
+        advice: The remedy if they differ.
     """
     by_value: dict[str, list[str]] = {}
     for rank, (other, where) in enumerate(gather((value, f'{socket.gethostname()}:{Path.cwd()}'))):

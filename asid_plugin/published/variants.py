@@ -124,7 +124,7 @@ def channel_splits() -> dict[float, Variant]:
 
 
 def find(network_g: Mapping[str, Any]) -> Variant | None:
-    """The variant that a section `network_g` describes, at whatever scale; None if the paper has no such network."""
+    """The variant that a section `network_g` describes, at any scale; None if the paper has no such network."""
     wanted = _all_arguments(network_g)
     return next((v for v in VARIANTS if wanted and _all_arguments(v.network_g(wanted['upscale'])) == wanted), None)
 

@@ -1,4 +1,4 @@
-"""Measure what ASID costs against SwinIR-light, which every machine with BasicSR has, and against a plain ASID.
+"""Measure time and memory of ASID, beside SwinIR-light, which comes with BasicSR, and a plain ASID.
 
     python scripts/maintain/benchmark.py                   # all rows, on two threads of the CPU: a quarter of an hour
     python scripts/maintain/benchmark.py forward training  # some rows

@@ -70,7 +70,7 @@ TABLES = {
 
 
 def substitute(text: str, replacements: Mapping[str, str]) -> str:
-    """Replace what the patterns (in multi-line mode) match.
+    """Replace the matches of patterns (in multi-line mode).
 
     Raises:
         ValueError: A pattern does not match the template.

@@ -1,6 +1,6 @@
-"""Networks that are measured in turn, each in a process of its own: what `benchmark.py` and `gpu_check.py` share.
+"""Networks that are measured in turn, each in a separate process, for `benchmark.py` and `gpu_check.py`.
 
-This module needs torch and tqdm; what a network needs besides is imported where it is built.
+This module needs torch and tqdm; the other packages of a network are imported where it is built.
 """
 
 import multiprocessing
@@ -75,7 +75,7 @@ class Subject:
 
     @property
     def label(self) -> str:
-        """The name with what is special."""
+        """The name with the special settings."""
         special = {'channels-last': self.channels_last, 'kept': self.kept, self.setting: self.setting != 'float32'}
         notes = [note for note, there in special.items() if there]
         return f'{self.name} ({", ".join(notes)})' if notes else self.name
@@ -206,7 +206,7 @@ def profiled(net: nn.Module, x: torch.Tensor, passes: int) -> list[tuple[str, fl
         net(x)
     with profile(activities=activities) as found:
         timed(lambda: net(x), x.device, passes)
-    # kernels are events of their own too, besides in the time of the operators that launched them
+    # kernels are separate events, and also count in the time of the operators that launched them
     events = [event for event in found.key_averages() if event.device_type == DeviceType.CPU]
     seconds = {e.key: e.self_device_time_total if on_gpu else e.self_cpu_time_total for e in events}
     calls, total = {e.key: e.count for e in events}, sum(seconds.values())

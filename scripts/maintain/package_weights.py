@@ -39,7 +39,7 @@ Results = dict[str, dict[str, tuple[float, float]]]
 
 
 def to_half(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in float16; what isn't a floating-point number stays."""
+    """Weights in float16; other numbers are not changed."""
     return {
         key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in state_dict.items()
     }
@@ -91,7 +91,7 @@ def write(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any]
 
 
 def package(args: argparse.Namespace) -> Path:
-    """Do what the command line says; returns the file.
+    """Carry out the command line, and return the file.
 
     Raises:
         CheckpointError: The weights cannot be read.

@@ -71,7 +71,7 @@ compile_mmcv() { # mmcv with its operators, which mmcv-lite lacks and mmagic imp
         --no-build-isolation --use-pep517 --no-deps --wheel-dir "$environment/wheels" mmcv==2.1.0
 }
 
-mmagic_tool() { # train or test; after torchvision is mended, where it was built for another torch and can't be imported
+mmagic_tool() { # train or test, after the correction for a torchvision that was built for another torch
     python - "$tools/$1.py" "${@:2}" <<'PYTHON'
 import runpy
 import sys

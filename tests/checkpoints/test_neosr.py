@@ -1,4 +1,4 @@
-"""neosr's ASID: compared with a plain re-statement of it, told apart from the paper's, and converted."""
+"""neosr's ASID: compared with a plain implementation, distinguished from the paper's, and converted."""
 
 import json
 import re

@@ -28,7 +28,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import fresh
-from asid_plugin.compat import basicsr as mends
+from asid_plugin.compat import basicsr as corrections
 from asid_plugin.compat.torchvision import torchvision_ops
 
 
@@ -83,7 +83,7 @@ def test_functional_tensor_is_provided_where_it_is_gone(monkeypatch: pytest.Monk
     monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(name)
-    mends.functional_tensor()
+    corrections.functional_tensor()
     grey = importlib.import_module(name).rgb_to_grayscale(torch.tensor([1.0, 0.5, 0.25]).view(1, 3, 1, 1))
     assert grey.item() == pytest.approx(0.2989 * 1 + 0.587 * 0.5 + 0.114 * 0.25, abs=1e-4)
     assert importlib.util.find_spec(name).name == name
@@ -92,17 +92,17 @@ def test_functional_tensor_is_provided_where_it_is_gone(monkeypatch: pytest.Monk
 def test_functional_tensor_that_is_there_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = ModuleType('torchvision.transforms.functional_tensor')
     monkeypatch.setitem(sys.modules, theirs.__name__, theirs)
-    mends.functional_tensor()
+    corrections.functional_tensor()
     assert sys.modules[theirs.__name__] is theirs
 
 
 def test_distutils_is_lent_and_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ('distutils', 'distutils.version'):
         monkeypatch.setitem(sys.modules, name, None)  # makes importing it fail
-    mends.lend_distutils()
+    corrections.lend_distutils()
     loose_version = importlib.import_module('distutils.version').LooseVersion
     assert loose_version('0.28.0+cpu') >= loose_version('0.9.0') > loose_version('0.8.2')
-    mends.withdraw_distutils()
+    corrections.withdraw_distutils()
     assert 'distutils' not in sys.modules and 'distutils.version' not in sys.modules
 
 
@@ -111,8 +111,8 @@ def test_distutils_that_is_there_is_left_alone(monkeypatch: pytest.MonkeyPatch) 
     package.version = version
     monkeypatch.setitem(sys.modules, 'distutils', package)
     monkeypatch.setitem(sys.modules, 'distutils.version', version)
-    mends.lend_distutils()
-    mends.withdraw_distutils()
+    corrections.lend_distutils()
+    corrections.withdraw_distutils()
     assert sys.modules['distutils'] is package and sys.modules['distutils.version'] is version
 
 
@@ -202,7 +202,7 @@ def test_weights_of_features_that_cannot_be_downloaded(
     monkeypatch.setattr(torch.hub, 'download_url_to_file', no_network)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with torch.device('meta'), pytest.raises(mends.MissingWeightsError) as error:
+    with torch.device('meta'), pytest.raises(corrections.MissingWeightsError) as error:
         build_loss({'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}, 'vgg_type': vgg_type})
     message = str(error.value)
     assert message.startswith(

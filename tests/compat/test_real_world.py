@@ -205,9 +205,9 @@ def test_images_of_any_layout_are_filtered(kernels: int) -> None:
 def test_a_basicsr_that_was_imported_first_is_mended() -> None:
     code = """
     import sys
-    from asid_plugin.compat import basicsr as mends
+    from asid_plugin.compat import basicsr as corrections
     from asid_plugin.startup import HostHook, install
-    mends.before_import()  # as little as BasicSR needs to be imported
+    corrections.before_import()  # as little as BasicSR needs to be imported
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, HostHook)]
     import basicsr.models.realesrnet_model as theirs, basicsr.models.base_model as base
     before = theirs.RealESRNetModel.__init__, theirs.filter2D, base.BaseModel.load_network

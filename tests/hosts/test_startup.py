@@ -179,8 +179,8 @@ def test_our_parts_may_be_imported_first() -> None:
 @pytest.mark.slow
 def test_a_line_of_yaml_mends_a_basicsr_that_is_running_already() -> None:
     without_hook(f"""
-        import asid_plugin.compat.basicsr as mends
-        mends.before_import()  # now BasicSR can be imported unchanged
+        import asid_plugin.compat.basicsr as corrections
+        corrections.before_import()  # now BasicSR can be imported unchanged
         sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != 'HostHook']
         for name in [name for name in sys.modules if name.partition('.')[0] == 'asid_plugin']:
             del sys.modules[name]

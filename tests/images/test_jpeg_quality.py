@@ -1,4 +1,4 @@
-"""The quality of a JPEG, estimated from its quantisation table, against those that other libraries were told."""
+"""The quality of a JPEG, estimated from its quantisation table, against the qualities given to other libraries."""
 
 import io
 from pathlib import Path

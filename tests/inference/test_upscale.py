@@ -564,7 +564,7 @@ def test_a_closed_pipe_behind_the_command_costs_no_image(folder, weights, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != 'linux', reason='peak memory is told in other units')
+@pytest.mark.skipif(sys.platform != 'linux', reason='peak memory has other units')
 @pytest.mark.parametrize('suffix', ['png', 'tif'])
 def test_large_images_go_through_in_strips(tmp_path, suffix):
     """6 megapixels become 24, which as float32 would be 288 MB; the process grows by the image and some strips."""

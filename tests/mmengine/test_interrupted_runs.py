@@ -1,4 +1,4 @@
-"""Trainings of MMEngine that are interrupted: they go on where they stopped, from the newest checkpoint that reads."""
+"""Interrupted trainings of MMEngine resume where they stopped, from the newest readable checkpoint."""
 
 import logging
 import os

@@ -354,7 +354,7 @@ def test_a_second_training_of_a_name_stops(options: dict, tmp_path: Path):
 
 @pytest.mark.slow
 def test_killed_training_resumes(options: dict, tmp_path: Path):
-    """SIGKILL in mid-training, then --auto_resume: iteration, learning rate and optimizer state go on."""
+    """SIGKILL in mid-training, then --auto_resume: iteration, learning rate and optimizer state continue."""
     options['train'] |= {'total_iter': 2000, 'scheduler': {'type': 'MultiStepLR', 'milestones': [2, 5], 'gamma': 0.5}}
     del options['val'], options['datasets']['val']
     (tmp_path / 'options.yml').write_text(yaml.dump(options, Dumper=ordered_yaml()[1]))

@@ -113,7 +113,7 @@ def test_a_damaged_place(options: dict, tmp_path: Path) -> None:
 def test_an_optimizer_that_is_fused_or_no_longer(
     options: dict, tmp_path: Path, before: bool | None, after: bool | None, train: dict
 ) -> None:
-    """States without `fused`, such as those of 0.1.0, go on with it, and the reverse: the option file decides."""
+    """States without `fused`, such as those of 0.1.0, resume with it, and the reverse: the option file decides."""
     models = []
     for fused in (before, after):
         options['train']['optim_g'] = {'type': 'AdamW', 'lr': 1e-3, 'fused': fused}

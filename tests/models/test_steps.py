@@ -119,7 +119,7 @@ def test_a_diverged_training_is_one_line(options: dict, tmp_path: Path) -> None:
 
 
 class Overflowing(nn.Module):
-    """A network of one weight whose output is infinite when it is told so; the gradient stays finite."""
+    """A network of one weight whose output is infinite on demand; the gradient stays finite."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ def test_nothing_else_is_skipped(options: dict, tmp_path: Path, amp: str | None)
 def test_an_optimizer_goes_on_as_the_options_say(
     options: dict, tmp_path: Path, amp: str | None, saved: bool, built: bool
 ) -> None:
-    """Fused or not, whatever it was before; torch's own would go on as before and fail under the scaler."""
+    """Fused or not, regardless of the state; torch alone would continue as before and fail under the scaler."""
     for flag, when in ((saved, 'before'), (built, 'after')):
         options['train']['optim_g']['fused'] = flag
         model = make_model(options, tmp_path, amp=amp)

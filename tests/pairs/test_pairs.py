@@ -1,4 +1,4 @@
-"""Images that cannot be trained on: told by their headers, or named by the worker that cannot decode one."""
+"""Images that cannot be trained on: found by their headers, or named by the worker that cannot decode one."""
 
 import struct
 from collections.abc import Callable

@@ -94,12 +94,12 @@ def rates(setup: Setup) -> dict[str, float]:
 
 
 def arithmetic(setting: str) -> str:
-    """The setting without compilation, which decides what a multiply-add costs."""
+    """The setting without compilation, which decides the time of a multiply-add."""
     return 'float32' if setting.startswith('compiled') else setting.partition(',')[0]
 
 
 def distances(setup: Setup, chosen: Sequence[Subject], seconds: dict[str, list[float]], run: Callable) -> Table:
-    """How far ASID is from this machine's bandwidth and arithmetic."""
+    """The distance of ASID from the bandwidth and the arithmetic of this machine."""
     bandwidth, products = copy_rate(setup.device, setup.copied), rates(setup)
     header = ['network', 'GB', 'GFLOP', 's by memory', 's by arithmetic', 's by both', 'of the time measured']
     table = Table('Distance to bandwidth and to the matrix units', header)
@@ -116,8 +116,8 @@ def distances(setup: Setup, chosen: Sequence[Subject], seconds: dict[str, list[f
     flops = ', '.join(f'{2 * rate / 1e12:.3g} TFLOP a second in {name}' for name, rate in products.items())
     table.notes = [
         f'A large copy moves {bandwidth / 1e9:.0f} GB a second here; a large matrix product makes {flops}.',
-        "Bytes are what the eager network's operators read and write, one after the other, so a compiled network, "
-        'which joins operators, may come to more than 100 %.',
+        'Bytes are those that the operators of the eager network read and write, one after the other. A compiled network '
+        'joins operators and may exceed 100 %.',
     ]
     return table
 

@@ -76,8 +76,8 @@ def traffic(function: Callable[[], object]) -> Traffic:
 def traffic_of_pass(net: torch.nn.Module, x: Tensor) -> Traffic:
     """Of a forward pass.
 
-    Without inference mode, in which PyTorch shows some operators as a whole only; and without oneDNN's convolutions,
-    whose multiply-adds it does not count, and which are joined with what follows, as no GPU's are.
+    It runs without inference mode, in which PyTorch shows some operators as a whole only, and without oneDNN's
+    convolutions: PyTorch does not count their multiply-adds, and they are fused with the next operator, unlike on a GPU.
     """
     with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
         return traffic(lambda: net(x))

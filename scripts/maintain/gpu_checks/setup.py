@@ -44,7 +44,7 @@ class Table:
         header: Of its columns.
         rows: Its cells.
         notes: Sentences below it.
-        failures: What went wrong while it was made, a sentence each; with one, the part has failed.
+        failures: A sentence for each error while it was made; with one, the part has failed.
     """
 
     title: str

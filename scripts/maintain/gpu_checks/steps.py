@@ -37,7 +37,7 @@ FASTER: Mapping[str, dict[str, Any]] = {
     'bf16, compiled': {'amp': 'bf16', 'compile': True},
     'bf16, compiled, CUDA graph': {'amp': 'bf16', 'compile': {'mode': 'reduce-overhead'}},
 }
-"""Ways besides in which 3.2 million iterations may run on a GPU."""
+"""Further ways to run 3.2 million iterations on a GPU."""
 
 
 def plain_step(setup: Setup, amp: str | None = None, compile: Any = None, tf32: bool = False) -> Step:
@@ -112,7 +112,7 @@ def model_step(setup: Setup, folder: Path, compile: Any = None, **train: Any) ->
 
 @contextmanager
 def steps(setup: Setup, ways: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Callable[[], Step]]]:
-    """By name, what builds a step: PyTorch's, and `ASIDModel`'s where BasicSR is installed."""
+    """The builders of a step by name: PyTorch's, and that of `ASIDModel` if BasicSR is installed."""
     with tempfile.TemporaryDirectory() as folder:
         found = {'PyTorch': lambda: plain_step(setup)}
         if lacking('basicsr'):
