@@ -26,7 +26,7 @@ from .ranks import mmengine_one_training, mmengine_ranks_alike
 
 
 @functools.cache
-def mend_mmengine() -> None:
+def correct_mmengine() -> None:
     """Let MMEngine resume, validate alone and run on a CPU; a second call does nothing."""
     for correct in MMENGINE:
         correct()

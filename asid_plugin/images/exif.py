@@ -43,12 +43,12 @@ def upright_exif(exif: bytes) -> tuple[bytes | None, int | None]:
     except ValueError:
         return None, None
     try:
-        return mend_exif(exif), orientation
+        return adapt_exif(exif), orientation
     except ValueError:
         return None, orientation
 
 
-def mend_exif(exif: bytes, size: tuple[int, int] | None = None) -> bytes:
+def adapt_exif(exif: bytes, size: tuple[int, int] | None = None) -> bytes:
     """Adapt an EXIF block to an upright picture, with this height and width if given, and remove the thumbnail.
 
     Raises:

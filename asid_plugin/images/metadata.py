@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from .exif import has_resolution, mend_exif, without_subject
+from .exif import adapt_exif, has_resolution, without_subject
 from .formats import ImageFormat
 from .image import Metadata
 from .xmp import replace_elements, without
@@ -33,7 +33,7 @@ def fit_metadata(
     Returns:
         The metadata to write, and the losses, one phrase each.
     """
-    metadata, notes = _mend(metadata, height, width, channels)
+    metadata, notes = _adapt(metadata, height, width, channels)
     changes: dict[str, object] = {}
     for kind, name in _KINDS.items():
         value = getattr(metadata, kind)
@@ -66,7 +66,7 @@ def _exif_has_resolution(metadata: Metadata) -> bool:
     return metadata.exif is not None and has_resolution(metadata.exif)
 
 
-def _mend(metadata: Metadata, height: int, width: int, channels: int) -> tuple[Metadata, list[str]]:
+def _adapt(metadata: Metadata, height: int, width: int, channels: int) -> tuple[Metadata, list[str]]:
     """Metadata adapted to the picture, and notes on dropped ones."""
     notes = []
     profile, exif, dpi = metadata.profile or None, metadata.exif or None, metadata.dpi
@@ -80,20 +80,20 @@ def _mend(metadata: Metadata, height: int, width: int, channels: int) -> tuple[M
             without = without_subject(exif)
             if without != exif:
                 notes.append('the location of the subject in EXIF is left out')
-            exif = mend_exif(without, (height, width))
+            exif = adapt_exif(without, (height, width))
         except ValueError:
             notes.append('EXIF is left out: it is damaged')
             exif = None
     if dpi is not None and not all(1 <= number <= _TOP_DPI for number in dpi):
         notes.append(f'the resolution is left out: {dpi[0]:g}x{dpi[1]:g} pixels per inch')
         dpi = None
-    xmp = mend_xmp(metadata.xmp, height, width) if metadata.xmp else None
+    xmp = adapt_xmp(metadata.xmp, height, width) if metadata.xmp else None
     if xmp is not None and len(_PLACES.findall(xmp)) < len(_PLACES.findall(metadata.xmp or b'')):
         notes.append('positions in pixels in XMP are left out')
     return replace(metadata, profile=profile, exif=exif, xmp=xmp, iptc=metadata.iptc or None, dpi=dpi), notes
 
 
-def mend_xmp(xmp: bytes, height: int, width: int) -> bytes:
+def adapt_xmp(xmp: bytes, height: int, width: int) -> bytes:
     """Adapt an XMP packet in UTF-8 to an upright picture of this size.
 
     The numbers of a panorama are scaled. Thumbnails are removed, and so are positions in pixels without the size of

@@ -28,9 +28,9 @@ from asid_plugin.images import (
     write_frames,
     write_image,
 )
-from asid_plugin.images.exif import mend_exif, without_subject
+from asid_plugin.images.exif import adapt_exif, without_subject
 from asid_plugin.images.fitting import Fitted
-from asid_plugin.images.metadata import fit_metadata, mend_xmp
+from asid_plugin.images.metadata import adapt_xmp, fit_metadata
 from asid_plugin.images.writers import tiff as tiff_writer
 from asid_plugin.images.writers.png import filtered, filters
 
@@ -320,7 +320,7 @@ def test_metadata_too_long_for_jpeg_are_left_out_with_a_note(tmp_path):
     fits = Metadata(
         profile=profile() + bytes(200_000),
         exif=exif().ljust(65_526, b'\0') + b'x',
-        xmp=mend_xmp(XMP, 64, 80).ljust(65_504),
+        xmp=adapt_xmp(XMP, 64, 80).ljust(65_504),
         iptc=IPTC.ljust(65_506),
         text={'Comment': 'c' * 65_533},
     )
@@ -356,15 +356,15 @@ def test_large_sizes_are_written_over_small_ones():
     block = exif()
     for height, width in ((3, 70_000), (70_000, 3)):
         got = PIL.Image.Exif()
-        got.load(mend_exif(block, (height, width)))
+        got.load(adapt_exif(block, (height, width)))
         assert (got[256], got[257], got.get_ifd(34665)[0xA002], got.get_ifd(34665)[0xA003]) == (width, height) * 2
 
 
 def test_makers_notes_stay_in_their_place():
     for thumbnail in (b'', b'\xff\xd8' + bytes(99)):
         block = exif(thumbnail=thumbnail)
-        assert mend_exif(block, (64, 80)).index(b'notesnotes') == block.index(b'notesnotes')
-    without = mend_exif(exif(thumbnail=b'\xff\xd8' * 50), (480, 640))
+        assert adapt_exif(block, (64, 80)).index(b'notesnotes') == block.index(b'notesnotes')
+    without = adapt_exif(exif(thumbnail=b'\xff\xd8' * 50), (480, 640))
     assert without.rstrip(b'\0') == exif().rstrip(b'\0') and len(without) <= len(exif()) + 1
 
 
@@ -406,7 +406,7 @@ def test_no_damage_of_exif_makes_writing_fail():
 
 
 def test_xmp_tells_the_new_size(tmp_path):
-    got = mend_xmp(XMP, 64, 80)
+    got = adapt_xmp(XMP, 64, 80)
     assert b'tiff:ImageWidth="80" tiff:Orientation = \'1\' dc:format="a 640">' in got
     assert b'<tiff:ImageLength>64</tiff:ImageLength><exif:PixelXDimension> 80</exif:PixelXDimension></rdf' in got
     for suffix in ('.png', '.jpg', '.webp', '.tif'):
@@ -436,7 +436,7 @@ def test_xmp_scales_a_panorama_and_the_size_of_regions():
         (b'>6<', b'>18<'),
     ):
         want = want.replace(old, new)
-    assert mend_xmp(xmp, 900, 2000) == want
+    assert adapt_xmp(xmp, 900, 2000) == want
     assert fit_metadata(Metadata(xmp=xmp), FORMATS['.png'], 900, 2000, 3)[1] == []
 
 
@@ -772,4 +772,4 @@ def test_pillow_opens_a_png_with_huge_texts(tmp_path):
     assert write_image(Image(smooth(), huge), tmp_path / 'a.png') == []
     got = read_image(tmp_path / 'a.png').metadata
     assert (got.profile, got.iptc, got.text) == (huge.profile, huge.iptc, texts)
-    assert got.xmp.rstrip() == mend_xmp(XMP, 64, 80) and len(got.xmp) > 2**21
+    assert got.xmp.rstrip() == adapt_xmp(XMP, 64, 80) and len(got.xmp) > 2**21

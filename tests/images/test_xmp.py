@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from asid_plugin.images.metadata import mend_xmp
+from asid_plugin.images.metadata import adapt_xmp
 from asid_plugin.images.xmp import replace_elements, without
 
 
@@ -45,14 +45,14 @@ def test_elements_are_replaced_with_their_attributes():
 def test_a_packet_takes_time_by_its_length(piece: bytes):
     """Searches that begin anew at each of these would take minutes."""
     began = time.process_time()
-    mend_xmp(piece * (1_000_000 // len(piece)), 10, 10)
+    adapt_xmp(piece * (1_000_000 // len(piece)), 10, 10)
     assert time.process_time() - began < 3
 
 
 def test_numbers_that_no_panorama_has():
     size = b'GPano:CroppedAreaImageWidthPixels'
-    assert mend_xmp(b'<r %b="%b" a="b"/>' % (size, b'9' * 5000), 10, 20) == b'<r a="b"/>'
-    assert mend_xmp(b'<r %b="10" GPano:FullPanoWidthPixels="%b"/>' % (size, b'9' * 5000), 10, 20) == b'<r/>'
-    assert mend_xmp(b'<r %b="10" GPano:FullPanoWidthPixels="30"/>' % size, 10, 20) == (
+    assert adapt_xmp(b'<r %b="%b" a="b"/>' % (size, b'9' * 5000), 10, 20) == b'<r a="b"/>'
+    assert adapt_xmp(b'<r %b="10" GPano:FullPanoWidthPixels="%b"/>' % (size, b'9' * 5000), 10, 20) == b'<r/>'
+    assert adapt_xmp(b'<r %b="10" GPano:FullPanoWidthPixels="30"/>' % size, 10, 20) == (
         b'<r %b="20" GPano:FullPanoWidthPixels="60"/>' % size
     )

@@ -116,8 +116,8 @@ def distances(setup: Setup, chosen: Sequence[Subject], seconds: dict[str, list[f
     flops = ', '.join(f'{2 * rate / 1e12:.3g} TFLOP a second in {name}' for name, rate in products.items())
     table.notes = [
         f'A large copy moves {bandwidth / 1e9:.0f} GB a second here; a large matrix product makes {flops}.',
-        'Bytes are those that the operators of the eager network read and write, one after the other. A compiled network '
-        'joins operators and may exceed 100 %.',
+        'Bytes are those that the operators of the eager network read and write, one after the other. A compiled '
+        'network joins operators and may exceed 100 %.',
     ]
     return table
 

@@ -77,7 +77,7 @@ def traffic_of_pass(net: torch.nn.Module, x: Tensor) -> Traffic:
     """Of a forward pass.
 
     It runs without inference mode, in which PyTorch shows some operators as a whole only, and without oneDNN's
-    convolutions: PyTorch does not count their multiply-adds, and they are fused with the next operator, unlike on a GPU.
+    convolutions: PyTorch does not count their multiply-adds, and fuses them with the next operator, unlike on a GPU.
     """
     with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
         return traffic(lambda: net(x))
