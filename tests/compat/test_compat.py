@@ -297,9 +297,9 @@ def test_either_spelling_of_local_rank_is_understood(
 
 
 def test_every_holder_of_a_mended_function_has_it() -> None:
-    mended = basicsr_options.parse_options
-    assert inspect.unwrap(mended) is not mended
-    assert basicsr.parse_options is basicsr.train.parse_options is basicsr.test.parse_options is mended
+    corrected = basicsr_options.parse_options
+    assert inspect.unwrap(corrected) is not corrected
+    assert basicsr.parse_options is basicsr.train.parse_options is basicsr.test.parse_options is corrected
 
 
 def training_state() -> dict:
