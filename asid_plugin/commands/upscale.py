@@ -79,8 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         '--real',
         action='store_true',
-        help="the package's weights for photographs as they are, JPEG-compressed or noisy: short for --weights "
-        'packaged:xK-real',
+        help='the packaged weights for JPEG-compressed or noisy photographs; short for --weights packaged:xK-real',
     )
     add(
         '--backend',
@@ -147,19 +146,19 @@ def choose_weights(weights: Path | None, scale: int | None, real: bool = False) 
     """The given weights, or the packaged weights of the scale.
 
     Args:
-        weights: Those asked for, if any.
-        scale: The scale, if it is given.
-        real: The package's weights for photographs as they are.
+        weights: The given weights, if any.
+        scale: The given scale, if any.
+        real: Choose the packaged weights for JPEG-compressed or noisy photographs.
 
     Raises:
-        UsageError: The package has none of this scale, or both `weights` and `real` are given.
+        UsageError: The package has no such weights, or both `weights` and `real` are given.
     """
     from asid_plugin.checkpoints import WeightsError, packaged_name
     from asid_plugin.checkpoints.packaged import CLEAN, REAL
     from asid_plugin.errors import UsageError
 
     if weights is not None and real:
-        raise UsageError(f'--real and --weights {weights}: both say which weights; leave one out')
+        raise UsageError(f'--real and --weights {weights} exclude each other; leave one out')
     if weights is not None:
         return weights
     try:
@@ -187,14 +186,14 @@ def _check_folders(jobs: Sequence['Job']) -> None:
 
 
 def _advise(jobs: Sequence['Job'], weights: Path) -> None:
-    """A line on the first JPEG for which the package has other weights than those for clean images."""
+    """Print a note on the first JPEG for which the package has better weights."""
     from asid_plugin.checkpoints.packaged import better_packaged
     from asid_plugin.inference.progress import say
 
     for job in jobs:
         if better_packaged(weights, job.quality):
-            kind = f'a JPEG of quality {job.quality} or so, and {weights} is for clean images'
-            say(f'note: {job.source}: {kind}; --real takes weights for such photographs', sys.stderr)
+            kind = f'a JPEG of quality {job.quality} (estimated), but {weights} is for clean images'
+            say(f'note: {job.source}: {kind}; --real uses weights for such photographs', sys.stderr)
             return
 
 

@@ -1,4 +1,4 @@
-"""A correction of BasicSR's JPEG compression of patches."""
+"""A correction of the JPEG compression of patches in BasicSR."""
 
 import functools
 from importlib.util import find_spec
@@ -8,10 +8,10 @@ from .patching import rebind
 
 
 def jpeg_of_any_quality() -> None:
-    """Let `add_jpg_compression` take qualities that are no whole numbers, at which OpenCV 5 raises an error.
+    """Let `add_jpg_compression` accept fractional qualities, for which OpenCV 5 raises an error.
 
-    `random_add_jpg_compression` of all of BasicSR's versions draws such. The image is given to OpenCV in 8 bits, too:
-    of floating-point numbers it makes the same, and writes a warning.
+    `random_add_jpg_compression` of all versions of BasicSR draws such qualities. OpenCV also gets the image in 8 bits:
+    with floating-point numbers, the result is the same, and OpenCV prints a warning.
     """
     if find_spec('basicsr.data.degradations') is None:
         return
@@ -33,7 +33,7 @@ def jpeg_of_any_quality() -> None:
         pixels = np.rint(np.clip(img, 0, 1) * 255).astype(np.uint8)
         _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
         decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        assert decoded is not None  # it was encoded just now
+        assert decoded is not None  # it has just been encoded
         return decoded.astype(np.float32) / 255
 
     rebind(original, add_jpg_compression)

@@ -1,4 +1,4 @@
-"""LR patches as photographs often are: blurred, made smaller by one kernel or another, noisy, JPEG-compressed."""
+"""LR patches with the faults of real photographs: blur, other resize kernels, noise, JPEG compression."""
 
 import math
 import random
@@ -25,23 +25,22 @@ _OPENCV = {
     'lanczos': cv2.INTER_LANCZOS4,
 }
 _REACH = 2
-"""LR pixels on each side that MATLAB's bicubic kernel needs."""
+"""Reach of MATLAB's bicubic kernel, in LR pixels."""
 _GRID = 16
-"""Side in pixels of the blocks of JPEG whose colours are halved. A patch begins at any pixel of a block."""
+"""Side in pixels of a JPEG block with subsampled colours. A patch begins at any pixel of a block."""
 
 
 class Degradation:
-    """Makes LR patches of GT patches, all random numbers after Python's `random`.
+    """Makes LR patches from GT patches; Python's `random` determines all random numbers.
 
-    Of the patches, `clean_prob` are made smaller by MATLAB's bicubic interpolation and not changed else. Each of the
-    others is blurred, noisy or JPEG-compressed, in this order and with a probability each, and made smaller by a kernel
-    that is drawn.
+    A share `clean_prob` of the patches is only made smaller by MATLAB's bicubic interpolation. Each other patch is
+    blurred, made smaller by a random kernel, made noisy, and JPEG-compressed. Blur, noise and JPEG have a probability.
 
     Args:
         opt: Options of `DegradedImageDataset`.
 
     Attributes:
-        margin: LR pixels around a patch that it needs.
+        margin: LR pixels that are needed around a patch.
     """
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
@@ -72,7 +71,7 @@ class Degradation:
             image = self._part(gt, up, left, self.size + (_GRID if coded else 0))
             if blurred:
                 image = cv2.filter2D(image, -1, self._blur(), borderType=cv2.BORDER_REFLECT).astype(np.float32)
-            low = np.floor(self._resized(image, kernel) + 0.5).clip(0, 255) / 255  # halves go up, as in MATLAB
+            low = np.floor(self._resized(image, kernel) + 0.5).clip(0, 255) / 255  # rounds halves up, as MATLAB does
             if noisy:
                 low = random_add_gaussian_noise(low, opt['noise_range'], opt['gray_noise_prob'], rounds=True)
             if coded:
@@ -81,7 +80,7 @@ class Degradation:
         return np.rint(patch * 255).astype(np.uint8)
 
     def _part(self, gt: Pixels, up: int, left: int, size: int) -> Floats:
-        """Of a patch with its margin, the part that is needed where so many LR pixels come before the patch."""
+        """The needed part of a patch with its margin, if `up` and `left` LR pixels of it precede the patch."""
         top, first = ((self.margin - self._reach - before) * self.scale for before in (up, left))
         side = (size + 2 * self._reach) * self.scale
         return np.ascontiguousarray(gt[top : top + side, first : first + side], np.float32)
@@ -94,10 +93,10 @@ class Degradation:
         return kernel
 
     def _resized(self, image: Floats, kernel: str) -> Floats:
-        """Make an image smaller, and cut its margin off."""
+        """Make an image smaller, and remove its margin."""
         height, width = (side // self.scale for side in image.shape[:2])
         if kernel == 'bicubic':
-            # antialias chooses MATLAB's cubic, a = -0.5; BasicSR's imresize is the same, fifteen times slower
+            # with antialias, torch uses MATLAB's cubic, a = -0.5; BasicSR's imresize is equal and fifteen times slower
             planes = torch.from_numpy(image).permute(2, 0, 1)[None]
             small = F.interpolate(planes, (height, width), mode='bicubic', antialias=True)[0].permute(1, 2, 0).numpy()
         else:
@@ -108,7 +107,7 @@ class Degradation:
 
 @contextmanager
 def _numpy_seeded() -> Iterator[None]:
-    """Seed NumPy's random numbers, which BasicSR draws from, by Python's; leave them as they were."""
+    """Seed NumPy's random numbers, which BasicSR uses, by Python's, and restore their state afterwards."""
     state = np.random.get_state()
     np.random.seed([random.getrandbits(32) for _ in range(4)])
     try:

@@ -1,4 +1,4 @@
-"""LMDBs of raw pixels, of which only the rows of a patch are touched."""
+"""LMDBs of raw pixels, of which only the rows of a patch are read."""
 
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from asid_plugin.pairs.meta_info import read_checksums, read_shapes
 from asid_plugin.pairs.opening import open_shared
 
 Pixels = NDArray[np.uint8]
-"""(H, W, 3) BGR, maybe read-only."""
+"""(H, W, 3) BGR, possibly read-only."""
 
 
 class RawPixels:
-    """The images of an LMDB of raw pixels; a worker that reads opens it for itself.
+    """The images of an LMDB of raw pixels, which each worker opens for itself.
 
     Args:
         root: Its folder.
@@ -41,10 +41,10 @@ class RawPixels:
         self._transaction: Any = None
 
     def __getitem__(self, name: str) -> Pixels:
-        """An image, a view of the memory map; its checksum, if any, is compared at the first time.
+        """An image, a view of the memory map; its checksum, if any, is compared at the first access.
 
         Raises:
-            SampleError: The value is not as long as `meta_info.txt` says of it, or has another checksum.
+            SampleError: The length differs from `meta_info.txt`, or the checksum is wrong.
         """
         if self._transaction is None:
             self._environment = open_shared(self.root, readonly=True, lock=False, readahead=False)

@@ -80,8 +80,8 @@ def purpose(path: Path) -> str:
     data = metadata(file).get('data') if file.suffix.lower() == '.safetensors' else None
     if is_packaged(path) and packaged_kind(path) == REAL:
         return (
-            f'For photographs as they are, JPEG-compressed or noisy: trained on photographs ({data}) that were made '
-            'smaller and degraded so. Of clean pictures the weights for those make more.'
+            f'For JPEG-compressed or noisy photographs: trained on degraded photographs ({data}). For clean pictures, '
+            'the other weights are better.'
         )
     if is_packaged(path):
         return (

@@ -1,4 +1,4 @@
-"""A data set of GT images that are degraded while training: whether its keys agree, and with the images."""
+"""Checks of a data set of GT images that are degraded during training."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +10,17 @@ from .problems import Key, Options, Problem
 from .real_world import check_ranges, check_weights
 
 LISTS = (('kernel_list', 'kernel_prob'), ('resize_list', 'resize_list_prob'))
-"""Keys of kinds, and of their weights."""
+"""Pairs of keys: kinds, and their weights."""
 _NEEDED = {'dataroot_gt', 'io_backend', 'gt_size', 'batch_size_per_gpu'}
 
 
 def check_degraded_images(key: Key, dataset: Options, opt: Options) -> Iterator[Problem]:
-    """Check the keys and the images of a `DegradedImageDataset`, whose patches fit if `gt_size` does."""
+    """Check the keys and the images of a `DegradedImageDataset`."""
     if dataset['phase'] != 'train':
-        right = 'asid prepare degraded makes pairs, which PairedImageDataset reads'
-        yield Problem((*key, 'type'), f'{DEGRADED_IMAGES} is for training, as each of its samples is another; {right}')
+        right = 'use PairedImageDataset with the pairs of asid prepare degraded'
+        yield Problem(
+            (*key, 'type'), f'{DEGRADED_IMAGES} draws new samples each time, so it is for training only; {right}'
+        )
         return
     yield from check_ranges(key, dataset)
     yield from check_weights(key, dataset, LISTS)

@@ -1,4 +1,4 @@
-"""Keys of `DegradedImageDataset`, which degrades GT images while training."""
+"""Keys of `DegradedImageDataset`, which degrades GT images during training."""
 
 from .declaration import Needed, Option, Section
 from .kinds import Kind, number, numbers
@@ -17,30 +17,30 @@ _RESIZES: Kind[list[str]] = Kind({'type': 'array', 'items': {'enum': list(RESIZE
 
 
 class DegradedImageOptions(Section):
-    """A data set of GT images, of which LQ patches are made while training."""
+    """A data set of GT images, whose LQ patches are made during training."""
 
     place = 'datasets: NAME'
     read_by = (DEGRADED_IMAGES,)
 
     clean_prob = Option(
         _PROBABILITY,
-        "Share of the samples that stay clean: made smaller by MATLAB's bicubic interpolation, no more. The other "
-        'probabilities are of the samples that are left.',
+        "Share of clean samples, which are only made smaller by MATLAB's bicubic interpolation. The other "
+        'probabilities are shares of the remaining samples.',
         Needed.ALWAYS,
     )
-    blur_prob = Option(_PROBABILITY, 'How often the GT patch is blurred.', Needed.ALWAYS)
-    kernel_list = Option(_KERNELS, 'Kinds of kernels that blur.', Needed.ALWAYS)
+    blur_prob = Option(_PROBABILITY, 'Share of blurred GT patches.', Needed.ALWAYS)
+    kernel_list = Option(_KERNELS, 'Kinds of blur kernels.', Needed.ALWAYS)
     kernel_prob = Option(_WEIGHTS, 'A weight for each kind.', Needed.ALWAYS)
     blur_sigma = Option(_SIGMAS, 'Standard deviations of these kernels in GT pixels.', Needed.ALWAYS)
     resize_list = Option(
         _RESIZES,
-        "Kernels that make the patch smaller: bicubic is MATLAB's, the others are OpenCV's, of which area alone "
-        'averages.',
+        "Kernels that make the patch smaller: bicubic is MATLAB's, the others are OpenCV's. Only bicubic and area "
+        'average over the pixels.',
         Needed.ALWAYS,
     )
-    resize_list_prob = Option(_WEIGHTS, 'A weight for each of them.', Needed.ALWAYS)
-    noise_prob = Option(_PROBABILITY, 'How often Gaussian noise is added to the LQ patch.', Needed.ALWAYS)
-    noise_range = Option(_DEVIATIONS, 'Its standard deviations, of 255.', Needed.ALWAYS)
-    gray_noise_prob = Option(_PROBABILITY, 'How often it is alike in all channels.', Needed.ALWAYS)
-    jpeg_prob = Option(_PROBABILITY, 'How often the LQ patch is JPEG-compressed, after the noise.', Needed.ALWAYS)
-    jpeg_range = Option(_QUALITIES, "JPEG's qualities.", Needed.ALWAYS)
+    resize_list_prob = Option(_WEIGHTS, 'A weight for each kernel.', Needed.ALWAYS)
+    noise_prob = Option(_PROBABILITY, 'Share of LQ patches with Gaussian noise.', Needed.ALWAYS)
+    noise_range = Option(_DEVIATIONS, 'Standard deviations of the noise, of 255.', Needed.ALWAYS)
+    gray_noise_prob = Option(_PROBABILITY, 'Share of noise that is equal in all channels.', Needed.ALWAYS)
+    jpeg_prob = Option(_PROBABILITY, 'Share of LQ patches that are JPEG-compressed, after the noise.', Needed.ALWAYS)
+    jpeg_range = Option(_QUALITIES, 'Qualities of JPEG.', Needed.ALWAYS)

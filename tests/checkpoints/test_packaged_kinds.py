@@ -135,7 +135,7 @@ def test_the_page_offers_both(folder: Path) -> None:
     assert {name: offer.upscaler.scale for name, offer in offers.items()} == dict(zip(NAMES, (2, 3, 2, 4), strict=True))
     assert purpose(Path('packaged:x2')).startswith('For clean photographs')
     assert purpose(Path('packaged:x2-real')).startswith(
-        'For photographs as they are, JPEG-compressed or noisy: trained on photographs (cats) '
+        'For JPEG-compressed or noisy photographs: trained on degraded photographs (cats).'
     )
 
 
@@ -189,7 +189,7 @@ def test_upscale_takes_them(folder: Path, jpeg: Callable[[int], str], tmp_path: 
         ),
         (
             ['--real', '--weights', 'packaged:x2'],
-            'error: --real and --weights packaged:x2: both say which weights; leave one out\n',
+            'error: --real and --weights packaged:x2 exclude each other; leave one out\n',
         ),
     ],
     ids=['scale', 'both'],
@@ -202,7 +202,7 @@ def test_upscale_refuses(folder: Path, jpeg: Callable, tmp_path: Path, capsys, w
 
 def test_upscale_says_once_that_they_exist(folder: Path, jpeg: Callable, tmp_path: Path, capsys) -> None:
     images = [jpeg(95), jpeg(89), jpeg(50)]
-    note = f'note: {images[1]}: a JPEG of quality 89 or so, and packaged:x2 is for clean images; --real takes weights '
+    note = f'note: {images[1]}: a JPEG of quality 89 (estimated), but packaged:x2 is for clean images; --real uses '
     for words in ([], ['--weights', 'packaged:x2']):
         assert upscale([*images, '-o', str(tmp_path / 'out'), *words]) == 0
         said = capsys.readouterr().err

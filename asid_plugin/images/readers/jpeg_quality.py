@@ -1,4 +1,4 @@
-"""The quality of a JPEG, which no file says: the table of the IJG that is nearest to its own tells."""
+"""The quality of a JPEG, which no file stores: it is estimated from the nearest table of the IJG."""
 
 import functools
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# ITU-T T.81, table K.1: of luminance, row by row. libjpeg scales it by the quality.
+# ITU-T T.81, table K.1, luminance, row by row; libjpeg scales it by the quality
 _LUMINANCE = (
     *(16, 11, 10, 16, 24, 40, 51, 61),
     *(12, 12, 14, 19, 26, 58, 60, 55),
@@ -20,10 +20,10 @@ _LUMINANCE = (
 
 
 def estimate_quality(table: Sequence[int]) -> int:
-    """The quality, 1 to 100, whose table of libjpeg is the nearest to this one, by the sum of absolute differences.
+    """Estimate the quality, 1 to 100: libjpeg's nearest table by the sum of absolute differences.
 
     Args:
-        table: 64 divisors of luminance, row by row.
+        table: The 64 divisors of luminance, row by row.
     """
     return int(np.abs(_tables() - np.asarray(table)).sum(1).argmin()) + 1
 
