@@ -128,8 +128,8 @@ def test_it_is_for_training(problems: Callable[..., list]) -> None:
     tested = {key: value for key, value in options.items() if key not in (*loading, 'persistent_workers')}
     [line] = problems({'datasets:val': {**tested, 'name': 'other'}, 'val': {'val_freq': 10, 'save_img': False}})
     assert line == (
-        'datasets: val: type: DegradedImageDataset is for training, as each of its samples is another; asid prepare '
-        'degraded makes pairs, which PairedImageDataset reads'
+        'datasets: val: type: DegradedImageDataset draws new samples each time, so it is for training only; use '
+        'PairedImageDataset with the pairs of asid prepare degraded'
     )
 
 
