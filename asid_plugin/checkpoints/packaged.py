@@ -92,18 +92,23 @@ def packaged_kind(name: str | Path) -> str:
     return REAL if str(name).endswith(f'-{REAL}') else CLEAN
 
 
+def amplifies(name: str | Path, quality: int) -> bool:
+    """Whether `name` are packaged weights for clean images, and a JPEG of this quality (0: no JPEG) is not clean."""
+    return 0 < quality < CLEAN_QUALITY and is_packaged(name) and not str(name).endswith(f'-{REAL}')
+
+
 def better_packaged(name: str | Path, quality: int) -> str | None:
-    """The packaged weights that are made for a picture, where `name` are packaged weights for clean images.
+    """The packaged weights for a picture whose artefacts `name` amplifies.
 
     Args:
         name: Weights of any kind.
-        quality: Of the picture's JPEG file, 0 of other files.
+        quality: Of the picture's JPEG file, 0 for other files.
 
     Returns:
-        Their name; None if `name` will do, or there are none of its scale.
+        Their name; None if `name` is suitable, or the package has none of its scale.
     """
     other = f'{name}-{REAL}'
-    return other if 0 < quality < CLEAN_QUALITY and is_packaged(name) and other in _listed() else None
+    return other if amplifies(name, quality) and other in _listed() else None
 
 
 def metadata(path: Path) -> dict[str, str]:

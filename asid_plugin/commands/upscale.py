@@ -186,14 +186,16 @@ def _check_folders(jobs: Sequence['Job']) -> None:
 
 
 def _advise(jobs: Sequence['Job'], weights: Path) -> None:
-    """Print a note on the first JPEG for which the package has better weights."""
-    from asid_plugin.checkpoints.packaged import better_packaged
+    """Print a note on the first JPEG whose artefacts the weights amplify."""
+    from asid_plugin.checkpoints.packaged import amplifies, better_packaged
     from asid_plugin.inference.progress import say
 
     for job in jobs:
-        if better_packaged(weights, job.quality):
+        if amplifies(weights, job.quality):
+            better = better_packaged(weights, job.quality)
+            advice = '--real uses weights for such photographs' if better else 'artefacts are amplified'
             kind = f'a JPEG of quality {job.quality} (estimated), but {weights} is for clean images'
-            say(f'note: {job.source}: {kind}; --real uses weights for such photographs', sys.stderr)
+            say(f'note: {job.source}: {kind}; {advice}', sys.stderr)
             return
 
 

@@ -24,7 +24,7 @@ from asid_plugin.inference.devices import is_out_of_memory
 from asid_plugin.inference.tiling import Windows, self_ensemble, tiled, tiles_at_once
 from asid_plugin.options.basicsr_keys import PathOptions
 from asid_plugin.options.network import check_network
-from asid_plugin.options.problems import Options, mapping
+from asid_plugin.options.problems import Options, mapping, nearest
 from asid_plugin.options.schema import registered
 from asid_plugin.published.reported import table1
 from asid_plugin.published.variants import find
@@ -301,7 +301,9 @@ def load_spec(spec: str, running: Running) -> list[Candidate]:
     if path.is_dir():
         return [Folder(Method(name or path.resolve().name, source=what), path, running.scale)]
     if not (path.is_file() or is_packaged(what)):
-        raise EvaluationError(f'{what}: no such file or folder (a network is [NAME=]FILE, or [NAME=]bicubic)')
+        near = nearest(path.name, (file.name for file in path.parent.glob(f'*{path.suffix}')))
+        hint = f'; did you mean {near}?' if near else ' (a network is [NAME=]FILE, or [NAME=]bicubic)'
+        raise EvaluationError(f'{what}: no such file or folder{hint}')
     try:
         load = load_option_file if path.suffix.lower() in ('.yml', '.yaml') else load_checkpoint
         with warnings.catch_warnings():

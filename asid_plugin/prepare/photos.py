@@ -143,7 +143,8 @@ def training_commands(job: RawJob, scales: Sequence[int], records: Sequence[Reco
         yield training_command(job, 'finetune_ASID_x2.yml', 2, records) + '  # starts from the packaged weights'
     for scale in scales:
         if scale in TRAINED:
-            yield training_command(job, f'train_ASID_photos_x{scale}.yml', scale, records) + '  # starts from scratch'
+            start = 'scratch' if scale == 2 else 'the body of x2'
+            yield training_command(job, f'train_ASID_photos_x{scale}.yml', scale, records) + f'  # starts from {start}'
         else:
             yield f'# {OPTIONS} has no file for x{scale}: copy another, and change the scale in it'
 

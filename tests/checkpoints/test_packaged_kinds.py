@@ -207,18 +207,21 @@ def test_upscale_says_once_that_they_exist(folder: Path, jpeg: Callable, tmp_pat
         assert upscale([*images, '-o', str(tmp_path / 'out'), *words]) == 0
         said = capsys.readouterr().err
         assert said.count('a JPEG of quality') == 1 and note in said
-    for words in (['--real'], ['--scale', '3'], ['--skip-existing']):  # the last has nothing left to do
+    for words in (['--real'], ['--skip-existing']):  # the last has nothing left to do
         out = tmp_path / 'out' if words == ['--skip-existing'] else tmp_path / words[-1]
         assert upscale([*images, '-o', str(out), *words]) == 0
         assert 'a JPEG of quality' not in capsys.readouterr().err
+    assert upscale([*images, '-o', str(tmp_path / 'x3'), '--scale', '3']) == 0  # for which there are none
+    assert 'but packaged:x3 is for clean images; artefacts are amplified\n' in capsys.readouterr().err
 
 
-def test_as_long_as_there_are_none_nothing_is_said(jpeg: Callable, tmp_path: Path, capsys) -> None:
-    """Nor after an image in PNG, whatever it was before."""
+def test_artefacts_are_named_without_other_weights_too(jpeg: Callable, tmp_path: Path, capsys) -> None:
+    """But not for a PNG, even if it was a JPEG before."""
     if packaged_scales('real'):
         pytest.skip('the package has them')
-    assert upscale([jpeg(50), '-o', str(tmp_path / 'b.png')]) == 0
-    assert 'JPEG' not in capsys.readouterr().err
+    for image, number in ((jpeg(50), 1), (jpeg(95), 0), (str(tmp_path / 'b.png'), 0)):
+        assert upscale([image, '-o', str(tmp_path / 'b.png' if number else tmp_path / 'c.png')]) == 0
+        assert capsys.readouterr().err.count('is for clean images; artefacts are amplified') == number
 
 
 def test_a_trained_network_is_packaged_as_one_of_them(

@@ -492,7 +492,8 @@ def write_code(path: Path) -> None:
 @pytest.mark.parametrize(
     ('write', 'message'),
     [
-        (lambda path: None, 'net.pth: no such file or folder'),
+        (lambda path: None, r'net.pth: no such file or folder \(a network is'),
+        (lambda path: asid(Path('nett.pth')), r'net.pth: no such file or folder; did you mean nett.pth\?$'),
         (lambda path: path.write_bytes(b'no'), 'net.pth: damaged or not a checkpoint'),
         (write_code, 'net.pth: refused: it holds Python objects'),
         (write_foreign, 'net.pth: neither an ASID nor a network that spandrel knows'),
