@@ -138,7 +138,7 @@ class Page:
         )
         notes = left_out(header)
         if (better := better_packaged(name, header.quality)) in self.offers:
-            notes.append(f'this is a JPEG of quality {header.quality} or so; the weights {better} are for such')
+            notes.append(f'a JPEG of quality {header.quality} (estimated); the weights {better} are for such pictures')
         return _said(said, *(f'Note: {note}.' for note in notes)), gr.Button(interactive=True)
 
     def _offer(self, scale: int) -> gr.Dropdown:

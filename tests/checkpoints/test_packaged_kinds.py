@@ -145,7 +145,7 @@ def test_the_page_says_of_a_jpeg_that_the_others_exist(folder: Path, jpeg: Calla
     from asid_plugin.demo.page import Page
 
     page = Page(load_offers([]), 10**6, Kept(folder, 10**9))
-    note = 'this is a JPEG of quality 75 or so; the weights packaged:x2-real are for such'
+    note = 'a JPEG of quality 75 (estimated); the weights packaged:x2-real are for such pictures'
     assert note in page._judge(jpeg(75), 'packaged:x2')[0]
     for path, name in ((jpeg(90), 'packaged:x2'), (jpeg(75), 'packaged:x2-real'), (jpeg(75), 'packaged:x3')):
         assert 'JPEG' not in page._judge(path, name)[0]
