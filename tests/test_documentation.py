@@ -93,6 +93,7 @@ def examples() -> list[tuple[str, str]]:
     return [(name, code) for name, code in blocks if code.startswith(('import', 'from'))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('page', 'code'), examples())
 def test_examples_run(page: str, code: str, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture) -> None:
     """They print what stands behind `print`; nothing is sent to a hub."""

@@ -26,6 +26,7 @@ def test_what_a_terminal_obeys_is_escaped(raw: object, shown: str) -> None:
     assert printable(raw) == shown
 
 
+@pytest.mark.slow
 def test_nothing_that_comes_out_is_a_control_or_format_character() -> None:
     everything = ''.join(map(chr, range(0x110000)))
     left = {unicodedata.category(character) for character in printable(everything)}

@@ -35,7 +35,7 @@ def copy_runtime(target: Path, source: Path | None = None) -> None:
 
     Args:
         target: The folder. Modules get the suffix .js, because some web servers do not serve .mjs as JavaScript.
-        source: The unpacked npm package, or its folder dist; None to have npm fetch it.
+        source: The unpacked npm package, or its folder dist; None to let npm download it.
 
     Raises:
         ExportError: There is neither such a folder nor npm, or a file is missing or from another version.

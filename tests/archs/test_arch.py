@@ -63,6 +63,7 @@ def net(author_weights: dict[str, Tensor]) -> ASID:
     return net.eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 5e-5), (torch.float64, 1e-9)])
 def test_golden(net: ASID, golden: dict[str, Tensor], dtype: torch.dtype, tolerance: float):

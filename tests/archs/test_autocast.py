@@ -26,6 +26,7 @@ def step(net: nn.Module, call: Callable[[Tensor], Tensor], dtype: torch.dtype) -
     return [y.detach(), *(weight.grad.clone() for weight in net.parameters())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('kind', 'dtype'), [*((kind, torch.bfloat16) for kind in NETWORKS), ('inter', torch.float16)])
 def test_outputs_and_gradients_are_those_of_autocast_alone(kind: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)

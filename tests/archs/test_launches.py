@@ -36,6 +36,7 @@ def on_a_gpu(net: torch.nn.Module, dtype: torch.dtype | None = None) -> Counts:
     return counts
 
 
+@pytest.mark.slow
 def test_launches_of_a_pass_on_a_gpu():
     counts = on_a_gpu(ASID())
     assert counts.launches < 600
@@ -44,6 +45,7 @@ def test_launches_of_a_pass_on_a_gpu():
     assert counts.synchronisations == counts.copies_between_devices == 0
 
 
+@pytest.mark.slow
 def test_launches_of_a_training_step():
     """Tensors of the device `meta` have gradients, too, and take the way of a GPU."""
     net = ASID().to('meta')
@@ -56,6 +58,7 @@ def test_launches_of_a_training_step():
     assert forward.synchronisations == backward.synchronisations == 0
 
 
+@pytest.mark.slow
 def test_launches_of_a_pass_under_autocast():
     alone, together = (on_a_gpu(net, torch.bfloat16) for net in (ASID(), CastTogether(ASID())))
     assert alone.by_name['_to_copy'] <= 421

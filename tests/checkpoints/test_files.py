@@ -202,6 +202,7 @@ def test_ema_weights_are_preferred(tmp_path: Path):
     assert torch.equal(load_asid(tmp_path / 'net_g_5.pth').conv_first.weight, ema.conv_first.weight)
 
 
+@pytest.mark.slow
 def test_parallel_and_half_precision_weights(tmp_path: Path):
     net = small().half()
     torch.save({f'module.{key}': value for key, value in net.state_dict().items()}, tmp_path / 'a.pth')

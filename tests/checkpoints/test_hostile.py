@@ -167,6 +167,7 @@ def repeated(function: bytes, arguments: bytes, times: int) -> bytes:
 MANY = b'](' + b''.join(b'J' + struct.pack('<i', n) for n in range(100_000)) + b'e'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'content',
     [
@@ -204,6 +205,7 @@ def test_pickles_of_the_old_format_for_other_readers(tmp_path: Path, before: int
         check_file(path)
 
 
+@pytest.mark.slow
 def test_pickles_of_very_many_steps_for_other_readers(tmp_path: Path):
     """Each of them is looked at, so that a file of 10 MB took five seconds; 12,000 tensors are half a million."""
     path, steps = tmp_path / 'a.pth', b'N0' * 5_000_000
@@ -232,6 +234,7 @@ def test_files_for_other_readers(tmp_path: Path):
         check_file(path)
 
 
+@pytest.mark.slow
 def test_many_storages_of_the_old_format(tmp_path: Path):
     path, head = tmp_path / 'a.pth', (0x1950A86A20F9469CFC6C, 1001, {'little_endian': True})
     kind = text('storage') + b'q\x00ctorch\nFloatStorage\nq\x01' + text('cpu') + b'q\x02('
@@ -264,6 +267,7 @@ LAUGHS = b'K\x01' + b'q\x00h\x00\x86' * 80
 """A tuple of a tuple twice, and so on eighty times: its hash would take for ever."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'content',
     [
@@ -309,6 +313,7 @@ def test_damage_in_the_weights_is_noticed(tmp_path: Path):
     assert refusal(path) == 'damaged or not a checkpoint (BadZipFile)'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('extra', 'message'),
     [

@@ -154,6 +154,7 @@ def test_conversion(tmp_path: Path, capsys: pytest.CaptureFixture, flash: bool, 
         assert (ModelLoader().load_from_file(path).model.eval()(x) - picture).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_tell_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture):
     a, b = str(tmp_path / 'a.pth'), tmp_path / 'b.pth'
     torch.save({'params_ema': theirs(pe=False)}, a)
@@ -205,6 +206,7 @@ def test_the_authors_network_of_a_fork_is_converted(tmp_path: Path, capsys: pyte
     assert convert([*words, '--from', 'authors', '--flash']) == 2
 
 
+@pytest.mark.slow
 def test_unconverted_files_are_refused_with_the_command(tmp_path: Path):
     """Also those of a compiled network, whose names begin otherwise."""
     for wrap in (
@@ -224,6 +226,7 @@ def refuses(read: Callable, path: Path) -> None:
         read(path)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_upscaling_takes_the_converted_file(tmp_path: Path):
     torch.save({'params': theirs(pe=False)}, tmp_path / 'a.pth')

@@ -99,6 +99,7 @@ def test_the_results_are_those_measured_here(scale: int, monkeypatch: pytest.Mon
         assert found[how] == pytest.approx(expected[how], abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('scale', 'gain'), [(2, 1.5), (3, 1.0), (4, 0.7)])
 def test_they_beat_bicubic_on_another_photograph(scale: int, gain: float):
     """By this many dB, on a photograph that comes with scikit-image."""
@@ -168,6 +169,7 @@ def test_upscale_says_what_there_is(arguments: list[str], message: str, tmp_path
     assert not (tmp_path / 'b.png').exists()
 
 
+@pytest.mark.slow
 def test_the_page_offers_them():
     offered = {name: offer.upscaler.scale for name, offer in load_offers([]).items()}
     assert [*offered] == packaged_names()

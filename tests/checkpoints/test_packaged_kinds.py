@@ -120,6 +120,7 @@ def test_basicsrs_models_start_from_them(folder: Path) -> None:
         assert torch.equal(model.net_g.state_dict()[key], value.float())
 
 
+@pytest.mark.slow
 def test_the_evaluator_tells_both_apart(folder: Path) -> None:
     for name in ('packaged:x2', 'packaged:x2-real'):
         put(folder, name, random_net(upscale=2))
@@ -168,6 +169,7 @@ def test_which_are_better(folder: Path, name: str, quality: int, better: str | N
     assert better_packaged(Path(name), quality) == better
 
 
+@pytest.mark.slow
 def test_upscale_takes_them(folder: Path, jpeg: Callable[[int], str], tmp_path: Path, capsys) -> None:
     written = []
     for number, words in enumerate((['--real'], ['--weights', 'packaged:x2-real'], ['--real', '--scale', '2'], [])):
@@ -200,6 +202,7 @@ def test_upscale_refuses(folder: Path, jpeg: Callable, tmp_path: Path, capsys, w
     assert not (tmp_path / 'b.png').exists()
 
 
+@pytest.mark.slow
 def test_upscale_says_once_that_they_exist(folder: Path, jpeg: Callable, tmp_path: Path, capsys) -> None:
     images = [jpeg(95), jpeg(89), jpeg(50)]
     note = f'note: {images[1]}: a JPEG of quality 89 (estimated), but packaged:x2 is for clean images; --real uses '

@@ -163,6 +163,7 @@ def grey_levels(dataset: torch.utils.data.Dataset) -> list[int]:
     return [round(255 * dataset[i]['gt'].mean().item()) for i in range(len(dataset))]
 
 
+@pytest.mark.slow
 def test_datasets_share_an_lmdb(tmp_path: Path) -> None:
     write_lmdbs(tmp_path, 100)
     first, second = build_dataset(paired(tmp_path)), build_dataset(paired(tmp_path))

@@ -95,6 +95,7 @@ def batch(num: int) -> dict[str, torch.Tensor]:
     return {'gt': images, 'kernel1': kernel, 'kernel2': kernel, 'sinc_kernel': kernel}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('model', DEGRADING)
 def test_images_are_degraded_without_a_gpu(model: str) -> None:
     torch.manual_seed(0)
@@ -231,6 +232,7 @@ def test_every_model_starts_from_the_packages_weights(model: str) -> None:
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 def test_the_averaged_network_starts_from_them_too() -> None:
     network = {'type': 'ASID', 'upscale': 2}
     built = build_model(opt('RealESRNetModel', network, 'packaged:x2'))

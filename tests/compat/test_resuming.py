@@ -112,6 +112,7 @@ def test_a_draw_leaves_the_random_numbers_of_others_alone() -> None:
     assert first == again != other and first[0] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('prefetch', [None, 'cpu'])
 @pytest.mark.parametrize('persistent', [False, True])

@@ -28,6 +28,7 @@ def test_sizes_are_the_published_ones(
     assert counted_multiply_adds(net, *size) / 1e9 == pytest.approx(giga, rel=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('build', [IMDN, RFDN])
 def test_every_parameter_is_used_and_the_layouts_agree(build: type[nn.Module]):
     torch.manual_seed(0)
@@ -40,6 +41,7 @@ def test_every_parameter_is_used_and_the_layouts_agree(build: type[nn.Module]):
     torch.testing.assert_close(turned, y, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_pytorchs_count_of_an_asid_is_near_the_papers():
     """Ours has value and output projection in one product, so it runs fewer."""
     net, size = ASID(num_feat=16, num_block=2, upscale=4), (32, 48)

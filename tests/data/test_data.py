@@ -88,6 +88,7 @@ def test_a_draw_is_the_same_sample_whoever_reads_it_and_when(dataset: Callable, 
     assert len({sample['lq'].numpy().tobytes() for sample in drawn.values()}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', TYPES)
 def test_the_batches_of_workers_are_those_of_basicsr(dataset: Callable, kind: str) -> None:
     """Two epochs of two workers that are kept, seeded by BasicSR, through its prefetcher."""

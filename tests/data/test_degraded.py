@@ -101,6 +101,7 @@ def test_other_kernels_are_opencvs(dataset: Callable) -> None:
         np.testing.assert_allclose(pixels(sample['lq'])[4:-4, 4:-4], expected[4:-4, 4:-4], atol=0.51)
 
 
+@pytest.mark.slow
 def test_kernels_are_drawn_by_their_weights(dataset: Callable) -> None:
     """At x4; at x2 area and bilinear are the same, and at x3 all but area and bicubic."""
     names, weights = ALL['resize_list'], [4, 1, 1, 1, 1]
@@ -209,6 +210,7 @@ def test_folders_and_lmdbs_give_the_same(images: Path, dataset: Callable, tmp_pa
     assert listed[0]['gt_path'] == 'b_s002.png'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lmdb', ['x_HR_sub_raw.lmdb', 'x_HR_sub.lmdb'])
 def test_workers_read_it(images: Path, dataset: Callable, lmdb: str) -> None:
     """Forked when it has been read already, or started anew with a copy of a data set that has not."""

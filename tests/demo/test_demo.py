@@ -61,7 +61,7 @@ def address(weights: list[Path], tmp_path_factory: pytest.TempPathFactory) -> It
     temporary = tmp_path_factory.mktemp('temporary')
     words = ['--weights', *weights, '--max-pixels', MAX_PIXELS, *TILES]
     with served(temporary, *words, http_proxy='http://127.0.0.1:9') as (server, line):  # nobody is there
-        yield re.fullmatch(r'The page is at (http://127\.0\.0\.1:\d+/) until Ctrl-C\n', line)[1]
+        yield re.fullmatch(r'The page is at (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends it\)\n', line)[1]
         os.kill(server.pid, signal.SIGTERM)
         done = server.communicate(WAIT)
     assert (done.returncode, done.stderr, list(temporary.iterdir())) == (0, '', [])
@@ -333,6 +333,7 @@ def fails(weights: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     return fails
 
 
+@pytest.mark.slow
 def test_what_keeps_the_page_from_being_served_is_one_line(fails, weights, tmp_path, monkeypatch):
     assert fails('--weights', tmp_path / 'none.pth') == f'{tmp_path / "none.pth"}: no such file'
     assert fails('--weights', weights[0], '--tile', 8).endswith('the overlap must be smaller than the tile')
@@ -375,6 +376,7 @@ def test_sigterm_in_the_middle_of_an_enlargement_is_a_clean_end(weights: list[Pa
     assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (0, '', [])
 
 
+@pytest.mark.slow
 def test_an_enlargement_that_nobody_waits_for_any_more_stops(picture: Path, tmp_path: Path):
     """Its page was closed or was given another picture; the network goes through 256 of 969 tiles."""
     import gradio  # for some seconds, which every process of tests would spend where it begins

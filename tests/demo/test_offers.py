@@ -22,6 +22,7 @@ def test_the_packaged_weights_are_for_clean_photographs():
         assert said.startswith('For clean photographs: trained on about 480 photographs (T91 and BSDS400), ')
 
 
+@pytest.mark.slow
 def test_of_another_checkpoint_its_arguments_and_data_are_said_as_far_as_they_are_known(tmp_path: Path):
     net = ASID(num_feat=16, num_block=2, upscale=3, sharing='none')
     torch.save({'params': net.state_dict()}, tmp_path / 'mine.pth')

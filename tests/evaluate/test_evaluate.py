@@ -319,6 +319,7 @@ def test_the_authors_checkpoint_by_tiles_and_whole(set5: Path, tmp_path: Path):
     assert found.mean('ASID, whole') != found.mean('ASID, tiles 16/4')
 
 
+@pytest.mark.slow
 def test_both_borders_side_by_side(set5: Path, tmp_path: Path):
     """LR of 23x23 and 23x27 pixels: the paper's zeros, and tiles of whole windows that are flush and fade."""
     for file in sorted((set5 / 'GTmod2').iterdir()):
@@ -372,6 +373,7 @@ def test_names_of_asids(tmp_path: Path, arguments: dict, name: str):
         assert load_candidates([spec], Running(2))[1].method.name == wanted
 
 
+@pytest.mark.slow
 def test_self_ensemble_is_named_and_has_no_row_of_the_paper(set5: Path, tmp_path: Path):
     net = asid(tmp_path / 'a.pth')
     evaluation = run(set5, [f'ASID={tmp_path}/a.pth'], self_ensemble=True, hows=('whole',))
@@ -384,6 +386,7 @@ def test_self_ensemble_is_named_and_has_no_row_of_the_paper(set5: Path, tmp_path
     assert_same(evaluation.sets[0].mean('ASID+, whole'), expected(set5, ensemble))
 
 
+@pytest.mark.slow
 def test_half_precision(set5: Path, tmp_path: Path):
     net = asid(tmp_path / 'a.pth')
     evaluation = run(set5, [f'a={tmp_path}/a.pth'], hows=('whole',), dtype=torch.bfloat16)
@@ -584,6 +587,7 @@ def test_labels_are_told_apart(tmp_path: Path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('files', 'names'),
     [
@@ -626,6 +630,7 @@ def test_the_table():
     )
 
 
+@pytest.mark.slow
 def test_the_command(set5: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     asid(tmp_path / 'a.pth')
     out = tmp_path / 'out'
@@ -698,6 +703,7 @@ def test_one_image_by_itself(set5: Path):
     assert result.figures['bicubic'] == run(set5).sets[0].images[0].figures['bicubic']
 
 
+@pytest.mark.slow
 def test_options_that_train_mean_what_they_have_trained(
     set5: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def eventually(page: Chrome, condition: Callable[[], bool]) -> None:
     WebDriverWait(page, 5).until(lambda _: condition())
 
 
+@pytest.mark.slow
 def test_a_figure_beside_a_slider_is_not_broken_from_its_name(tmp_path: Path):
     found = evaluation(tmp_path)
     found.metrics = (Metric('gmsd', True, True),)

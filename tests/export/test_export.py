@@ -247,7 +247,7 @@ def test_the_page_runs(shared, monkeypatch):
             ['--weights', 'asid.onnx', '--backend', 'onnxruntime', '--scale', '4'],
             '--scale 4: asid.onnx holds a network',
         ),
-        (['--weights', 'asid.onnx', '--backend', 'onnxruntime', '--device', 'cuda'], '--device cuda: ONNX Runtime'),
+        (['--weights', 'asid.onnx', '--backend', 'onnxruntime', '--device', 'cuda'], '--device cuda: this ONNX'),
         (['--weights', 'none.onnx', '--backend', 'onnxruntime'], 'none.onnx: no such file'),
         (
             ['--weights', 'damaged.onnx', '--backend', 'onnxruntime'],

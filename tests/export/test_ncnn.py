@@ -26,6 +26,7 @@ def saved(folder, **arguments):
     return net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('arguments', VARIANTS)
 def test_agrees_with_pytorch_at_any_size(tmp_path, arguments):
     pytest.importorskip('ncnn', reason='ncnn is not installed')

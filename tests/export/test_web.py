@@ -438,7 +438,7 @@ def fails(weights: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., s
         there = sorted(tmp_path.rglob('*'))
         assert command('export')([*map(str, argv)]) == 2
         err = capsys.readouterr().err.removeprefix(
-            f'npm fetches onnxruntime-web@{web_runtime.RUNTIME_VERSION}, 33 MB\n'
+            f'npm downloads onnxruntime-web@{web_runtime.RUNTIME_VERSION}, 33 MB\n'
         )
         assert err.startswith('error: ') and err.count('\n') == 1 and sorted(tmp_path.rglob('*')) == there
         return err[7:-1]

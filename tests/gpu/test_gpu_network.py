@@ -33,6 +33,7 @@ def net(golden: dict[str, Tensor]) -> ASID:
     return net.eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 5e-5), (torch.float64, 1e-9)])

@@ -87,6 +87,7 @@ def test_adamw_counts_its_steps_on_the_cpu_when_resumed(build: Callable, device:
     assert {step.device.type for step in steps} == {'cpu'} or optimizer.param_groups[0].get('fused')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('device', ['cpu', CUDA])
 @pytest.mark.parametrize(('amp', 'loss_apart', 'gradients_apart'), [('bf16', 5e-3, 0.1), ('fp16', 1e-3, 0.05)])
 def test_half_precision_begins_as_float32_does(

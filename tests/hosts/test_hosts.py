@@ -16,6 +16,7 @@ def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['spandrel', 'mmengine'])
 def test_a_host_of_another_version_works_as_before(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
@@ -25,6 +26,7 @@ def test_a_host_of_another_version_works_as_before(tmp_path: Path, name: str) ->
     assert f'asid_plugin cannot register in {name} 99.0' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_loader_that_modules_share_is_watched_for_the_host_only(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / 'all.zip', 'w') as archive:
         archive.writestr('basicsr.py', "__version__ = '1.2.0'")
@@ -35,6 +37,7 @@ def test_a_loader_that_modules_share_is_watched_for_the_host_only(tmp_path: Path
     assert run(code, tmp_path).stdout == '1.2.0 42\n'
 
 
+@pytest.mark.slow
 def test_a_basicsr_of_somebody_elses_needs_none_of_our_extras(tmp_path: Path) -> None:
     (tmp_path / 'basicsr').mkdir()
     (tmp_path / 'basicsr' / '__init__.py').write_text("__version__ = '1.2.0'")
@@ -53,6 +56,7 @@ print(basicsr.__version__)
     assert run(code, tmp_path).stdout == '1.2.0\n'
 
 
+@pytest.mark.slow
 def test_mmengines_registries_may_be_asked_for_first(tmp_path: Path) -> None:
     code = "from asid_plugin.hosts.mmengine import registries; print(registries()['MODELS'].scope)"
     assert run(code, tmp_path).stdout == 'asid\n'

@@ -164,6 +164,7 @@ def card_of(folder: Path) -> Any:
     return huggingface_hub.ModelCard.load(folder / 'README.md')
 
 
+@pytest.mark.slow
 def test_the_card_tells_what_the_metadata_tell(tmp_path: Path):
     ASID.from_pretrained('packaged:x2').save_pretrained(tmp_path)
     card = card_of(tmp_path)
@@ -258,6 +259,7 @@ def test_figures_that_are_not_understood_are_left_out(tmp_path: Path, results: s
 # folders of strangers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('entries', 'message'),
     [
@@ -432,6 +434,7 @@ def torch_hub(name: str, **arguments: object) -> Any:
     return torch.hub.load(str(ROOT), name, source='local', **arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_torch_hub_loads_the_packaged_weights(scale: int):
     net = torch_hub('asid', scale=scale, pretrained=True)

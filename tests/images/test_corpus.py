@@ -132,6 +132,7 @@ def test_upscaling(file, case, folder):
     check_profile(profile_in_png(data), case, bool(image.notes or notes))
 
 
+@pytest.mark.slow
 def test_data_preparation(file, case):
     path = file(case)
     image = read(path, case)

@@ -629,6 +629,7 @@ class TestJpeg:
         near(got, SMOOTH, 4)
         assert got.notes == ('CMYK converted to RGB',) and got.metadata.profile is None
 
+    @pytest.mark.slow
     def test_inks_with_a_profile(self, tmp_path):
         """LittleCMS is asked for the same conversion, of the pixels that Pillow decodes."""
         wanted = cmyk_profile()
@@ -722,6 +723,7 @@ class TestJpeg:
         (frame,) = read_frames(path)
         assert frame.notes == ('only the first of the 2 pictures of the MPO',)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(('options', 'least'), [({}, 24), ({'progressive': True}, 20), ({'optimize': True}, 24)])
     def test_most_holes_are_found(self, tmp_path, options, least):
         """They put the decoder out of step; now and then it ends with the last block nevertheless."""

@@ -174,6 +174,7 @@ def test_jpeg_quality(tmp_path):
     assert sizes == sorted(set(sizes)) and sizes[-1] > 200 * 200 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('suffix', sorted(set(FORMATS) - {'.jpeg', '.tif'}))
 @pytest.mark.parametrize('shape', [(1, 1), (1, 300), (300, 1), (700, 900)])
 def test_strips_make_the_same_file_as_the_whole(tmp_path, suffix, shape):
@@ -762,6 +763,7 @@ def test_an_existing_file_is_replaced(tmp_path):
     assert os.listdir(tmp_path) == ['a.png']
 
 
+@pytest.mark.slow
 def test_pillow_opens_a_png_with_huge_texts(tmp_path):
     texts = {'Title': 'words ' * 200_000, 'Author': 'слова ' * 100_000}
     huge = Metadata(profile() + bytes(2**21), iptc=IPTC + bytes(2**19), xmp=XMP + b' ' * 2**21, text=texts)

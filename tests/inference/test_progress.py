@@ -15,6 +15,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_a_line_every_few_seconds_also_when_nothing_comes(monkeypatch):
     monkeypatch.setattr(module, 'EVERY', 0.2)
     stream = io.StringIO()
@@ -64,6 +65,7 @@ def test_the_whole_is_estimated_once_after_the_first_seconds(monkeypatch):
     assert re.fullmatch(r'about \d+ (seconds|minutes) left, estimated from the first (48|64) tiles', line)
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar(monkeypatch):
     stream = Terminal()
     with Progress({'image': 2, 'tile': 40}, 40, stream=stream) as progress:

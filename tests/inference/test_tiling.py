@@ -194,6 +194,7 @@ def test_no_padding_reaches_the_network_and_the_values_are_right(tile: int | Non
         assert torch.equal(whole, rows), 'the strips, joined'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('feather', [False, True])
 def test_a_network_that_does_not_mind_where_a_pixel_is_gives_the_whole_image(feather: bool):
     """Every side from 1 to 200, the other one anything; the images and the weights are small integers, so exactly."""
@@ -226,6 +227,7 @@ def test_small_images_are_mirrored_as_numpy_does(size: tuple[int, int], kind: to
     assert np.array_equal(Windows(8).extend(lq).numpy(), np.pad(lq.numpy(), more, mode='symmetric'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('build', [ASID, OmniSR])
 def test_the_tiles_of_a_network_need_none_of_its_padding(build: type[ASID | OmniSR]):
     net = build(num_feat=16, num_block=1, upscale=2)
@@ -239,6 +241,7 @@ def test_the_tiles_of_a_network_need_none_of_its_padding(build: type[ASID | Omni
     assert all(net.padded_size(*shape) == [*shape] for shape in seen)
 
 
+@pytest.mark.slow
 def test_flush_tiles_of_a_network_by_hand():
     """57x60 pixels: four squares of 56, one flush with each corner."""
     torch.manual_seed(0)
@@ -281,6 +284,7 @@ def outer(image: np.ndarray) -> np.ndarray:
     return np.concatenate([image[-4:].reshape(-1, 3), image[:-4, -4:].reshape(-1, 3)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('side', 'gain'), [(60, 4), (57, 4), (17, 4), (12, 3)])
 def test_the_packaged_weights_at_the_borders(side: int, gain: float):
     """At the bottom and right of LR crops, against zeros beyond them, in dB; the inner part is not the worse for it."""

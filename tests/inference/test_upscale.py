@@ -323,6 +323,7 @@ def test_images_of_one_name_are_both_written(run, tmp_path):
     assert read_image(out / 'grey_png_x2.png').height == 32 and read_image(out / 'grey_jpg_x2.png').height == 48
 
 
+@pytest.mark.slow
 def test_what_is_there_is_left(run, folder, tmp_path):
     out = tmp_path / 'out'
     assert run(folder / 'a.jpg', '-o', out)[0] == 0
@@ -346,6 +347,7 @@ def test_what_a_kill_left_in_out_is_removed(run, folder, tmp_path):
     assert names(tmp_path / 'out') == sorted([running, others, 'a.png', 'b.png'])
 
 
+@pytest.mark.slow
 def test_quality_is_jpegs(run, tmp_path):
     image = write(tmp_path / 'a.png')
     sizes = {}
@@ -390,6 +392,7 @@ def frames(path, number=3, size=(20, 24), **keywords):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('suffix', ['png', 'webp', 'tif'])
 def test_animations_are_enlarged_frame_by_frame(run, tmp_path, suffix):
     image = frames(tmp_path / 'a.gif', duration=[40, 80, 120], loop=2)
@@ -441,6 +444,7 @@ def test_tiles_and_progress_are_those_of_all_frames(net, tmp_path):
     assert seen[-1] == (job.tiles, job.tiles) and seen == sorted(seen)
 
 
+@pytest.mark.slow
 def test_pages_of_different_sizes_count_by_their_own(net, tmp_path):
     image, seen = tmp_path / 'a.tif', []
     sizes = [(20, 24), (150, 100), (60, 130)]

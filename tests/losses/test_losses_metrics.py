@@ -79,6 +79,7 @@ def test_ssim_matlab_rounds_luma():
     assert 1e-4 < basicsr - ours < 5e-3
 
 
+@pytest.mark.slow
 @NEEDS_SET5
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_ssim_of_the_luma_that_matlab_rounds(scale: int):

@@ -235,6 +235,7 @@ def test_mixed_precision(tiny: Callable, tmp_path: Path):
     assert mixed != plain
 
 
+@pytest.mark.slow
 def test_one_work_folder_one_training(tiny: Callable, tmp_path: Path):
     """By MMEngine's own tools too; the same process may train there again."""
     work_dir = tmp_path / 'taken'

@@ -433,6 +433,7 @@ def test_other_models_are_compiled_as_mmengine_does(tiny: Tiny, tmp_path: Path, 
     assert [line in log.read_text() for line in said] == [not ours, ours]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('compile_cfg', 'counts', 'said'),
     [

@@ -93,6 +93,7 @@ def test_gradient_clipping(options: dict, tmp_path: Path):
     torch.testing.assert_close(norm, torch.tensor(1e-3), rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('amp', ['bf16', 'fp16'])
 def test_mixed_precision_is_near_float32(options: dict, tmp_path: Path, amp: str):
     plain, mixed = make_model(options, tmp_path), make_model(options, tmp_path, amp=amp)
@@ -104,6 +105,7 @@ def test_mixed_precision_is_near_float32(options: dict, tmp_path: Path, amp: str
     assert mixed.get_current_log()['l_pix'] != plain.get_current_log()['l_pix']
 
 
+@pytest.mark.slow
 def test_scaler_state_is_saved_and_resumed(options: dict, tmp_path: Path):
     model = make_model(options, tmp_path, amp='fp16')
     step(model, 3)
@@ -121,6 +123,7 @@ def test_losses_are_added(options: dict, tmp_path: Path):
     assert set(model.get_current_log()) == {'l_pix', 'l_fft'}
 
 
+@pytest.mark.slow
 def test_distillation_is_a_loss_from_the_teachers_output(options: dict, tmp_path: Path):
     teacher = ASID(num_feat=24, num_block=2, upscale=2).eval()
     torch.save({'params': teacher.state_dict()}, tmp_path / 'teacher.pth')
@@ -174,6 +177,7 @@ def test_safetensors_are_written_beside(options: dict, tmp_path: Path, ema_decay
         assert json.loads(file.metadata()['network_g']) == options['network_g']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('borders', 'running'),
     [
@@ -282,6 +286,7 @@ def test_a_deeper_network_starts_from_a_shallower_one(options: dict, tmp_path: P
     assert torch.equal(make_model(options, tmp_path).net_g.body[0].conv.weight, source.body[0].conv.weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('strict', [True, False])
 def test_pretrained_weights_of_the_authors(options: dict, tmp_path: Path, strict: bool):
     """Flat and in their layout; x3 starts from x2's body when strict_load_g is off."""

@@ -108,6 +108,7 @@ def test_a_damaged_place(options: dict, tmp_path: Path) -> None:
         resumed(options, tmp_path, {'place': {'samples': -1, 'total': 8, 'seed': 0}}, resume_state='a.state')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('train', [{}, {'amp': 'fp16', 'grad_clip': 1e-2, 'accumulate': 2}], ids=str)
 @pytest.mark.parametrize(('before', 'after'), [(True, True), (None, True), (True, None)])
 def test_an_optimizer_that_is_fused_or_no_longer(
@@ -134,6 +135,7 @@ def test_an_optimizer_that_is_fused_or_no_longer(
             torch.testing.assert_close(ends[1][name], value, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_soap_resumes_bit_for_bit(options: dict, tmp_path: Path) -> None:
     """Four steps, the eigenbases updated after each second one, against two, a state in a file, and two more."""
     pytest.importorskip('pytorch_optimizer')

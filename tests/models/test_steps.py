@@ -38,6 +38,7 @@ def fused(options: dict) -> dict:
     return options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'train',
     [{'ema_decay': 0.9}, {'amp': 'fp16', 'grad_clip': 1.0}, {'amp': 'bf16', 'accumulate': 2, 'tf32': True}],
@@ -165,6 +166,7 @@ def test_overflows_that_last_end_the_training(options: dict, tmp_path: Path, acc
     assert model.scaler.get_scale() <= 1
 
 
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_end_a_training_in_float16(options: dict, tmp_path: Path) -> None:
     model = make_model(options, tmp_path, amp='fp16')
     step(model)
@@ -209,6 +211,7 @@ def test_nothing_else_is_skipped(options: dict, tmp_path: Path, amp: str | None)
         fed(model, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('amp', [None, 'fp16'])
 @pytest.mark.parametrize(('saved', 'built'), [(True, False), (False, True), (True, True)])
 def test_an_optimizer_goes_on_as_the_options_say(

@@ -57,6 +57,7 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return start
 
 
+@pytest.mark.slow
 def test_raw_pixels_png_files_and_folders_are_right(problems: Callable[..., list]) -> None:
     assert problems() == []
     assert problems({'datasets:train:dataroot_gt': 'datasets/photos/photos_HR_sub.lmdb'}) == []
@@ -106,6 +107,7 @@ def test_mistakes_are_named(problems: Callable[..., list], edits: dict[str, Any]
         assert line.startswith(f'datasets: train: {beginning}')
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_used_are_named(problems: Callable[..., list]) -> None:
     Path('photos/b.png').write_bytes(Path('photos/b.png').read_bytes()[:-200])
     Path('photos/c.txt').write_text('notes')

@@ -143,6 +143,7 @@ def problems(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return start
 
 
+@pytest.mark.slow
 def test_options_that_are_right_pass(problems):
     assert problems() == []
     assert problems(file='demo_test_ASID_x2.yml') == []
@@ -278,9 +279,9 @@ train:scheduler:type = StepLR
 train:pixel_opt = DELETED
     train: pixel_opt: missing; a loss is needed, such as type: L1Loss
 train:pixel_opt:reduction = none
-    train: pixel_opt: L1Loss gives more than one number; a loss is one, such as with reduction: mean
+    train: pixel_opt: L1Loss returns more than one number; use a reduction, such as mean
 train:fft_opt = {type: PerceptualLoss, layer_weights: {conv5_4: 1}}
-    train: fft_opt: type: PerceptualLoss is for perceptual_opt
+    train: fft_opt: type: PerceptualLoss belongs to perceptual_opt
 train:fft_opt = {type: GANLoss, gan_type: vanilla}
     train: fft_opt: GANLoss: 
 train:perceptual_opt = {type: L1Loss}
@@ -298,7 +299,7 @@ train:distill_opt = {type: L1Loss}
 train:teacher = packaged:x2
     train: teacher: unused without distill_opt, a loss such as type: L1Loss
 train:distill_opt = {type: L1Loss}; train:teacher = packaged:x4
-    train: teacher: packaged:x4 is of scale 4, but scale is 2
+    train: teacher: packaged:x4 has scale 4, but scale is 2
 train:distill_opt = {type: L1Loss}; train:teacher = /no/teacher.pth
     train: teacher: no file /no/teacher.pth; it should be the weights of a trained ASID
 
@@ -321,7 +322,7 @@ datasets:val = ~
 model_type = ASIDModell
     model_type: 'ASIDModell' is unknown; did you mean ASIDModel?
 num_gpu = 9
-    num_gpu: 9, but this machine shows
+    num_gpu: 9, but this machine has
 logger:wandb = {project: 7}
     logger: wandb: project: 7 should be text, or ~
 
@@ -393,7 +394,7 @@ datasets:val:filename_tmpl = "{}{0.__class__}"
 datasets:val:io_backend = {type: disk, readonly: true}
     datasets: val: io_backend: readonly: unknown; known are type
 datasets:val:mean = [0.5, 0.5, 0.5]
-    datasets: val: std: missing; mean and std go together
+    datasets: val: std: missing; mean and std need each other
 datasets:val:std = [1, 0, 1]
     datasets: val: std: [1, 0, 1] should be a list of 1 to 3 numbers above 0, or ~
 datasets:train:dataset_enlarge_ratio = 1.0e+308
@@ -407,7 +408,7 @@ num_gpu = 0; datasets:train:dataset_enlarge_ratio = 1
 num_gpu = 0; datasets:train:dataset_enlarge_ratio = 5
     datasets: train: dataset_enlarge_ratio: with 5 x 2 images the training would end at iteration 151 of 300:
 datasets:train:num_worker_per_gpu = 0
-    datasets: train: persistent_workers: true needs a trainingwith num_worker_per_gpu above 0
+    datasets: train: persistent_workers: true needs a training with num_worker_per_gpu above 0
 datasets:val:prefetch_mode = cuda
     datasets: val: prefetch_mode: cuda needs a GPU and pin_memory: true; ~ works everywhere
 datasets:val:io_backend = {}
@@ -443,6 +444,7 @@ GRAPHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('said', GRAPHS)
 def test_cuda_graphs_and_parts_of_batches_exclude_each_other(problems, said):
     edit = {'compile': GRAPHS[said], 'train:accumulate': 2}
@@ -495,6 +497,7 @@ def test_networks_without_windows_are_tested_by_any_tile(problems):
 WEIGHTS = 'experiments/demo_ASID_x2/models/net_g_latest.pth'
 
 
+@pytest.mark.slow
 def test_weights_of_another_network(problems):
     edits = {'path:pretrain_network_g': WEIGHTS, 'scale': 2, 'network_g:num_block': 8}
     line = f'path: pretrain_network_g: {WEIGHTS}: these weights are for another ASID: num_block is 3 there and 8 here'
@@ -502,6 +505,7 @@ def test_weights_of_another_network(problems):
     assert problems(edits | {'path:strict_load_g': False}) == []
 
 
+@pytest.mark.slow
 def test_weights_of_neosrs_network(problems, work: Path):
     network = {'num_feat': 16, 'num_block': 2, 'input_range': 'unit', 'position_bias': False, 'channel_scale': 'fixed'}
     edits = {f'network_g:{key}': value for key, value in network.items()} | {'path:pretrain_network_g': 'net.pth'}
@@ -542,6 +546,7 @@ def test_weights_that_any_model_reads(problems, work: Path):
     assert line.startswith('path: pretrain_network_g: packaged:x4: ')
 
 
+@pytest.mark.slow
 def test_soap_is_checked_like_other_optimizers(problems, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip('pytorch_optimizer')
     soap = {'type': 'SOAP', 'lr': 3e-3}
@@ -580,6 +585,7 @@ def write_state(work: Path, iteration: int, epoch: int) -> Path:
     return file.relative_to(work)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_by_the_schedule_that_it_began_with(problems, work: Path):
     file = write_state(work, 100, epoch=4)
     assert problems({'train:scheduler:periods': [300], 'train:total_iter': 300}, '--auto_resume') == []
@@ -614,6 +620,7 @@ def test_a_state_is_unpickled_once(problems, work: Path, monkeypatch: pytest.Mon
     assert problems(None, '--auto_resume') == [] and read == [file, file], 'another of its name is read anew'
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_has_epochs_left(problems, work: Path):
     """200 samples are 25 batches of 8; with 2 a batch, there were 100 in an epoch."""
     file = write_state(work, 160, epoch=6)
@@ -634,6 +641,7 @@ def test_a_state_that_is_cut_short(problems, work: Path):
     assert line.startswith(f'path: resume_state: {file} is not a complete training state (')
 
 
+@pytest.mark.slow
 def test_a_state_whose_place_is_none(problems, work: Path):
     file = write_state(work, 100, epoch=4)
     state = torch.load(work / file)
@@ -649,6 +657,7 @@ def test_a_state_whose_place_is_none(problems, work: Path):
     assert problems(None, '--auto_resume') == []
 
 
+@pytest.mark.slow
 def test_a_state_with_its_place_has_as_many_epochs_left_as_it_needs(problems, work: Path):
     """200 samples are 25 batches of 8, and 13 epochs are begun; after 12 of them, two batches of the last are left."""
     file = write_state(work, 290, epoch=12)
@@ -658,6 +667,7 @@ def test_a_state_with_its_place_has_as_many_epochs_left_as_it_needs(problems, wo
         assert (problems(None, '--auto_resume') == []) is fits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('cut', [None, 0, 5000])
 def test_a_state_without_whole_weights_beside_it(problems, work: Path, cut: int | None):
     file = write_state(work, 100, epoch=4)
@@ -783,6 +793,7 @@ def test_lmdbs_that_disagree(problems, lq, line):
     assert problems() == [f'datasets: train: {line}']
 
 
+@pytest.mark.slow
 def test_lmdbs_that_are_not_whole(problems):
     folder = Path('datasets/demo/train_HR_sub.lmdb')
     again = 'asid prepare demo makes it'
@@ -820,6 +831,7 @@ def test_folders_that_disagree(problems):
     assert problems() == [f'datasets: val: dataroot_gt: no images in {gt}']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('save', [True, False])
 @pytest.mark.parametrize('file', ['demo_ASID_x2.yml', 'demo_test_ASID_x2.yml'])
 def test_images_of_one_name_are_not_saved_as_one(problems, file: str, save: bool):
@@ -860,6 +872,7 @@ def test_only_runs_that_use_the_plugin_are_checked(problems):
     assert in_our_model == ['network_g: num_blok: unknown; did you mean num_block? (EDSR)']
 
 
+@pytest.mark.slow
 def test_asid_in_a_model_of_basicsr(problems):
     of_basicsr = {'model_type': 'SRModel', 'train:optim_g:type': 'Adam'}
     assert problems(of_basicsr) == problems(of_basicsr | {'path:pretrain_network_g': 'packaged:x2'}) == []
@@ -1020,6 +1033,7 @@ def test_raw_pixels_have_their_own_dataset(problems, work: Path, edits: Edits, r
     assert not message or re.search(message, found[0])
 
 
+@pytest.mark.slow
 def test_raw_pixels_beside_png_files_are_found(problems, work: Path):
     raw = {'datasets:train:type': 'RawPairedImageDataset'}
     for name, k in (('train_HR_sub', 1), ('train_LR_bicubic_X2_sub', 2)):

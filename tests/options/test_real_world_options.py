@@ -142,6 +142,7 @@ def test_pairs_need_no_keys_of_degradations(problems: Callable[..., list]) -> No
     assert line.startswith('datasets: train: type: RealESRGANDataset, but high_order_degradation is false')
 
 
+@pytest.mark.slow
 def test_a_discriminator_is_needed(problems: Callable[..., list]) -> None:
     gan = {'model_type': 'RealESRGANModel', 'gt_usm': DELETED}
     assert sorted(problems(gan)) == [

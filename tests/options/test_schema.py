@@ -135,6 +135,7 @@ def keys_of(section: dict, key: tuple = ()) -> Iterator[tuple]:
             yield from keys_of(value, (*key, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('stem', ['train_ASID_x2', 'test_ASID_x2'])
 def test_a_typo_in_any_key_names_that_key(stem: str):
     opt = yaml.safe_load((ROOT / f'options/{stem}.yml').read_text())

@@ -205,6 +205,7 @@ def test_the_arguments_of_compile():
     ] == []
 
 
+@pytest.mark.slow
 def test_no_large_network_is_built():
     built = []
 

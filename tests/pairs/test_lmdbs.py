@@ -115,6 +115,7 @@ def test_of_large_lmdbs_an_image_is_compared_when_it_is_first_used(raw: Path, mo
     assert samples.lq.compared.tolist() == [True, True, False]
 
 
+@pytest.mark.slow
 def test_mmengine_compares_each_time(raw: Path, monkeypatch) -> None:
     monkeypatch.setattr(lmdbs, 'READ_WHOLE', 0)
     change_value(raw / 'gt.lmdb', 'my photo', flip(0, 7))
@@ -142,6 +143,7 @@ def test_a_flipped_bit_of_a_png_is_named(tmp_path: Path, at: float, capfd: pytes
     assert capfd.readouterr().err == ''
 
 
+@pytest.mark.slow
 def test_damaged_pages_end_no_process(raw: Path) -> None:
     """Bytes of page heads, by which lmdb finds its way: some of these end the process that follows them."""
     root, rng = raw / 'gt.lmdb', random.Random(1)

@@ -223,6 +223,7 @@ def test_figure5_measures_as_basicsr(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert '0, the detail is --box' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_figure5_needs_no_arguments(tmp_path: Path, capsys: pytest.CaptureFixture):
     produce('figure5', '-o', tmp_path / 'figure.png')
     assert capsys.readouterr().out.startswith(f'wrote {tmp_path / "figure.png"}\nchelsea')

@@ -96,6 +96,7 @@ def test_table2_counts_what_the_paper_counts(capsys: pytest.CaptureFixture) -> N
             assert f'{float(printed[row["method"]][2]):.1f}' == row['flops_g']
 
 
+@pytest.mark.slow
 def test_table1_counts_our_parameters_and_takes_measured_rows(capsys: pytest.CaptureFixture, evaluation: Path) -> None:
     printed = produce(capsys, 'table1', '--measured', evaluation)
     rows = [row for part in re.split(r'\nx\d\n', printed)[1:] for row in cells(part)]

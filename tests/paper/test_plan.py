@@ -385,6 +385,7 @@ def test_job_arrays_train_each_once_in_the_right_order(plan: Callable, capsys: p
     assert bash(folder / 'level_1.sh', SLURM_ARRAY_TASK_ID='0', STATUS='3') == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='signals of SLURM')
 @pytest.mark.parametrize('ends', ['long after', 'at the signal'])
 def test_a_task_whose_time_is_up_goes_back_into_the_queue(plan: Callable, ends: str) -> None:

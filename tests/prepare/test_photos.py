@@ -195,6 +195,7 @@ def test_finished_lmdbs_that_were_not_given_their_names_yet(photos: Path, tmp_pa
     assert contents(out) == expected
 
 
+@pytest.mark.slow
 def test_an_lmdb_that_has_changed_is_named(photos: Path, tmp_path: Path):
     out = tmp_path / 'out'
     prepare_photos([photos], out, (2,), 64, 1)

@@ -114,6 +114,7 @@ def test_basicsr_reads_sub_images_that_belong_together(prepared: Path, scale: in
         np.testing.assert_array_equal(lq, lr[top : top + side, left : left + side])
 
 
+@pytest.mark.slow
 def test_the_evaluator_knows_the_layout(prepared: Path):
     for scale in (3, 4):
         [found] = find_sets([prepared / 'datasets'], scale, ['RealSR'])

@@ -86,6 +86,7 @@ def test_a_part_that_fails_is_recorded_and_the_rest_goes_on(
     assert 'tests: Tests marked gpu\n    skipped, 0 s; not installed: pytest' in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_part_is_stopped_when_its_time_is_over(tmp_path: Path):
     assert gpu_check.main(['--out', str(tmp_path), *SMALL, '--only', 'large', '--minutes', '0.001']) == 1
     assert report(tmp_path)['large']['note'].startswith('stopped after 0 s, its share of --minutes')

@@ -101,6 +101,7 @@ def test_averaged_weights_are_preferred_as_by_our_own_path(tmp_path: Path):
     assert torch.equal(model.model.conv_first.weight, ema.conv_first.weight)
 
 
+@pytest.mark.slow
 def test_the_authors_file_gives_their_image(tmp_path: Path):
     golden = np.load(ROOT / 'tests/fixtures/asid_x2.npz')
     weights = {key[2:]: torch.from_numpy(golden[key]) for key in golden if key.startswith('w:')}
@@ -115,6 +116,7 @@ def test_the_authors_file_gives_their_image(tmp_path: Path):
     torch.testing.assert_close(model(torch.from_numpy(golden['x']).float()), expected, atol=2e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float16, 3e-3), (torch.bfloat16, 2e-2)], ids=str)
 def test_half_precision_is_near(dtype: torch.dtype, tolerance: float):
     x = torch.rand(1, 3, 24, 24)
@@ -200,6 +202,7 @@ def refusal(path: Path) -> str:
     return str(error.value)
 
 
+@pytest.mark.slow
 def test_files_from_strangers_are_refused(tmp_path: Path):
     path, net = tmp_path / 'a.pth', small().state_dict()
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
