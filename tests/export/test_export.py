@@ -75,7 +75,7 @@ def names_this_machine(path):
 
 @pytest.fixture(scope='module')
 def shared(exported, tmp_path_factory):
-    """What `exported` has, in a folder to write to."""
+    """The files of `exported`, in a folder to write to."""
     folder = tmp_path_factory.mktemp('export')
     for name in ('asid.pth', 'asid.onnx'):
         shutil.copy(exported.folder / name, folder)

@@ -1,8 +1,6 @@
 """Messages for mistakes in option files whose training set degrades GT images."""
 
-import sys
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,10 @@ import pytest
 import yaml
 
 import asid_plugin  # noqa: F401  # before basicsr
-from helpers import DELETED, edit
-
-# isort: split
-from basicsr import train
-
 from asid_plugin.data.degradation import Degradation
 from asid_plugin.options.degraded_keys import RESIZES, DegradedImageOptions
 from asid_plugin.prepare import sub_images
+from helpers import DELETED
 
 ROOT = Path(__file__).parents[2]
 FILES = [f'options/photos/finetune_ASID_real_x{scale}.yml' for scale in (2, 4)]
@@ -27,8 +21,10 @@ DISK = {'datasets:train:dataroot_gt': 'photos', 'datasets:train:io_backend:type'
 
 
 @pytest.fixture
-def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., list]:
-    """A function that starts BasicSR with the option file for x2, edited, and returns the lines with which it ends."""
+def problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, started_with: Callable
+) -> Callable[..., list]:
+    """`started_with` the option file for x2."""
     monkeypatch.chdir(tmp_path)
     Path('photos').mkdir()
     for name in ('a.png', 'b.png'):
@@ -42,19 +38,7 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     written['datasets']['train'] |= {'dataset_enlarge_ratio': 1000}
     written['train']['total_iter'] = 100
     del written['val']
-
-    def start(edits: dict[str, Any] | None = None) -> list[str]:
-        options = deepcopy(written)
-        edit(options, edits or {})
-        Path('a.yml').write_text(yaml.safe_dump(options))
-        monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', 'a.yml'])
-        try:
-            train.parse_options(str(tmp_path), is_train=True)
-        except SystemExit:
-            return [line.removeprefix('a.yml: ') for line in capsys.readouterr().err.splitlines()]
-        return []
-
-    return start
+    return started_with(written)
 
 
 @pytest.mark.slow

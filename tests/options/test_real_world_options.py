@@ -1,9 +1,7 @@
 """Messages for mistakes in option files that let BasicSR degrade images, or train with a discriminator."""
 
 import ast
-import sys
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,10 @@ import torch
 import yaml
 
 import asid_plugin  # noqa: F401  # before basicsr
-from helpers import DELETED, edit
+from helpers import DELETED
 
 # isort: split
 import basicsr
-from basicsr import train
 
 from asid_plugin.options.declaration import Needed
 from asid_plugin.options.real_world_keys import (
@@ -32,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., list]:
-    """A function that starts BasicSR with the option file for x2, edited, and returns the lines with which it ends."""
+def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started_with: Callable) -> Callable[..., list]:
+    """`started_with` the option file for x2."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / 'datasets/DF2K/some'
     folder.mkdir(parents=True)
@@ -44,19 +41,7 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     written['datasets']['train'] |= {'num_worker_per_gpu': 1, 'dataset_enlarge_ratio': 1000}
     written['train']['total_iter'] = 100
     written['logger']['use_tb_logger'] = False
-
-    def start(edits: dict[str, Any] | None = None) -> list[str]:
-        options = deepcopy(written)
-        edit(options, edits or {})
-        Path('a.yml').write_text(yaml.safe_dump(options))
-        monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', 'a.yml'])
-        try:
-            train.parse_options(str(tmp_path), is_train=True)
-        except SystemExit:
-            return [line.removeprefix('a.yml: ') for line in capsys.readouterr().err.splitlines()]
-        return []
-
-    return start
+    return started_with(written)
 
 
 def test_the_files_are_right(problems: Callable[..., list]) -> None:
