@@ -94,7 +94,7 @@ def packaged_kind(name: str | Path) -> str:
 
 def amplifies(name: str | Path, quality: int) -> bool:
     """Whether `name` are packaged weights for clean images, and a JPEG of this quality (0: no JPEG) is not clean."""
-    return 0 < quality < CLEAN_QUALITY and is_packaged(name) and not str(name).endswith(f'-{REAL}')
+    return 0 < quality < CLEAN_QUALITY and is_packaged(name) and packaged_kind(name) == CLEAN
 
 
 def better_packaged(name: str | Path, quality: int) -> str | None:

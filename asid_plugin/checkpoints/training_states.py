@@ -90,12 +90,15 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
 def _check_matrices(name: str, value: object, parameter: Tensor) -> None:
     """See that an entry of `PER_DIMENSION` fits its parameter."""
     sides = tuple(parameter.shape)
-    fits = isinstance(value, list) and len(value) == len(sides)
-    for matrix, side in zip(value, sides, strict=True) if isinstance(value, list) and fits else ():
-        is_square = isinstance(matrix, Tensor) and matrix.shape == (side, side) and matrix.is_floating_point()
-        fits = fits and (is_square or (isinstance(matrix, list) and not matrix))
-    if not fits:
+    if not (isinstance(value, list) and len(value) == len(sides) and all(map(_is_square, value, sides))):
         raise ValueError(f'{name} of an optimizer are not matrices of {sides}')
+
+
+def _is_square(matrix: object, side: int) -> bool:
+    """Whether this is a matrix of this side, or the empty list in its place."""
+    if isinstance(matrix, Tensor):
+        return matrix.shape == (side, side) and matrix.is_floating_point()
+    return isinstance(matrix, list) and not matrix
 
 
 def _is_other(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""GT images alone, whose LR images are made while training, degraded at random."""
+"""GT images, whose LR patches are made during training, with random degradations."""
 
 import random
 from itertools import chain
@@ -49,11 +49,11 @@ class _Files:
 
 @DATASET_REGISTRY.register()
 class DegradedImageDataset(Dataset[dict[str, Any]]):
-    """Patches of GT images, and LR patches that are made of them at random by BasicSR's degradations.
+    """Patches of GT images, with LR patches made by BasicSR's degradations at random; for training only.
 
-    For training alone; `Degradation` says which there are. Images are read from a folder, or from an LMDB of PNG files
-    or of raw pixels. A sample depends on Python's `random` alone. Crops, flips and turns are those that
-    `PairedImageDataset` draws from the same state.
+    `Degradation` lists the degradations. Images come from a folder, an LMDB of PNG files, or an LMDB of raw pixels. A
+    sample depends only on Python's `random`. With the same state, crops, flips and rotations are those of
+    `PairedImageDataset`.
 
     Raises:
         SampleError: An image is missing, cannot be decoded, or is smaller than a patch.

@@ -24,7 +24,7 @@ def soap(
 ) -> torch.optim.Optimizer:
     """Build SOAP: Adam in the eigenbases of Shampoo's preconditioners (Vyas et al., 2024).
 
-    An iteration costs more than one of AdamW, and learns more: `asid_plugin/weights/README.md` has figures.
+    An iteration takes more time than with AdamW, and training needs fewer of them.
 
     Args:
         params: Weights or groups of weights.
