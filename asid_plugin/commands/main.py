@@ -2,8 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from difflib import get_close_matches
 from importlib import import_module
 from textwrap import dedent
 from types import ModuleType
@@ -20,10 +21,27 @@ from .output import lasting_output
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser, with parsers of sub-commands, that shows no terminal escapes of unknown arguments."""
+    """A parser, with parsers of sub-commands, that names the option nearest to a mistyped one.
+
+    It shows no terminal escapes of unknown arguments.
+    """
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        _, unknown, arguments = message.partition('unrecognized arguments: ')
+        mistyped = [word.partition('=')[0] for word in arguments.split() if unknown and word.startswith('--')]
+        known = list(_options(self))
+        near = [match for word in mistyped for match in get_close_matches(word, known, n=1)]
+        super().error(printable(message + (f'; did you mean {", ".join(near)}?' if near else '')))
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options of a parser and of its sub-commands, except those that `--help` leaves out."""
+    for action in parser._actions:
+        if action.help != argparse.SUPPRESS:
+            yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _options(command)
 
 
 class Command(NamedTuple):

@@ -1,6 +1,7 @@
 """Choose the input files, and the output file for each."""
 
 import mimetypes
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,13 +47,14 @@ def plan(inputs: Sequence[Path], output: Path, ext: str = 'png', suffix: str = '
 
     Args:
         inputs: Files, and folders of images.
-        output: A file if there is one input file and this has the suffix of an image, else a folder.
+        output: A file, if there is one input file and this has the suffix of an image, else a folder. A folder that
+            does not exist may not have a suffix of three or four letters, which may be a mistyped one.
         ext: Suffix of the files in a folder, without the dot, or 'keep' for the suffix of each input.
         suffix: Appended to each name, before the extension.
         recursive: Include subfolders, except for `output`, and write to subfolders with the same names.
 
     Raises:
-        UsageError: There is no input, an output is an input, or `output` is a file of another kind.
+        UsageError: There is no input, an output is an input, or `output` is a file of another kind or named as one.
     """
     if any(sign in suffix for sign in '/\\\0'):
         raise UsageError(f'--suffix {suffix}: is appended to names and cannot contain a slash')
@@ -66,11 +68,13 @@ def plan(inputs: Sequence[Path], output: Path, ext: str = 'png', suffix: str = '
     one = len(inputs) == 1 and not inputs[0].is_dir()
     if output.exists() and not output.is_dir() and ending not in FORMATS:
         raise UsageError(f'{output} exists and is not a folder; OUT must be a folder, or end in {", ".join(FORMATS)}')
-    if output.is_dir() or not (ending in FORMATS or (one and _is_picture(output))):
+    if output.is_dir() or not (ending in FORMATS or (one and _is_file_name(output))):
         notes.extend(_renamed(sources, ext))
         targets = {source.path: output / name for source, name in _names(sources, ext, suffix).items()}
     elif ending not in FORMATS:
-        raise UsageError(f'{output}: {ending} cannot be written, only {", ".join(FORMATS)}')
+        raise UsageError(
+            f'{output}: {ending} cannot be written, only {", ".join(FORMATS)}; if it is a folder, create it first'
+        )
     elif not one:
         raise UsageError(f'{output} names one image, but a folder or several images need a folder as OUT')
     elif suffix:
@@ -145,8 +149,10 @@ def _images(
     return images
 
 
-def _is_picture(path: Path) -> bool:
-    return (mimetypes.guess_type(path.name)[0] or '').startswith('image/')
+def _is_file_name(path: Path) -> bool:
+    """Whether a path has the suffix of a picture, or another one of three or four letters, such as .pgn."""
+    is_picture = (mimetypes.guess_type(path.name)[0] or '').startswith('image/')
+    return is_picture or re.fullmatch(r'\.[a-z]{3,4}', path.suffix.lower()) is not None
 
 
 def _names(sources: Sequence[_Source], ext: str, suffix: str) -> dict[_Source, Path]:

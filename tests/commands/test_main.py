@@ -65,6 +65,22 @@ def test_a_mistyped_command_lists_those_that_there_are(capsys: pytest.CaptureFix
     assert end.value.code == 2 and "invalid choice: 'upscal'" in said and 'upscale' in said
 
 
+@pytest.mark.parametrize(
+    ('argv', 'expected'),
+    [
+        (['upscale', 'a.png', '-o', 'b.png', '--sacle', '4'], '--sacle 4; did you mean --scale?'),
+        (['upscale', 'a.png', '-o', 'b.png', '--scal3=4', '--devise=cpu'], 'did you mean --scale, --device?'),
+        (['prepare', 'photos', 'folder', '--crop-sise', '96'], '--crop-sise 96; did you mean --crop-size?'),
+        (['upscale', 'a.png', '-o', 'b.png', '--xyzzy'], 'unrecognized arguments: --xyzzy'),
+        (['train', '--local_rnk=0', 'a.yml'], 'unrecognized arguments: --local_rnk=0'),
+    ],
+)
+def test_a_mistyped_option_names_the_nearest_one(argv: list[str], expected: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2 and capsys.readouterr().err.endswith(f'{expected}\n')
+
+
 @pytest.mark.parametrize('name', ['train', 'test'])
 @pytest.mark.parametrize('argv', [[], ['a.yml', '-opt', 'b.yml'], ['--force_yml', 'name=a', 'a.yml']])
 def test_a_run_wants_one_option_file(name: str, argv: list[str], capsys: pytest.CaptureFixture) -> None:

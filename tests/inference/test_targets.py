@@ -170,6 +170,20 @@ def test_formats_that_are_not_written_are_refused(folder):
         plan([folder / 'a.jpg'], Path('x.gif'))
 
 
+@pytest.mark.parametrize('name', ['x.pgn', 'x.jepg', 'x.xyz'])
+def test_a_mistyped_suffix_makes_no_folder(folder, tmp_path, name):
+    out = tmp_path / name
+    with pytest.raises(UsageError, match=rf'{name}: \.\w+ cannot be written, .*; if it is a folder, create it first'):
+        plan([folder / 'a.jpg'], out)
+    out.mkdir()
+    assert plan([folder / 'a.jpg'], out).targets == {folder / 'a.jpg': out / 'a.png'}
+
+
+@pytest.mark.parametrize('name', ['run.7', 'v1.2', 'x.y', 'me@home.example'])
+def test_other_dots_are_of_a_folder(folder, name):
+    assert plan([folder / 'a.jpg'], Path(name)).targets == {folder / 'a.jpg': Path(name, 'a.png')}
+
+
 @pytest.mark.parametrize('name', ['plain', 'notes.txt', os.devnull])
 def test_a_file_that_is_no_image_is_not_out(folder, tmp_path, name):
     out = tmp_path / name
