@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
 from textwrap import dedent
 from types import ModuleType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import asid_plugin
 from asid_plugin.errors import ASIDError
@@ -26,22 +26,20 @@ class _Parser(argparse.ArgumentParser):
     It shows no terminal escapes of unknown arguments.
     """
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # argparse calls this of a sub-command's parser, too, but reports what is left over without its options
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            options = self._option_string_actions.items()
+            known = [option for option, action in options if action.help != argparse.SUPPRESS]
+            mistyped = [word.partition('=')[0] for word in unknown if word.startswith('--')]
+            near = [match for word in mistyped for match in get_close_matches(word, known, n=1, cutoff=0.75)]
+            hint = f'; did you mean {", ".join(near)}?' if near else ''
+            self.error(f'unrecognized arguments: {" ".join(unknown)}{hint}')
+        return parsed, unknown
+
     def error(self, message: str) -> NoReturn:
-        _, unknown, arguments = message.partition('unrecognized arguments: ')
-        mistyped = [word.partition('=')[0] for word in arguments.split() if unknown and word.startswith('--')]
-        known = list(_options(self))
-        near = [match for word in mistyped for match in get_close_matches(word, known, n=1)]
-        super().error(printable(message + (f'; did you mean {", ".join(near)}?' if near else '')))
-
-
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The options of a parser and of its sub-commands, except those that `--help` leaves out."""
-    for action in parser._actions:
-        if action.help != argparse.SUPPRESS:
-            yield from action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from _options(command)
+        super().error(printable(message))
 
 
 class Command(NamedTuple):

@@ -1,6 +1,5 @@
 """Choose the input files, and the output file for each."""
 
-import mimetypes
 import re
 import unicodedata
 from collections import Counter
@@ -47,14 +46,14 @@ def plan(inputs: Sequence[Path], output: Path, ext: str = 'png', suffix: str = '
 
     Args:
         inputs: Files, and folders of images.
-        output: A file, if there is one input file and this has the suffix of an image, else a folder. A folder that
-            does not exist may not have a suffix of three or four letters, which may be a mistyped one.
+        output: A file, if there is one input file and this has the suffix of an image, else a folder. For one input
+            file, a new folder may not end like a file, such as x.pgn: that may be a mistyped suffix.
         ext: Suffix of the files in a folder, without the dot, or 'keep' for the suffix of each input.
         suffix: Appended to each name, before the extension.
         recursive: Include subfolders, except for `output`, and write to subfolders with the same names.
 
     Raises:
-        UsageError: There is no input, an output is an input, or `output` is a file of another kind or named as one.
+        UsageError: There is no input, an output is an input, or `output` is or names a file of another kind.
     """
     if any(sign in suffix for sign in '/\\\0'):
         raise UsageError(f'--suffix {suffix}: is appended to names and cannot contain a slash')
@@ -150,9 +149,8 @@ def _images(
 
 
 def _is_file_name(path: Path) -> bool:
-    """Whether a path has the suffix of a picture, or another one of three or four letters, such as .pgn."""
-    is_picture = (mimetypes.guess_type(path.name)[0] or '').startswith('image/')
-    return is_picture or re.fullmatch(r'\.[a-z]{3,4}', path.suffix.lower()) is not None
+    """Whether a path ends like a file's: in a dot and three or four letters or digits, the first one a letter."""
+    return re.fullmatch(r'\.[a-z][a-z0-9]{2,3}', path.suffix.lower()) is not None
 
 
 def _names(sources: Sequence[_Source], ext: str, suffix: str) -> dict[_Source, Path]:

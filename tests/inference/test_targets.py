@@ -170,7 +170,7 @@ def test_formats_that_are_not_written_are_refused(folder):
         plan([folder / 'a.jpg'], Path('x.gif'))
 
 
-@pytest.mark.parametrize('name', ['x.pgn', 'x.jepg', 'x.xyz'])
+@pytest.mark.parametrize('name', ['x.pgn', 'x.jepg', 'x.xyz', 'x.jp2', 'x.heic', 'x.svg'])
 def test_a_mistyped_suffix_makes_no_folder(folder, tmp_path, name):
     out = tmp_path / name
     with pytest.raises(UsageError, match=rf'{name}: \.\w+ cannot be written, .*; if it is a folder, create it first'):
