@@ -29,14 +29,7 @@ def maker(root: PurePath) -> str | None:
         if folder == 'datasets' and name in _WAYS:
             return f'{_WAYS[name]}{raw} makes it'
         if folder == 'datasets' and name.startswith('photos'):
-            return f'{_PHOTOS}{_elsewhere(name)} makes it'
+            return f'{_PHOTOS}{"" if name == "photos" else f" -o datasets/{name}"} makes it'
     if root.name.startswith('DIV2K_train_'):
         return f'{_WAYS["DIV2K"]}{raw} makes it'
     return f'{_PHOTOS} makes it' if root.name.startswith(('photos_HR_sub', 'photos_LR_')) else None
-
-
-def _elsewhere(name: str) -> str:
-    """The options for another folder than `datasets/photos`; for photos128, the least side is in the name."""
-    side = name.removeprefix('photos')
-    least = f' --least-side {side}' if side.isdecimal() else ''
-    return f' -o datasets/{name}{least}' if side else ''

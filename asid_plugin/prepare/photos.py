@@ -1,7 +1,6 @@
 """Make training data from folders of photographs: raw LMDBs, and held-out pairs.
 
     asid prepare photos ~/Pictures/best
-    asid prepare photos T91 BSDS400     # the training data of the packaged weights
 
 Outputs::
 
@@ -9,10 +8,11 @@ Outputs::
     datasets/photos/photos_LR_bicubic_X2_sub_raw.lmdb      the same at half the size, and so on
     datasets/photos/photos_checksums.jsonl                 for verification by a second run; see `raw_lmdbs`
     datasets/photos/photos_prepare.json                    (the settings; a run with others is refused)
-    datasets/photos/held_out/GTmod2/, LRbicx2/             every 48th photograph, whole, and at half the size
+    datasets/photos/held_out/GTmod2/, LRbicx2/             one of twenty photographs, whole, and at half the size
 
-The same photographs are held out each time: numbers 24, 72, 120 and so on of the files sorted by name. Photographs are
-identified by the content of their files, so their folder may move.
+The same photographs are held out each time: two at least and ten at most, evenly spread over the files sorted by name
+(numbers 10, 30 to 190 of 203, counted from zero). Photographs are identified by the content of their files, so their
+folder may move.
 """
 
 import math
@@ -40,7 +40,8 @@ from asid_plugin.prepare.sub_images import (
 )
 from asid_plugin.printable import printable
 
-EVERY = 48
+HELD_OUT = 20, 2, 10
+"""One of so many photographs is for validation; the least and greatest number of them."""
 NAME = 'photos'
 OPTIONS = 'options/photos'
 """Folder of the option files for training on the result."""
@@ -49,8 +50,11 @@ TRAINED = (2, 3, 4)
 
 
 def held_out(photos: Sequence[Path]) -> list[Path]:
-    """The photographs for validation; of few photographs the last one."""
-    return list(photos[EVERY // 2 :: EVERY]) or list(photos[-1:])
+    """The photographs for validation, evenly spread: one of twenty, two at least and ten at most, one of two or three."""
+    share, least, most = HELD_OUT
+    number = min(max(len(photos) // share, least), most, len(photos) // 2)
+    every = len(photos) // number
+    return list(photos[every // 2 :: every][:number])
 
 
 def write_pairs(photos: Sequence[Path], out: Path, scale: int) -> None:

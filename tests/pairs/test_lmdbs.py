@@ -282,10 +282,6 @@ def test_an_lmdb_is_closed_when_nobody_holds_it(raw: Path) -> None:
         ('datasets/RealSR/train_x3_LR_sub_raw.lmdb', 'asid prepare realsr --raw makes it'),
         ('datasets/photos/photos_HR_sub_raw.lmdb', 'asid prepare photos FOLDER makes it'),
         ('datasets/photos/held_out/GTmod4', 'asid prepare photos FOLDER makes it'),
-        (
-            'datasets/photos128/photos_HR_sub_raw.lmdb',
-            'asid prepare photos FOLDER -o datasets/photos128 --least-side 128 makes it',
-        ),
         ('datasets/photos_of_mine/held_out', 'asid prepare photos FOLDER -o datasets/photos_of_mine makes it'),
         ('/home/me/datasets/demo/val/LRbicx2', 'asid prepare demo makes it'),
         ('datasets/RealSR/train_x3_HR_sub.lmdb', 'asid prepare realsr makes it'),

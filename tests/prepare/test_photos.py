@@ -19,7 +19,7 @@ from skimage import data
 from asid_plugin.evaluate.benchmarks import find_sets, load_sample
 from asid_plugin.evaluate.protocol import downscale
 from asid_plugin.prepare import raw_lmdbs, sub_images
-from asid_plugin.prepare.photos import prepare_photos
+from asid_plugin.prepare.photos import held_out, prepare_photos
 from asid_plugin.prepare.sub_images import PrepareError
 from helpers import command
 
@@ -51,12 +51,13 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_prepared_photographs_train_and_one_is_held_out(photos: Path, tmp_path: Path):
+def test_prepared_photographs_train_and_two_are_held_out(photos: Path, tmp_path: Path):
     out = tmp_path / 'out'
     for _ in range(2):  # the second call verifies
         prepare_photos([photos], out, (2,), 64, 1)
-    gt, lq = (cv2.imread(str(out / 'held_out' / kind / '4.png')) for kind in ('GTmod2', 'LRbicx2'))
-    assert np.array_equal(gt, cv2.imread(str(photos / '4.png')))
+    assert sorted(path.name for path in (out / 'held_out' / 'GTmod2').iterdir()) == ['1.png', '3.png']
+    gt, lq = (cv2.imread(str(out / 'held_out' / kind / '3.png')) for kind in ('GTmod2', 'LRbicx2'))
+    assert np.array_equal(gt, cv2.imread(str(photos / '3.png')))
     assert np.array_equal(lq, downscale(gt, 2))
     opt = {
         'name': 'photos',
@@ -73,6 +74,23 @@ def test_prepared_photographs_train_and_one_is_held_out(photos: Path, tmp_path: 
     assert build_dataset(opt)[0]['lq'].shape == (3, 32, 32)
 
 
+@pytest.mark.parametrize(
+    ('number', 'expected'),
+    [
+        (2, [1]),
+        (3, [1]),
+        (4, [1, 3]),
+        (39, [9, 28]),
+        (60, [10, 30, 50]),
+        (203, list(range(10, 203, 20))[:10]),
+        (481, list(range(24, 481, 48))),
+        (10_000, list(range(500, 10_000, 1000))),
+    ],
+)
+def test_one_of_twenty_is_held_out(number: int, expected: list[int]):
+    assert [int(path.name) for path in held_out([Path(str(i)) for i in range(number)])] == expected
+
+
 def contents(out: Path) -> dict[str, dict[bytes, bytes]]:
     """Of each LMDB in a folder, all values and the `meta_info.txt`."""
     found = {}
@@ -84,9 +102,10 @@ def contents(out: Path) -> dict[str, dict[bytes, bytes]]:
 
 @pytest.mark.slow
 def test_lmdbs_hold_the_same_as_those_of_sub_images(photos: Path, tmp_path: Path):
-    (photos / '1.png').rename(photos / '1.PNG')
+    (photos / '2.png').rename(photos / '2.PNG')
     prepare_photos([photos], tmp_path / 'out', (2, 4), 64, 2)
-    (photos / '4.png').rename(tmp_path / '4.png')  # that is held out
+    for name in ('1.png', '3.png'):  # that are held out
+        (photos / name).unlink()
     sub_images.prepare(photos, tmp_path / 'subs', 'photos', scales=(2, 4), crop_size=64, step=32, raw=True)
     expected = {name: values for name, values in contents(tmp_path / 'subs').items() if '_raw' in name}
     assert contents(tmp_path / 'out') == expected
@@ -109,9 +128,9 @@ def test_only_what_training_needs_is_kept(photos: Path, tmp_path: Path):
         'photos_prepare.json',
     ]
     sub_images_of_one = 3 * 3  # of 64 pixels, every 32, in 100x120
-    pixels = 4 * sub_images_of_one * 64 * 64 * 3
+    pixels = 3 * sub_images_of_one * 64 * 64 * 3
     size = sum(path.stat().st_size for path in out.rglob('*') if path.is_file())
-    assert pixels * 1.25 < size < pixels * 2.2  # LMDB's pages of 4096 bytes, and what is held out
+    assert pixels * 1.25 < size < pixels * 2.3  # LMDB's pages of 4096 bytes, and what is held out
 
 
 def test_an_interrupted_run_goes_on(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch):
@@ -121,16 +140,16 @@ def test_an_interrupted_run_goes_on(photos: Path, tmp_path: Path, capsys: pytest
     (photos / '2.png').write_bytes(damage[:999])
     out = tmp_path / 'out'
     for _ in range(2):
-        with pytest.raises(PrepareError, match=r'1 of 4 images cannot be used:\n.*2\.png: damaged'):
+        with pytest.raises(PrepareError, match=r'1 of 3 images cannot be used:\n.*2\.png: damaged'):
             prepare_photos([photos], out, (2,), 64, 1)
         assert not list(out.glob('[!.]*.lmdb'))
-    assert '  3 images: already done\n' in capsys.readouterr().out
+    assert '  2 images: already done\n' in capsys.readouterr().out
     with (out / '.photos_checksums.jsonl').open('a') as file:
         file.write('{"key": "2", "fi')  # as a kill may leave it
     (photos / '2.png').write_bytes(damage)
-    cv2.imwrite(str(photos / '1.png'), cv2.imread(str(photos / '1.png'))[:70, :70])
+    cv2.imwrite(str(photos / '0.png'), cv2.imread(str(photos / '0.png'))[:70, :70])
     prepare_photos([photos], out, (2,), 64, 1)
-    assert '  2 images: already done\n' in capsys.readouterr().out
+    assert '  1 image: already done\n' in capsys.readouterr().out
     assert [path.name for path in out.iterdir() if path.name.startswith('.')] == ['.lock']
     prepare_photos([photos], tmp_path / 'anew', (2,), 64, 1)
     assert contents(out) == contents(tmp_path / 'anew')
@@ -174,7 +193,7 @@ def test_a_killed_run_goes_on(photos: Path, tmp_path: Path):
         time.sleep(0.01)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    assert 4 <= lines_of(out / '.photos_checksums.jsonl') < 24
+    assert 4 <= lines_of(out / '.photos_checksums.jsonl') < 23
     prepare_photos([photos], out, (2,), 64, 1)
     prepare_photos([photos], tmp_path / 'anew', (2,), 64, 1)
     assert contents(out) == contents(tmp_path / 'anew')
@@ -262,7 +281,12 @@ def test_files_that_are_left_out_are_counted(photos: Path, tmp_path: Path, capsy
     prepare_photos([photos], tmp_path / 'out', (2,), 64, 1)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f'{photos}: skipped 4 files (2 .txt, 1 .db, 1 without a suffix), 1 folder'
-    assert '4 photographs for training, 1 held out' in lines
+    assert '3 photographs for training, 2 held out' in lines
+    for i in (0, 1):
+        (photos / f'{i}.png').unlink()
+    prepare_photos([photos], tmp_path / 'fewer', (2,), 64, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert '2 photographs for training, 1 held out' in lines
     assert 'note: validation is on one photograph: its PSNR says little' in lines
 
 
@@ -288,7 +312,7 @@ def one_more(folder: Path) -> Path:
 
 
 def one_less(folder: Path) -> Path:
-    (folder / '1.png').unlink()
+    (folder / '4.png').unlink()
     return folder
 
 
@@ -298,7 +322,7 @@ def changed(folder: Path) -> Path:
 
 
 def damaged(folder: Path) -> Path:
-    (folder / '4.png').write_bytes((folder / '4.png').read_bytes()[:99])
+    (folder / '3.png').write_bytes((folder / '3.png').read_bytes()[:99])
     return folder
 
 
@@ -306,10 +330,10 @@ def damaged(folder: Path) -> Path:
     ('change', 'message'),
     [
         (moved, None),
-        (one_more, r'held_out/GTmod2 has images that are not held out: 4.png. Remove \S*/held_out'),
-        (one_less, r'/out was made from other photographs \(1 is missing\): remove it'),
+        (one_more, r'held_out/GTmod2 has images that are not held out: 3.png. Remove \S*/held_out'),
+        (one_less, r'/out was made from other photographs \(4 is missing\): remove it'),
         (changed, r'/out was made from other photographs \(\S*/mine/0.png has changed\): remove it'),
-        (damaged, r'4.png: damaged'),
+        (damaged, r'3.png: damaged'),
     ],
 )
 def test_other_photographs_are_not_taken_for_the_first_ones(
