@@ -26,20 +26,27 @@ class _Parser(argparse.ArgumentParser):
     It shows no terminal escapes of unknown arguments.
     """
 
+    _words: Sequence[str] = ()
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         # argparse calls this of a sub-command's parser, too, but reports what is left over without its options
+        self._words = sys.argv[1:] if args is None else args
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            options = self._option_string_actions.items()
-            known = [option for option, action in options if action.help != argparse.SUPPRESS]
-            mistyped = [word.partition('=')[0] for word in unknown if word.startswith('--')]
-            near = [match for word in mistyped for match in get_close_matches(word, known, n=1, cutoff=0.75)]
-            hint = f'; did you mean {", ".join(near)}?' if near else ''
-            self.error(f'unrecognized arguments: {" ".join(unknown)}{hint}')
+            self.error(f'unrecognized arguments: {" ".join(unknown)}')
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        near = self._nearest()
+        super().error(printable(f'{message}; did you mean {", ".join(near)}?' if near else message))
+
+    def _nearest(self) -> list[str]:
+        """The options nearest to the typed words that are no options."""
+        options = self._option_string_actions
+        shown = [option for option, action in options.items() if action.help != argparse.SUPPRESS]
+        typed = [word.partition('=')[0] for word in self._words if word.startswith('--')]
+        mistyped = [word for word in typed if not any(option.startswith(word) for option in options)]
+        return [match for word in mistyped for match in get_close_matches(word, shown, n=1, cutoff=0.75)]
 
 
 class Command(NamedTuple):

@@ -71,6 +71,8 @@ def test_a_mistyped_command_lists_those_that_there_are(capsys: pytest.CaptureFix
         (['upscale', 'a.png', '-o', 'b.png', '--sacle', '4'], '--sacle 4; did you mean --scale?'),
         (['upscale', 'a.png', '-o', 'b.png', '--scal3=4', '--devise=cpu'], 'did you mean --scale, --device?'),
         (['prepare', 'photos', 'folder', '--crop-sise', '96'], '--crop-sise 96; did you mean --crop-size?'),
+        (['upscale', 'a.png', '--outptu', 'b.png'], 'required: -o/--output; did you mean --output?'),
+        (['upscale', 'a.png', '--out', 'b.png', '--weigths'], '--weigths; did you mean --weights?'),
         (['upscale', 'a.png', '-o', 'b.png', '--xyzzy'], 'unrecognized arguments: --xyzzy'),
         (['prepare', 'photos', 'folder', '--cameras', 'Canon'], 'unrecognized arguments: --cameras Canon'),  # of realsr
         (['train', '--local_rnk=0', 'a.yml'], 'unrecognized arguments: --local_rnk=0'),
