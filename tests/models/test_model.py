@@ -283,7 +283,10 @@ def test_a_deeper_network_starts_from_a_shallower_one(options: dict, tmp_path: P
     torch.save({'params': source.state_dict()}, tmp_path / 'one.pth')
     options['path'] |= {'pretrain_network_g': str(tmp_path / 'one.pth'), 'strict_load_g': False}
     options['network_g']['num_block'] = 2
-    assert torch.equal(make_model(options, tmp_path).net_g.body[0].conv.weight, source.body[0].conv.weight)
+    model = make_model(options, tmp_path, ema_decay=0.5)
+    assert torch.equal(model.net_g.body[0].conv.weight, source.body[0].conv.weight)
+    averaged, weights = (dict(net.named_parameters()) for net in (model.net_g_ema, model.net_g))
+    assert all(torch.equal(value, weights[name]) for name, value in averaged.items())  # also in the second block
 
 
 @pytest.mark.slow
