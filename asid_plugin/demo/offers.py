@@ -80,12 +80,12 @@ def purpose(path: Path) -> str:
     data = metadata(file).get('data') if file.suffix.lower() == '.safetensors' else None
     if is_packaged(path) and packaged_kind(path) == REAL:
         return (
-            f'For JPEG-compressed or noisy photographs: trained on degraded photographs ({data}). For clean pictures, '
+            f'For JPEG-compressed or noisy photographs: trained on {data}, degraded. For clean pictures, '
             'the other weights are better.'
         )
     if is_packaged(path):
         return (
-            f'For clean photographs: trained on about 480 photographs ({data}), downscaled by bicubic interpolation. '
+            f'For clean photographs: trained on {data}, downscaled by bicubic interpolation. '
             'JPEG artefacts and noise are amplified.'
         )
     net = load_asid(path)

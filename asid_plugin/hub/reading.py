@@ -27,9 +27,9 @@ PICKLES = ('pytorch_model.bin', 'model.pth', 'model.pt', 'model.ckpt')
 MOST_BYTES = 2**30
 """Most bytes of a file of weights; the file of ASID-D8 has three million."""
 OF_PACKAGED = {
-    'license': 'other',
-    'terms': 'T91 and BSDS400 are research data sets; you must decide whether weights trained on them may be used in '
-    'a product',
+    'license': 'apache-2.0',
+    'terms': 'free licences that allow commercial use; weights/photographs.csv of asid_plugin names the photographs, '
+    'their authors and their licences',
 }
 """Metadata of the packaged weights that are not in their files."""
 

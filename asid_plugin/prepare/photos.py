@@ -50,7 +50,7 @@ TRAINED = (2, 3, 4)
 
 
 def held_out(photos: Sequence[Path]) -> list[Path]:
-    """The photographs for validation, evenly spread: one of twenty, two at least and ten at most, one of two or three."""
+    """The photographs for validation: one of twenty, evenly spread, but two to ten; of two or three, one."""
     share, least, most = HELD_OUT
     number = min(max(len(photos) // share, least), most, len(photos) // 2)
     every = len(photos) // number

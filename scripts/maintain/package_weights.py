@@ -1,7 +1,7 @@
 """Put trained weights into the package, in float16, with all that is to be known of them in the file.
 
-    python scripts/maintain/package_weights.py options/photos/train_ASID_photos_x2.yml --data 'T91 and BSDS400' \
-        --benchmarks datasets/Set5 datasets/Set14
+    python scripts/maintain/package_weights.py options/photos/train_ASID_photos_x2.yml \
+        --data '153 freely licensed photographs' --benchmarks datasets/Set5 datasets/Set14
 
 The weights are those that the training ended with, experiments/NAME/models/net_g_latest.pth, measured by tiles and on
 whole images in float32 and as they are stored. If any mean differs by 0.01 dB or more, nothing is written.
@@ -100,7 +100,7 @@ def package(args: argparse.Namespace) -> Path:
     opt = yaml.safe_load(args.options.read_text(encoding='utf-8'))
     iterations = args.iterations or opt['train']['total_iter']
     checkpoint = Path('experiments', opt['name'], 'models', f'net_g_{args.iterations or "latest"}.pth')
-    state_dict = read_state_dict(checkpoint, (args.param_key,))
+    state_dict = read_state_dict(checkpoint, args.param_key)
     weights = to_half(state_dict)
     network_g = {'type': 'ASID', **infer_arguments(weights)}
     with staging(Path('results')) as folder:

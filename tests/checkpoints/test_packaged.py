@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -29,6 +30,7 @@ from asid_plugin.checkpoints.packaged import (
 from asid_plugin.demo.offers import load_offers
 from asid_plugin.evaluate.methods import Running, load_candidates
 from asid_plugin.evaluate.protocol import downscale, measure
+from asid_plugin.prepare.photos import held_out
 from helpers import command
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,41 @@ def test_what_there_is():
     assert sum(path.stat().st_size for path in files) < 5e6
 
 
+FREE = {
+    'CC0-1.0',
+    'CC-BY-2.0',
+    'CC-BY-3.0',
+    'CC-BY-4.0',
+    'CC-BY-SA-3.0',
+    'CC-BY-SA-4.0',
+    'GPL-2.0-only',
+    'GPL-2.0-or-later',
+    'LGPL-3.0',
+    'Pexels',
+    'Unsplash',
+    'public domain',
+}
+"""Licences that allow commercial use and changes."""
+
+
+def test_every_training_photograph_is_listed_with_a_free_licence():
+    with (FOLDER / 'photographs.csv').open(encoding='utf-8', newline='') as file:
+        photographs = list(csv.DictReader(file))
+    assert len({photo['file'] for photo in photographs}) == len(photographs)
+    assert {name for photo in photographs for name in photo['licence'].split(' or ')} == FREE
+    assert all(photo[column] for photo in photographs for column in photo if column != 'author')
+    kept_back = held_out([Path(photo['file']) for photo in photographs])
+    assert [photo['file'] for photo in photographs if photo['use'] == 'held out'] == [path.name for path in kept_back]
+    trained = sum(photo['use'] == 'training' for photo in photographs)
+    assert trained == len(photographs) - len(kept_back)
+    assert {metadata(packaged_file(name))['data'] for name in packaged_names()} == {
+        f'{trained} freely licensed photographs'
+    }
+    card = (FOLDER / 'README.md').read_text(encoding='utf-8')
+    for repository, number in Counter(photo['repository'] for photo in photographs).items():
+        assert f'| [{repository}](https://github.com/{repository}) | {number} |' in card
+
+
 def test_sha256sum_agrees():
     if not shutil.which('sha256sum'):
         pytest.skip('no sha256sum here')
@@ -71,7 +108,7 @@ def test_the_metadata_say_what_trained_them(scale: int):
     assert network_g.items() >= opt['network_g'].items()
     assert network_g['upscale'] == scale
     assert int(known['iterations']) == opt['train']['total_iter']
-    assert known['data'] == 'T91 and BSDS400'
+    assert known['data'] == '153 freely licensed photographs'
     with (ROOT / 'docs' / 'curves' / f'{options.stem}.csv').open() as file:  # its curve
         *_, last = csv.DictReader(file)
     assert last['iter'] == known['iterations']

@@ -136,7 +136,7 @@ def test_the_page_offers_both(folder: Path) -> None:
     assert {name: offer.upscaler.scale for name, offer in offers.items()} == dict(zip(NAMES, (2, 3, 2, 4), strict=True))
     assert purpose(Path('packaged:x2')).startswith('For clean photographs')
     assert purpose(Path('packaged:x2-real')).startswith(
-        'For JPEG-compressed or noisy photographs: trained on degraded photographs (cats).'
+        'For JPEG-compressed or noisy photographs: trained on cats, degraded.'
     )
 
 

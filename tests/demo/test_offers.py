@@ -19,7 +19,7 @@ from asid_plugin.inference.tiling import Windows
 def test_the_packaged_weights_are_for_clean_photographs():
     for scale in (2, 3, 4):
         said = purpose(Path(f'packaged:x{scale}'))
-        assert said.startswith('For clean photographs: trained on about 480 photographs (T91 and BSDS400), ')
+        assert said.startswith('For clean photographs: trained on 153 freely licensed photographs, ')
 
 
 @pytest.mark.slow
@@ -39,7 +39,7 @@ def test_of_another_checkpoint_its_arguments_and_data_are_said_as_far_as_they_ar
     copy = tmp_path / 'copy.safetensors'
     copy.write_bytes(packaged_file('packaged:x2').read_bytes())
     assert purpose(copy).startswith('Your checkpoint copy.safetensors: ASID of 297,516 parameters (num_feat 48, ')
-    assert purpose(copy).endswith('It was trained on T91 and BSDS400.')
+    assert purpose(copy).endswith('It was trained on 153 freely licensed photographs.')
 
 
 @pytest.mark.parametrize(

