@@ -399,7 +399,7 @@ def test_degraded_sets(photos: Path, tmp_path: Path):
             == 0
         )
     sets = {benchmark.name: benchmark for benchmark in find_sets([tmp_path / 'degraded'], 2)}
-    samples = {name: load_sample(*benchmark.pairs, scale=2) for name, benchmark in sets.items()}
+    samples = {name: load_sample(benchmark.pairs[0], scale=2) for name, benchmark in sets.items()}
     assert all(np.array_equal(sample.hr, samples['clean'].hr) for sample in samples.values())
     assert np.array_equal(samples['clean'].lq, downscale(samples['clean'].hr, 2))
     difference = {name: np.std(sample.lq.astype(float) - samples['clean'].lq) for name, sample in samples.items()}
