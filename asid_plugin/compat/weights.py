@@ -30,6 +30,8 @@ def weights_of_our_networks() -> None:
 def load_any(model: Any, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params') -> None:
     """BasicSR's `load_network`, for any file that `read_state_dict` reads.
 
+    Weights of the average that the file lacks begin as those of `net_g`, the same on every rank.
+
     Args:
         model: BasicSR's, to which the network belongs.
         net: The network.
@@ -55,5 +57,7 @@ def load_any(model: Any, net: nn.Module, load_path: str, strict: bool = True, pa
             except ValueError as error:
                 raise CheckpointError(f'{load_path}: {error}') from None
     get_root_logger().info(f'Loading {net.__class__.__name__} from {load_path}.')
+    if net is vars(model).get('net_g_ema'):
+        model.model_ema(0)
     model._print_different_keys_loading(net, state_dict, strict)
     net.load_state_dict(state_dict, strict=strict)

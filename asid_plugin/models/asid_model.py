@@ -300,12 +300,7 @@ class ASIDModel(ResumableModel):
     def load_network(
         self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
     ) -> None:
-        """As in BasicSR, for any file that `read_state_dict` reads; see `load_any`.
-
-        Weights of the average that the file lacks begin as those of `net_g`, the same on every rank.
-        """
-        if net is vars(self).get('net_g_ema'):
-            self.model_ema(0)
+        """As in BasicSR, for any file that `read_state_dict` reads; see `load_any`."""
         load_any(self, net, load_path, strict, param_key)
 
     def validation(

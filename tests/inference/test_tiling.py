@@ -287,12 +287,12 @@ def outer(image: np.ndarray) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize(('side', 'gain'), [(60, 4), (57, 4), (17, 4), (12, 3)])
 def test_the_packaged_weights_at_the_borders(side: int, gain: float):
-    """At the bottom and right of LR crops, against zeros beyond them, in dB; the inner part loses at most 0.15."""
+    """At the bottom and right of LR crops, against zeros beyond them, in dB; the inner part is not the worse for it."""
     net = load_asid('packaged:x2').eval()
     hr = torch.from_numpy(skimage.data.astronaut()[:480, :480] / np.float32(255)).permute(2, 0, 1)[None]
     lr = F.interpolate(hr, scale_factor=0.5, mode='bicubic', antialias=True).clamp(0, 1)
     found = []
-    for top, left in ((50, 100), (150, 60)):
+    for top, left in ((50, 100), (150, 60), (10, 20), (100, 150), (120, 10), (30, 160), (160, 160), (90, 70)):
         lq, gt = (x[:, :, k * top : k * (top + side), k * left : k * (left + side)] for k, x in ((1, lr), (2, hr)))
         with torch.no_grad():
             srs = [tiled(net, lq, 2, feather=True, windows=Windows.of(net, borders)) for borders in ('zeros', 'flush')]
@@ -305,4 +305,4 @@ def test_the_packaged_weights_at_the_borders(side: int, gain: float):
             )
         )
     at_the_border, inside = np.mean(found, axis=0)
-    assert at_the_border > gain and inside > -0.15
+    assert at_the_border > gain and inside > -0.05

@@ -278,7 +278,10 @@ def test_a_failed_save_leaves_nothing(
     assert len(list((tmp_path / 'models').iterdir())) == 1 + safetensors
 
 
-def test_a_deeper_network_starts_from_a_shallower_one(options: dict, tmp_path: Path):
+@pytest.mark.parametrize('model_type', ['ASIDModel', 'SRModel'])
+def test_a_deeper_network_starts_from_a_shallower_one(options: dict, tmp_path: Path, model_type: str):
+    options |= {'model_type': model_type}
+    options['train']['optim_g'] = {'type': 'Adam', 'lr': 1e-3}
     source = ASID(**{k: v for k, v in options['network_g'].items() if k != 'type'})
     torch.save({'params': source.state_dict()}, tmp_path / 'one.pth')
     options['path'] |= {'pretrain_network_g': str(tmp_path / 'one.pth'), 'strict_load_g': False}
