@@ -59,7 +59,7 @@ def write_csv(curve: Curve, path: Path) -> None:
 
 
 def draw(curve: Curve, name: str) -> Figure:
-    """Draw the loss, averaged over the last tenth of the iterations, and the PSNR of the held-out images.
+    """Draw the loss, averaged over the last tenth of the iterations, and the PSNR of the held-out images, if any.
 
     The start of PSNR is cut, where the running average of the weights has only begun.
     """
@@ -69,14 +69,14 @@ def draw(curve: Curve, name: str) -> Figure:
     psnr = {i: values['psnr'] for i, values in curve.items() if 'psnr' in values}
     with rc_context(RC):
         figure = Figure(figsize=(6.4, 2.5), layout='constrained')
-        left, right = figure.subplots(1, 2)
-        left.plot(list(curve), smooth, color=BLUE, linewidth=1)
-        left.set(title='L1 loss, averaged', xlabel='iteration')
-        right.plot(list(psnr), list(psnr.values()), color=VERMILLION, linewidth=1)
-        right.set(title='PSNR on Y of the held-out images, dB', xlabel='iteration')
+        axes = figure.subplots(1, 2 if psnr else 1, squeeze=False)[0]
+        axes[0].plot(list(curve), smooth, color=BLUE, linewidth=1)
+        axes[0].set(title='L1 loss, averaged', xlabel='iteration')
         if psnr:
-            right.set_ylim(max(min(psnr.values()), max(psnr.values()) - SHOWN), max(psnr.values()) + SHOWN / 20)
-        for ax in (left, right):
+            axes[1].plot(list(psnr), list(psnr.values()), color=VERMILLION, linewidth=1)
+            axes[1].set(title='PSNR on Y of the held-out images, dB', xlabel='iteration')
+            axes[1].set_ylim(max(min(psnr.values()), max(psnr.values()) - SHOWN), max(psnr.values()) + SHOWN / 20)
+        for ax in axes:
             ax.grid(color='0.9', linewidth=0.6)
             ax.locator_params(axis='x', nbins=5)
         figure.suptitle(name)

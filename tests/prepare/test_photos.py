@@ -18,6 +18,7 @@ from skimage import data
 
 from asid_plugin.evaluate.benchmarks import find_sets, load_sample
 from asid_plugin.evaluate.protocol import downscale
+from asid_plugin.plots.training_curve import draw
 from asid_plugin.prepare import raw_lmdbs, sub_images
 from asid_plugin.prepare.photos import held_out, prepare_photos
 from asid_plugin.prepare.sub_images import PrepareError
@@ -380,6 +381,12 @@ def test_a_curve_is_read_from_the_logs_of_a_resumed_training(tmp_path: Path):
         ('1100', '0.035', ''),
     ]
     assert out.with_suffix('.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_without_a_validation_the_loss_is_drawn_alone():
+    losses = {i: {'lr': 1e-3, 'l_pix': 0.04} for i in (100, 200)}
+    assert len(draw(losses, 'mine').axes) == 1
+    assert len(draw(losses | {200: losses[200] | {'psnr': 31.5}}, 'mine').axes) == 2
 
 
 def test_no_log_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
