@@ -15,7 +15,8 @@ class LayerNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
         kind = x.device.type
-        if x.dtype not in (torch.float16, torch.bfloat16) or not torch.amp.is_autocast_available(kind):
+        # not is_autocast_available, where the graphs of torch.compile end in PyTorch 2.11; 'meta' has no autocast
+        if x.dtype not in (torch.float16, torch.bfloat16) or x.is_meta or not torch.is_autocast_enabled(kind):
             return super().forward(x)
         with torch.autocast(kind, enabled=False):
             weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
