@@ -139,8 +139,8 @@ def test_every_declared_key_is_read_and_no_other() -> None:
 
     always = {'clean_prob': 0, 'blur_prob': 1, 'noise_prob': 1, 'jpeg_prob': 1, 'scale': 2}
     degrade = Degradation(Noting(options | always))
-    side = 2 * (48 + 2 * degrade.margin)
+    side = 2 * (64 + 2 * degrade.margin)
     for name in RESIZES:
         degrade.opt = Noting(degrade.opt | {'resize_list': [name], 'resize_list_prob': [1]})
-        assert degrade(np.zeros((side, side, 3), np.uint8)).shape == (48, 48, 3)
+        assert degrade(np.zeros((side, side, 3), np.uint8)).shape == (64, 64, 3)
     assert read == {*DegradedImageOptions.declared(), 'scale', 'gt_size'}
