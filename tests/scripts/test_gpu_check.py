@@ -24,6 +24,7 @@ from asid_plugin.models.sent_losses import SentLosses
 from gpu_checks import PARTS, Part, networks
 from gpu_checks.images import large
 from gpu_checks.networks import AT_ONCE, PLAIN, warm_up
+from gpu_checks.operators import layer_norm, layer_norm_then_weights
 from gpu_checks.roofline import traffic, traffic_of_pass
 from gpu_checks.setup import Setup
 from gpu_checks.steps import event_waits
@@ -64,6 +65,11 @@ def test_small_parts_on_a_cpu(tmp_path: Path):
     assert 'out of memory at 1500x1500 pixels; try --tile 64' in tables['memory'][0]['rows'][1][2]
     text = (tmp_path / 'report' / 'gpu_check.md').read_text()
     assert all(f'## {PARTS[name].title}' in text for name in names) and '## What failed' not in text
+
+
+def test_both_ways_of_layer_norm_compute_the_same():
+    x, parameters = torch.rand(2, 12, 8, 8), [torch.rand(12), torch.rand(12)]
+    torch.testing.assert_close(layer_norm_then_weights(x, parameters), layer_norm(x, parameters))
 
 
 @pytest.mark.slow

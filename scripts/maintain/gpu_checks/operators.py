@@ -42,6 +42,12 @@ def layer_norm(x: Tensor, parameters: list[Tensor]) -> Tensor:
     return F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],), *parameters).permute(0, 3, 1, 2)
 
 
+def layer_norm_then_weights(x: Tensor, parameters: list[Tensor]) -> Tensor:
+    """The same in two steps: PyTorch sums the gradients of LayerNorm's own weights slowly."""
+    weight, bias = parameters
+    return torch.addcmul(bias, layer_norm(x, []).permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)
+
+
 def layer_norm_parameters(channels: int) -> list[Tensor]:
     """Its weight and bias."""
     return [torch.rand(channels), torch.rand(channels)]
@@ -50,6 +56,8 @@ def layer_norm_parameters(channels: int) -> list[Tensor]:
 LAYERS: dict[str, tuple[Layer, Callable[[int], list[Tensor]]]] = {
     'Depthwise 3x3 convolution': (depthwise, depthwise_parameters),
     'LayerNorm': (layer_norm, layer_norm_parameters),
+    'LayerNorm without weights': (layer_norm, lambda channels: []),
+    'LayerNorm without weights, then addcmul': (layer_norm_then_weights, layer_norm_parameters),
 }
 
 
