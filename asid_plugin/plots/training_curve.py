@@ -73,9 +73,11 @@ def draw(curve: Curve, name: str) -> Figure:
         axes[0].plot(list(curve), smooth, color=BLUE, linewidth=1)
         axes[0].set(title='L1 loss, averaged', xlabel='iteration')
         if psnr:
-            axes[1].plot(list(psnr), list(psnr.values()), color=VERMILLION, linewidth=1)
+            # with a marker, because a single value makes no line
+            axes[1].plot(list(psnr), list(psnr.values()), color=VERMILLION, linewidth=1, marker='.')
             axes[1].set(title='PSNR on Y of the held-out images, dB', xlabel='iteration')
-            axes[1].set_ylim(max(min(psnr.values()), max(psnr.values()) - SHOWN), max(psnr.values()) + SHOWN / 20)
+            room = SHOWN / 20
+            axes[1].set_ylim(max(min(psnr.values()) - room, max(psnr.values()) - SHOWN), max(psnr.values()) + room)
         for ax in axes:
             ax.grid(color='0.9', linewidth=0.6)
             ax.locator_params(axis='x', nbins=5)

@@ -386,7 +386,12 @@ def test_a_curve_is_read_from_the_logs_of_a_resumed_training(tmp_path: Path):
 def test_without_a_validation_the_loss_is_drawn_alone():
     losses = {i: {'lr': 1e-3, 'l_pix': 0.04} for i in (100, 200)}
     assert len(draw(losses, 'mine').axes) == 1
-    assert len(draw(losses | {200: losses[200] | {'psnr': 31.5}}, 'mine').axes) == 2
+
+
+def test_a_single_validation_is_a_visible_point():
+    _, psnr = draw({100: {'lr': 1e-3, 'l_pix': 0.04, 'psnr': 31.5}}, 'mine').axes
+    least, most = psnr.get_ylim()
+    assert psnr.lines[0].get_marker() == '.' and least < 31.5 < most
 
 
 def test_no_log_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
