@@ -172,9 +172,9 @@ def test_the_card_tells_what_the_metadata_tell(tmp_path: Path):
     assert (card.data.pipeline_tag, card.data.metrics) == ('image-to-image', ['psnr', 'ssim'])
     assert {'asid', 'super-resolution', 'pytorch_model_hub_mixin'} <= set(card.data.tags)
     figures = {(r.dataset_name, r.metric_name): r.metric_value for r in card.data.eval_results}
-    assert len(figures) == 8 and figures['Set14 x2', 'PSNR on Y, whole'] == 33.192
-    assert '| Set5  | tiles | 37.63 | 0.9592 |' in card.content
-    assert '- Data: 153 freely licensed photographs\n- Iterations: 1100\n' in card.content
+    assert len(figures) == 8 and figures['Set14 x2', 'PSNR on Y, whole'] == 33.2769
+    assert '| Set5  | tiles | 37.73 | 0.9597 |' in card.content
+    assert '- Data: 153 freely licensed photographs\n- Iterations: 7500\n' in card.content
 
 
 def test_metadata_survive_a_second_round(tmp_path: Path):
@@ -183,7 +183,7 @@ def test_metadata_survive_a_second_round(tmp_path: Path):
     for name in ('README.md', 'config.json'):
         assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
     with safe_open(tmp_path / 'b' / 'model.safetensors', 'pt') as file:
-        assert file.metadata()['iterations'] == '1100'
+        assert file.metadata()['iterations'] == '7500'
 
 
 def test_figures_of_other_weights_are_not_claimed(tmp_path: Path):
@@ -193,7 +193,7 @@ def test_figures_of_other_weights_are_not_claimed(tmp_path: Path):
     net.save_pretrained(tmp_path)
     card = card_of(tmp_path)
     assert card.data.eval_results is None and card.data.license == 'unknown'
-    assert '153 freely' not in card.content and '37.6' not in card.content
+    assert '153 freely' not in card.content and '37.7' not in card.content
 
 
 def test_a_license_is_given_and_a_card_that_is_there_is_kept(tmp_path: Path):
