@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
 from scipy.ndimage import gaussian_filter
 from skimage import data
 from torch.utils.data import DataLoader
@@ -236,9 +235,11 @@ def test_images_that_cannot_be_used_are_named(images: Path, dataset: Callable, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('scale', [2, 4])
-def test_the_option_files_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: int) -> None:
-    """As their first lines say, on small photographs: validated on three sets, from the weights in the package."""
+@pytest.mark.parametrize(
+    ('scale', 'names'), [(2, ['finetune_ASID_real_x2', 'finish_ASID_real_x2']), (4, ['finetune_ASID_real_x4'])]
+)
+def test_the_option_files_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: int, names: list[str]) -> None:
+    """As their first lines say, on small photographs: validated on three sets, each from the weights before."""
     (tmp_path / 'mine').mkdir()
     for i in range(3):
         cv2.imwrite(str(tmp_path / 'mine' / f'{i}.png'), data.astronaut()[64 * i : 64 * i + 256, 100:356, ::-1])
@@ -247,15 +248,17 @@ def test_the_option_files_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert command('prepare', 'photos')(['mine', *crop]) == 0
     degrade = ['datasets/photos/held_out', '--scale', str(scale), '-o', 'datasets/degraded']
     assert command('prepare', 'degraded')(degrade) == 0
-    file = OPTIONS / 'photos' / f'finetune_ASID_real_x{scale}.yml'
     forced = ['train:total_iter=2', 'val:val_freq=2', 'logger:print_freq=1', 'datasets:train:batch_size_per_gpu=2']
     forced += ['datasets:train:num_worker_per_gpu=0', 'datasets:train:persistent_workers=false', 'val:at_start=false']
     monkeypatch.setattr(sys, 'argv', ['asid'])
     validated, validation = [], ASIDModel.validation
     monkeypatch.setattr(ASIDModel, 'validation', lambda *args: validated.append(args[1]) or validation(*args))
-    assert command('train')([str(file), '--force_yml', *forced]) == 0
-    assert [loader.dataset.opt['name'] for loader in validated][:3] == ['clean', 'JPEG_50', 'noise_15']
-    folder = Path('experiments', yaml.safe_load(file.read_text())['name'])
-    start, end = load_asid(f'packaged:x{scale}'), load_asid(folder / 'models' / 'net_g_latest.pth')
-    apart = [(one - other).abs().max() for one, other in zip(start.parameters(), end.parameters(), strict=True)]
-    assert 0 < max(apart) < 1e-3  # two steps at the beginning of the warm-up
+    start = load_asid(f'packaged:x{scale}')
+    for name in names:
+        validated.clear()
+        assert command('train')([str(OPTIONS / 'photos' / f'{name}.yml'), '--force_yml', *forced]) == 0
+        assert [loader.dataset.opt['name'] for loader in validated][:3] == ['clean', 'JPEG_50', 'noise_15']
+        end = load_asid(Path('experiments', name, 'models', 'net_g_latest.pth'))
+        apart = [(one - other).abs().max() for one, other in zip(start.parameters(), end.parameters(), strict=True)]
+        assert 0 < max(apart) < 1e-3  # two steps at the beginning of the warm-up
+        start = end
