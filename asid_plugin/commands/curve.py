@@ -2,8 +2,8 @@
 
     asid curve experiments/train_ASID_x2 -o train_ASID_x2.csv
 
-The CSV has a line for every logged iteration: iter, lr, l_pix, and psnr and ssim after a validation. The figure is
-written beside it as .png.
+The CSV has a line for every logged iteration: iter, lr, l_pix, and psnr and ssim after a validation. Several
+validation sets have a column each, such as psnr_Set5. The figure is written beside it as .png.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from skimage import data
 
 from asid_plugin.evaluate.benchmarks import find_sets, load_sample
 from asid_plugin.evaluate.protocol import downscale
-from asid_plugin.plots.training_curve import draw
+from asid_plugin.plots.training_curve import draw, read_curve, write_csv
 from asid_plugin.prepare import raw_lmdbs, sub_images
 from asid_plugin.prepare.photos import held_out, prepare_photos
 from asid_plugin.prepare.sub_images import PrepareError
@@ -392,6 +392,22 @@ def test_a_single_validation_is_a_visible_point():
     _, psnr = draw({100: {'lr': 1e-3, 'l_pix': 0.04, 'psnr': 31.5}}, 'mine').axes
     least, most = psnr.get_ylim()
     assert psnr.lines[0].get_marker() == '.' and least < 31.5 < most
+
+
+def test_several_validation_sets_have_a_column_and_a_line_each(tmp_path: Path):
+    other = LOG[LOG.index('2026-11-24 08:00') :].replace('held_out', 'JPEG_50').replace('31.5000', '28.2500')
+    (tmp_path / 'train_x_20261124_075837.log').write_text(LOG + '\n' + other)
+    curve = read_curve(tmp_path)
+    write_csv(curve, tmp_path / 'curve.csv')
+    assert (tmp_path / 'curve.csv').read_text().splitlines() == [
+        'iter,lr,l_pix,psnr_held_out,ssim_held_out,psnr_JPEG_50,ssim_JPEG_50',
+        '900,0.0002,0.05218,,,,',
+        '1000,0.001,0.04,31.5,0.91,28.25,0.91',
+    ]
+    _, psnr = draw(curve, 'x').axes
+    assert [(line.get_label(), line.get_ydata()) for line in psnr.lines] == [('held_out', [31.5]), ('JPEG_50', [28.25])]
+    least, most = psnr.get_ylim()
+    assert least < 28.25 and most > 31.5
 
 
 def test_no_log_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
