@@ -235,7 +235,7 @@ def test_images_that_cannot_be_used_are_named(images: Path, dataset: Callable, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('scale', 'parts'), [(2, ('finetune', 'finish', 'jpeg')), (4, ('finetune',))])
+@pytest.mark.parametrize(('scale', 'parts'), [(2, ('finetune', 'finish', 'jpeg')), (4, ('finetune', 'finish'))])
 def test_the_option_files_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: int, parts: tuple[str, ...]
 ) -> None:
